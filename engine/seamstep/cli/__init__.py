@@ -1,0 +1,98 @@
+"""The command line. It wires: every command reads inputs, calls the core, prints, and returns an exit code.
+
+Commands import what they need when they run, so that light ones start fast.
+"""
+
+from __future__ import annotations
+
+import argparse
+import codecs
+import contextlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import NoReturn
+
+from seamstep import __version__
+from seamstep.cli import apply, demo, facts, plan
+from seamstep.cli.output import print_error
+from seamstep.errors import ExitCode, InputError, Problem, SeamstepError
+
+_EPILOG = """exit codes:
+  0   done, or nothing to do
+  1   the answer is no: findings, no permitted path, refused
+  2   usage, or input that can't be read or is invalid
+  3   this host can't be updated at run time
+  4   busy, try later
+  5   stale plan
+  6   the update failed; the old module and its TDs run
+  7   TDX is lost, reboot
+  8   the outcome is not known; look at the host
+  10  plan --exit-code: an update is available
+  70  internal error
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Usage errors are errors like all others."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(Problem(self.prog, f"{message} (see {self.prog} --help)"))
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    root = _Parser(
+        prog="seamstep",
+        description="Plan and perform Intel TDX module runtime updates.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    root.add_argument("--version", action="version", version=f"seamstep {__version__}")
+    commands = root.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
+    for command in (facts, plan, apply, demo):
+        command.add(commands)
+    return root
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    as_json = "--json" in arguments
+    try:
+        options = parser().parse_args(arguments)
+        code = int(options.run(options))
+        sys.stdout.flush()
+    except SeamstepError as error:
+        print_error(error, as_json=as_json)
+        return int(error.exit_code)
+    except KeyboardInterrupt:
+        print("seamstep: interrupted", file=sys.stderr)
+        return int(ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read our output went away; don't let the interpreter stumble over it again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return int(ExitCode.DONE)
+    except Exception as error:  # the last line of defence: a bug must not look like an answer
+        if os.environ.get("SEAMSTEP_DEBUG"):
+            traceback.print_exc()
+        print_error(error, as_json=as_json)
+        return int(ExitCode.INTERNAL)
+    return code
+
+
+def _spell_out(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    characters = error.object[error.start : error.end]
+    return characters.replace("→", "->").replace("…", "...").encode("ascii", "backslashreplace").decode(), error.end
+
+
+def entry() -> NoReturn:
+    """The console script: any locale's encoding must do for printing."""
+    codecs.register_error("seamstep", _spell_out)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError):
+            stream.reconfigure(errors="seamstep")  # type: ignore[union-attr]
+    sys.exit(main())

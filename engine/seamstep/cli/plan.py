@@ -1,0 +1,56 @@
+"""``seamstep plan``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from seamstep.cli import options as shared
+from seamstep.cli.output import emit
+from seamstep.errors import ExitCode
+
+if TYPE_CHECKING:
+    from seamstep.plan import Plan
+
+#: A path that these refuse from the first step on is refused because of the host, whatever the release.
+_HOST_RULES = {"upload-interface", "updates-remaining"}
+
+
+def add(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "plan",
+        help="find the way to the release the policy wants",
+        description="Plan the update of one host: which releases, in which steps, and why not otherwise.",
+    )
+    shared.add_planning(parser)
+    parser.add_argument("--without-images", action="store_true", help="leave rules that need an image open")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--facts", metavar="FILE", help="facts of another host, as seamstep facts --json wrote them")
+    shared.add_sysroot(source)
+    shared.add_output(parser)
+    parser.add_argument("--exit-code", action="store_true", help="exit with 10 when an update is available")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> ExitCode:
+    """Make and show the plan."""
+    from seamstep.report.text import plan_text
+
+    plan = shared.make_plan(options, without_images=options.without_images)
+    document = plan.document
+    emit(document, plan_text(document), as_json=options.json, output=options.output, replace=options.force)
+    return exit_code(plan, update=ExitCode.UPDATE_AVAILABLE if options.exit_code else ExitCode.DONE)
+
+
+def exit_code(plan: Plan, update: ExitCode = ExitCode.DONE) -> ExitCode:
+    """The exit code that a plan's outcome means; ``update`` is the one for an update."""
+    from seamstep.plan import PlanOutcome
+
+    if plan.outcome is PlanOutcome.UPDATE:
+        return update
+    if plan.outcome is PlanOutcome.UP_TO_DATE:
+        return ExitCode.DONE
+    first = [step["verdicts"] for step in plan.document["rejected"] if step["from"] == str(plan.source)]
+    host_refuses = any(_HOST_RULES & {verdict["rule"] for verdict in verdicts} for verdicts in first)
+    return ExitCode.NOT_UPDATABLE if host_refuses else ExitCode.NO

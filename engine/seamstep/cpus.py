@@ -1,0 +1,87 @@
+"""CPU signatures and CPU lists."""
+
+from __future__ import annotations
+
+import re
+
+# Source: the CPUID tables in the sigstructs of Intel's published TDX modules.
+PLATFORMS = {
+    0x806F0: "Sapphire Rapids",
+    0xC06F0: "Emerald Rapids",
+    0xA06F0: "Sierra Forest",
+    0xA06D0: "Granite Rapids",
+    0xA06E0: "Granite Rapids-D",
+    0xD06D0: "Clearwater Forest",
+}
+
+_STEPPING = 0xF
+_FAMILY_EXTENDED = 0xF
+_CPU_MAX = 1 << 16
+
+
+def signature(family: int, model: int, stepping: int) -> int:
+    """CPUID.1.EAX from the family, model and stepping that Linux shows in /proc/cpuinfo.
+
+    Source: Intel SDM, CPUID leaf 1; the reverse of x86_family() and x86_model() in arch/x86/lib/cpu.c.
+    """
+    extended = max(family - _FAMILY_EXTENDED, 0)
+    base = min(family, _FAMILY_EXTENDED)
+    return extended << 20 | (model >> 4) << 16 | base << 8 | (model & 0xF) << 4 | stepping
+
+
+def split_signature(value: int) -> tuple[int, int, int]:
+    """Family, model and stepping; the reverse of :func:`signature`."""
+    base = value >> 8 & 0xF
+    family = base + (value >> 20 & 0xFF) if base == _FAMILY_EXTENDED else base
+    return family, (value >> 16 & 0xF) << 4 | value >> 4 & 0xF, value & _STEPPING
+
+
+def without_stepping(value: int) -> int:
+    """The signature with its stepping bits cleared: how P-SEAMLDR compares a CPU with an image's table."""
+    return value & ~_STEPPING
+
+
+def platform(value: int) -> str | None:
+    """The platform's name, or None for one that no published TDX module names."""
+    return PLATFORMS.get(without_stepping(value))
+
+
+def format_signature(value: int) -> str:
+    """As Intel writes it: ``0x806F8``."""
+    return f"0x{value:X}"
+
+
+def parse_signature(text: str) -> int:
+    """The reverse of :func:`format_signature`. Raises ValueError for anything but a 32-bit hex number."""
+    if not re.fullmatch(r"0x[0-9A-Fa-f]{1,8}", text, re.ASCII):
+        raise ValueError(f"{text!r} is not a CPU signature such as 0x806F8")
+    return int(text, 16)
+
+
+def parse_list(text: str) -> frozenset[int]:
+    """The CPUs in a list as the kernel prints it, ``0-11,16,20-31``; an empty list is none.
+
+    Raises:
+        ValueError: malformed, backwards, or a CPU number of 65536 and more.
+    """
+    numbers: set[int] = set()
+    for part in filter(None, text.strip().split(",")):
+        match = re.fullmatch(r"([0-9]{1,6})(?:-([0-9]{1,6}))?", part, re.ASCII)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if first > last or last >= _CPU_MAX:
+            raise ValueError(f"{text!r} is not a CPU list such as 0-11,16")
+        numbers.update(range(first, last + 1))
+    return frozenset(numbers)
+
+
+def format_list(numbers: frozenset[int]) -> str:
+    """The reverse of :func:`parse_list`."""
+    parts: list[str] = []
+    ordered = sorted(numbers)
+    start = 0
+    for index, number in enumerate(ordered):
+        if index + 1 == len(ordered) or ordered[index + 1] != number + 1:
+            first = ordered[start]
+            parts.append(str(number) if first == number else f"{first}-{number}")
+            start = index + 1
+    return ",".join(parts)

@@ -1,0 +1,118 @@
+"""The whole job on a simulated host: real mapping file, made-up images, the kernel's state machine in memory."""
+
+from __future__ import annotations
+
+import tempfile
+from importlib import resources
+from pathlib import Path
+from typing import Any, TextIO
+
+from seamstep import catalog, planner, policy
+from seamstep.demo.synthetic import synthetic_image
+from seamstep.errors import ExitCode
+from seamstep.executor import Executor, Reporter, RunResult
+from seamstep.facts import HostFacts, UploadNode
+from seamstep.host.read_facts import read_facts
+from seamstep.host.simulated import SimulatedHost
+from seamstep.plan import Plan
+from seamstep.report import progress
+from seamstep.report.text import facts_text
+from seamstep.versions import ModuleVersion, SeamldrVersion
+
+_POLICIES = ("fewest-hops", "shortest-path")
+_PHASE_SECONDS = 0.08
+
+FACTS = HostFacts(
+    hostname="demo-host",
+    boot_id="5d0e1f9a-3c1b-4f57-8a55-1b7a0c9e2d10",
+    kernel="7.2.0",
+    profile="mainline",
+    module_version=ModuleVersion("1.5.24"),
+    seamldr_version=SeamldrVersion("1.5.02"),
+    remaining_updates=5,
+    cpu_signatures=(0x806F8,),
+    cpus_online="0-223",
+    cpus_present="0-223",
+    upload=UploadNode("tdx_module", "idle"),
+    cpu_bugs=(),
+)
+
+
+class _Stage:
+    """A simulated host with a catalog of made-up images, and its plans under the shipped policies."""
+
+    def __init__(self, folder: Path, *, real_time: bool) -> None:
+        mapping = folder / catalog.MAPPING_FILE
+        mapping.write_bytes((resources.files("seamstep") / "demo" / catalog.MAPPING_FILE).read_bytes())
+        for release in catalog.load(str(mapping)).releases:
+            (folder / f"tdx_module_{release.version}.blob").write_bytes(synthetic_image(release.version))
+        self.catalog = catalog.load(str(mapping), str(folder))
+        modules = {release.image.sha256: release.version for release in self.catalog.releases if release.image}
+        self.host = SimulatedHost(FACTS, modules, real_time=real_time, phase_seconds=_PHASE_SECONDS)
+        self.before = read_facts(self.host)
+        self.plans = {name: self._plan(name) for name in _POLICIES}
+
+    def _plan(self, name: str) -> Plan:
+        return planner.make_plan(self.catalog.mapping, self.catalog.releases, self.before, policy.load(name))
+
+    def update(self, reporter: Reporter | None = None) -> RunResult:
+        return Executor(self.host, reporter).run(self.plans["shortest-path"])
+
+
+def play_quietly() -> dict[str, Any]:
+    """The demonstration as a document: facts before, both plans, the run, facts after."""
+    with tempfile.TemporaryDirectory(prefix="seamstep-demo-") as folder:
+        stage = _Stage(Path(folder), real_time=False)
+        result = stage.update()
+        return {
+            "schema": "seamstep/demo/v1",
+            "before": stage.before.to_document(),
+            "plans": [dict(plan.document) for plan in stage.plans.values()],
+            "state": result.state.value,
+            "applied": [{"from": str(hop.source), "to": str(hop.target)} for hop in result.applied],
+            "after": read_facts(stage.host).to_document(),
+        }
+
+
+def play(stream: TextIO) -> ExitCode:
+    """Play the demonstration for people; takes about a second."""
+    with tempfile.TemporaryDirectory(prefix="seamstep-demo-") as folder:
+        stage = _Stage(Path(folder), real_time=True)
+        _say(stream, "1. The host (simulated; nothing on this machine is touched)", facts_text(stage.before))
+        _say(stream, "2. The plan under both shipped policies", _side_by_side(stage))
+        _say(stream, "3. The update, by the plan of shortest-path", "")
+        with progress.reporter(stream, bar=True) as reporter:
+            result = stage.update(reporter)
+        stream.write(f"\n{result.message}\n\n")
+        after = read_facts(stage.host)
+        _say(stream, "4. The host afterwards", _changes(stage.before, after))
+        return result.exit_code
+
+
+def _say(stream: TextIO, title: str, text: str) -> None:
+    stream.write(f"{title}\n\n" + (f"{text}\n\n" if text else ""))
+    stream.flush()
+
+
+def _side_by_side(stage: _Stage) -> str:
+    columns = [_column(plan) for plan in stage.plans.values()]
+    width = max(len(line) for line in columns[0]) + 4
+    height = max(map(len, columns))
+    rows = zip(*(column + [""] * (height - len(column)) for column in columns), strict=True)
+    return "\n".join("".join(cell.ljust(width) for cell in row).rstrip() for row in rows)
+
+
+def _column(plan: Plan) -> list[str]:
+    document = plan.document
+    lines = [document["policy"]["name"], f"  hops {len(plan.hops)}, cost {document['objective']['cost']}"]
+    for hop in document["hops"]:
+        outcomes = [verdict["outcome"] for verdict in hop["verdicts"]]
+        lines += [
+            f"  {hop['from']} → {hop['to']}",
+            f"    {outcomes.count('pass')} of {len(outcomes)} rules pass",
+        ]
+    return lines
+
+
+def _changes(before: HostFacts, after: HostFacts) -> str:
+    return "\n".join([facts_text(after), "", *before.differences(after)])

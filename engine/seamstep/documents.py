@@ -1,0 +1,244 @@
+"""Reading untrusted files and writing ours.
+
+All input is hostile: sizes are bounded before anything is parsed, JSON is strict (UTF-8, no duplicate keys, no NaN),
+and what is wrong is reported with file, line, column and key path.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from seamstep.errors import InputError, KeyPath, Problem, RefusedError
+
+T = TypeVar("T")
+Locate = Callable[[KeyPath], tuple[int, int] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A parsed file: its data, its digest, and where in the text each key path stands."""
+
+    source: str
+    data: Any
+    sha256: str
+    locate: Locate
+
+    def problem(self, path: KeyPath, message: str) -> Problem:
+        """A problem at ``path``, with line and column."""
+        line, column = self.locate(path) or (None, None)
+        return Problem(self.source, message, path, line, column)
+
+
+def read_bytes(path: str, limit: int, what: str) -> bytes:
+    """The content of the file ``path`` (``-`` is standard input), at most ``limit`` bytes.
+
+    Raises:
+        InputError: the file can't be read, is empty or is larger than ``limit``.
+    """
+    try:
+        if path == "-":
+            content = sys.stdin.buffer.read(limit + 1)
+        else:
+            with Path(path).open("rb") as file:
+                content = file.read(limit + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise InputError(Problem(path, f"can't read the {what}: {reason}")) from None
+    if len(content) > limit:
+        raise InputError(Problem(path, f"too large for a {what}: more than {limit} bytes"))
+    if not content:
+        raise InputError(Problem(path, f"the file is empty; expected a {what}"))
+    return content
+
+
+def decode(content: bytes, source: str) -> str:
+    """``content`` as text.
+
+    Raises:
+        InputError: it is not UTF-8; names the line.
+    """
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = content[: error.start]
+        column = error.start - before.rfind(b"\n")
+        message = f"not UTF-8 text: byte 0x{content[error.start]:02x}"
+        raise InputError(Problem(source, message, line=before.count(b"\n") + 1, column=column)) from None
+
+
+class _DuplicateKeyError(Exception):
+    """An object names a key twice."""
+
+
+def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise _DuplicateKeyError
+    return result
+
+
+def _refuse_constant(constant: str) -> None:
+    raise ValueError(f"{constant} is not allowed in JSON")
+
+
+def read_json(path: str, limit: int, what: str) -> Document:
+    """Read a strict JSON file whose top level is an object.
+
+    Raises:
+        InputError: unreadable, not UTF-8, not JSON, a duplicate key, nested too deeply, or not an object.
+    """
+    content = read_bytes(path, limit, what)
+    text = decode(content, path)
+    data = parse_json(text, path)
+    if not isinstance(data, dict):
+        raise InputError(Problem(path, f"expected a {what}: a JSON object at the top level", line=1, column=1))
+
+    def locate(key_path: KeyPath) -> tuple[int, int] | None:
+        from seamstep.json_positions import line_and_column, scan
+
+        places, _ = scan(text)
+        while key_path and key_path not in places:
+            key_path = key_path[:-1]
+        return line_and_column(text, places[key_path])
+
+    return Document(path, data, hashlib.sha256(content).hexdigest(), locate)
+
+
+def parse_json(text: str, source: str) -> Any:
+    """Parse strict JSON. Raises InputError as :func:`read_json` does."""
+    try:
+        data = json.loads(text, object_pairs_hook=_refuse_duplicates, parse_constant=_refuse_constant)
+        if "\\u" in text:
+            json.dumps(data, ensure_ascii=False).encode()
+    except _DuplicateKeyError:
+        raise InputError(_duplicates(text, source)) from None
+    except json.JSONDecodeError as error:
+        message = "starts with a byte order mark; save it without one" if text[:1] == "\ufeff" else error.msg
+        raise InputError(Problem(source, f"not JSON: {message}", line=error.lineno, column=error.colno)) from None
+    except UnicodeEncodeError:
+        raise InputError(Problem(source, "not JSON text: it escapes half of a surrogate pair")) from None
+    except RecursionError:
+        raise InputError(Problem(source, "nested too deeply")) from None
+    except ValueError as error:
+        raise InputError(Problem(source, f"not JSON: {error}")) from None
+    return data
+
+
+def _duplicates(text: str, source: str) -> list[Problem]:
+    from seamstep.json_positions import line_and_column, scan
+
+    _, duplicates = scan(text)
+    return [
+        Problem(source, "this key stands twice in its object; keep one", path, *line_and_column(text, offset))
+        for path, offset in duplicates
+    ]
+
+
+def canonical(data: Any) -> bytes:
+    """The one byte form of JSON-able data that digests are taken over: sorted keys, no spaces, ASCII."""
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")
+
+
+def write_atomic(path: Path, content: bytes, *, replace: bool, mode: int = 0o600) -> None:
+    """Write a whole file or nothing; a reader never sees a part of it.
+
+    Raises:
+        RefusedError: the file exists and ``replace`` is false.
+        InputError: the file can't be written.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            if replace:
+                temporary.replace(path)
+            else:
+                os.link(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except FileExistsError:
+        raise RefusedError(f"{path} exists; give --force to overwrite it") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise InputError(Problem(str(path), f"can't write: {reason}")) from None
+
+
+class Fields:
+    """Typed access to one JSON object from a machine-written document (a plan, the facts in it).
+
+    It needs no schema library, so that reading a saved plan stays light. Every accessor raises InputError with the key
+    path when the value is missing or has another type.
+    """
+
+    __slots__ = ("data", "path", "source")
+
+    def __init__(self, data: object, source: str, path: KeyPath = ()) -> None:
+        self.source, self.path = source, path
+        if not isinstance(data, Mapping):
+            raise self.error(None, "expected an object")
+        self.data: Mapping[str, Any] = data
+
+    def error(self, key: str | None, message: str) -> InputError:
+        """An InputError at ``key`` (or at this object)."""
+        path = self.path if key is None else (*self.path, key)
+        return InputError(Problem(self.source, message, path))
+
+    def _get(self, key: str, kind: type | tuple[type, ...], expected: str) -> Any:
+        value = self.data.get(key)
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise self.error(key, f"expected {expected}" + ("" if key in self.data else ", but the key is missing"))
+        return value
+
+    def text(self, key: str) -> str:
+        """A string."""
+        return str(self._get(key, str, "text"))
+
+    def integer(self, key: str) -> int:
+        """A non-negative whole number."""
+        value: int = self._get(key, int, "a whole number")
+        if value < 0:
+            raise self.error(key, "expected a whole number that is not negative")
+        return value
+
+    def boolean(self, key: str) -> bool:
+        """A boolean."""
+        return bool(self._get(key, bool, "true or false"))
+
+    def sub(self, key: str) -> Fields:
+        """An object."""
+        return Fields(self.data.get(key), self.source, (*self.path, key))
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """A list of strings."""
+        values: Sequence[object] = self._get(key, list, "a list of texts")
+        if not all(isinstance(value, str) for value in values):
+            raise self.error(key, "expected a list of texts")
+        return tuple(str(value) for value in values)
+
+    def items(self, key: str) -> list[Fields]:
+        """A list of objects."""
+        values: Sequence[object] = self._get(key, list, "a list of objects")
+        return [Fields(value, self.source, (*self.path, key, index)) for index, value in enumerate(values)]
+
+    def parsed(self, key: str, parse: Callable[[str], T]) -> T:
+        """A string that ``parse`` turns into a value; its ValueError becomes the InputError's message."""
+        try:
+            return parse(self.text(key))
+        except ValueError as error:
+            raise self.error(key, str(error)) from None
+
+    def optional(self, key: str, read: Callable[[str], T]) -> T | None:
+        """What ``read(key)`` gives, or None for null or a missing key."""
+        return None if self.data.get(key) is None else read(key)

@@ -1,0 +1,1 @@
+"""Hosts: where facts are read and updates performed."""

@@ -1,0 +1,161 @@
+"""Read the facts of a host. What can't be read is unknown, with the reason; nothing is guessed."""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Callable
+from typing import TypeVar
+
+from seamstep import cpus
+from seamstep.facts import HostFacts, UploadNode
+from seamstep.host.base import LEGACY, MAINLINE, MODULE_VERSION, Host, Profile
+from seamstep.versions import ModuleVersion, SeamldrVersion
+
+T = TypeVar("T")
+
+_ATTRIBUTE_LIMIT = 4096
+_CPUINFO_LIMIT = 64 << 20
+_FIELDS = re.compile(r"^(cpu family|model|stepping|bugs)[ \t]*:(.*)$", re.MULTILINE)
+
+
+def read_facts(host: Host) -> HostFacts:
+    """All facts of ``host``. Never raises for a file that can't be read: the fact is None then, and the reason stands
+    in ``unknown``, starting with ``missing``, ``permission``, ``ENXIO``, ``invalid`` or another errno's name."""
+    return _Reader(host).facts()
+
+
+def module_version(host: Host) -> ModuleVersion:
+    """The running module's version, read now.
+
+    Raises:
+        OSError: unreadable; ENXIO says that TDX is lost.
+        ValueError: not a version.
+    """
+    return ModuleVersion(_text(host.read(MODULE_VERSION, _ATTRIBUTE_LIMIT)))
+
+
+class _Reader:
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.unknown: dict[str, str] = {}
+
+    def facts(self) -> HostFacts:
+        profile = self.profile()
+        signatures, bugs = self.cpuinfo()
+        return HostFacts(
+            hostname=self.fact("hostname", "/proc/sys/kernel/hostname", str),
+            boot_id=self.fact("boot_id", "/proc/sys/kernel/random/boot_id", str),
+            kernel=self.fact("kernel", "/proc/sys/kernel/osrelease", str),
+            profile=profile.name if profile else None,
+            module_version=self.fact("module_version", MODULE_VERSION, ModuleVersion),
+            seamldr_version=self.profile_fact("seamldr_version", profile, SeamldrVersion),
+            remaining_updates=self.profile_fact("remaining_updates", profile, _count),
+            cpu_signatures=signatures,
+            cpus_online=self.fact("cpus_online", "/sys/devices/system/cpu/online", _cpu_list),
+            cpus_present=self.fact("cpus_present", "/sys/devices/system/cpu/present", _cpu_list),
+            upload=self.upload(profile),
+            cpu_bugs=bugs,
+            unknown=self.unknown,
+        )
+
+    def fact(self, name: str, path: str, parse: Callable[[str], T], limit: int = _ATTRIBUTE_LIMIT) -> T | None:
+        try:
+            return parse(_text(self.host.read(path, limit)))
+        except OSError as error:
+            self.unknown[name] = _reason(error, path)
+        except ValueError as error:
+            self.unknown[name] = f"invalid: {path}: {error}"
+        return None
+
+    def profile(self) -> Profile | None:
+        """Mainline or legacy, by the upload node; where there is none, by the P-SEAMLDR's attributes."""
+        signs = [(p, p.upload_path) for p in (MAINLINE, LEGACY)] + [(p, p.seamldr_version) for p in (MAINLINE, LEGACY)]
+        for profile, path in signs:
+            try:
+                if self.host.exists(path):
+                    return profile
+            except OSError as error:
+                self.unknown["profile"] = _reason(error, path)
+                return None
+        self.unknown["profile"] = f"missing: neither {MAINLINE.upload_path} nor {LEGACY.upload_path} exists"
+        return None
+
+    def profile_fact(self, name: str, profile: Profile | None, parse: Callable[[str], T]) -> T | None:
+        if profile is None:
+            self.unknown[name] = "missing: the kernel offers no interface for TDX module updates"
+            return None
+        return self.fact(name, getattr(profile, name), parse)
+
+    def upload(self, profile: Profile | None) -> UploadNode | None:
+        if profile is None:
+            self.unknown["upload"] = self.unknown["profile"]
+            return None
+        try:
+            found = self.host.exists(profile.upload_path)
+        except OSError as error:
+            self.unknown["upload"] = _reason(error, profile.upload_path)
+            return None
+        if not found:
+            self.unknown["upload"] = f"missing: {profile.upload_path} does not exist"
+            return None
+        status = self.fact("upload.status", f"{profile.upload_path}/status", str)
+        return UploadNode(profile.upload_node, status)
+
+    def cpuinfo(self) -> tuple[tuple[int, ...] | None, tuple[str, ...] | None]:
+        found = self.fact("cpu_signatures", "/proc/cpuinfo", _cpuinfo, _CPUINFO_LIMIT)
+        if found is None:
+            self.unknown["cpu_bugs"] = self.unknown["cpu_signatures"]
+            return None, None
+        return found
+
+
+def _text(content: bytes) -> str:
+    try:
+        text = content.decode("utf-8").strip()
+    except UnicodeDecodeError:
+        raise ValueError("it is not text") from None
+    if not text:
+        raise ValueError("it is empty")
+    return text
+
+
+def _reason(error: OSError, path: str) -> str:
+    if error.errno in {errno.EACCES, errno.EPERM}:
+        return f"permission: {path} can't be read by this user; run as root"
+    if error.errno in {errno.ENOENT, errno.ENOTDIR}:
+        return f"missing: {path} does not exist"
+    if error.errno == errno.ENXIO:
+        return f"ENXIO: {path}: TDX is lost; its TDs are dead, and only a reboot brings it back"
+    return f"{errno.errorcode.get(error.errno or 0, 'error')}: {path}: {error.strerror}"
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,10}", text, re.ASCII):
+        raise ValueError(f"{text!r} is not a number")
+    return int(text)
+
+
+def _cpu_list(text: str) -> str:
+    cpus.parse_list(text)
+    return text
+
+
+def _cpuinfo(text: str) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """The distinct signatures and bugs. The lines of one CPU come as family, model, stepping; see show_cpuinfo() in
+    arch/x86/kernel/cpu/proc.c."""
+    signatures: set[int] = set()
+    bugs: set[str] = set()
+    numbers: dict[str, int] = {}
+    for match in _FIELDS.finditer(text):
+        key, value = match.groups()
+        if key == "bugs":
+            bugs.update(value.split())
+        else:
+            numbers[key] = _count(value.strip())
+            if key == "stepping" and len(numbers) == 3:
+                signatures.add(cpus.signature(numbers["cpu family"], numbers["model"], numbers["stepping"]))
+                numbers = {}
+    if not signatures:
+        raise ValueError("it names no CPU with family, model and stepping")
+    return tuple(sorted(signatures)), tuple(sorted(bugs))

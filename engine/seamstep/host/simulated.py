@@ -1,0 +1,299 @@
+"""A simulated host: the kernel's upload state machine and the attributes around it, in memory.
+
+It follows drivers/base/firmware_loader/sysfs.c and sysfs_upload.c of Linux call by call, oddities included, and the
+checks of arch/x86/virt/vmx/tdx/seamldr.c; what P-SEAMLDR would do is reduced to "is this image a known module".
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import struct
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from seamstep import cpus
+from seamstep.facts import HostFacts
+from seamstep.host.base import MAINLINE, MODULE_VERSION, PAGE, PROFILES
+from seamstep.versions import ModuleVersion
+
+_PHASES = ("receiving", "preparing", "transferring", "programming")
+_HEADER = struct.Struct("<HH8sII4076s")
+_FORMATS = {"mainline": 0x200, "legacy": 0x100}
+
+
+class _Buffer(Enum):
+    """enum fw_status in drivers/base/firmware_loader/firmware.h, as far as uploads reach it."""
+
+    UNKNOWN = auto()
+    LOADING = auto()
+    DONE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What one upload does instead of succeeding.
+
+    It ends in ``phase`` with ``error`` (none: the kernel reports success). ``lost``: TDX is gone afterwards.
+    ``version``: what runs afterwards, whatever was uploaded. ``keeps_count``: remaining updates don't go down.
+    ``stuck``: the upload never ends.
+    """
+
+    phase: str = "transferring"
+    error: str = ""
+    lost: bool = False
+    version: ModuleVersion | None = None
+    keeps_count: bool = False
+    stuck: bool = False
+
+
+class SimulatedHost:
+    """A host made from facts.
+
+    Args:
+        facts: what the host is like at first.
+        modules: the version that each known image installs, by the image's SHA-256 in hex.
+        faults: for each upload in turn what goes wrong, None for nothing; uploads after the last go well.
+        phase_seconds: how long each of the four phases takes on the host's clock.
+        real_time: whether :meth:`sleep` really sleeps.
+        rawio: whether the caller has CAP_SYS_RAWIO.
+    """
+
+    def __init__(
+        self,
+        facts: HostFacts,
+        modules: Mapping[str, ModuleVersion],
+        *,
+        faults: Iterable[Fault | None] = (),
+        phase_seconds: float = 0.05,
+        real_time: bool = False,
+        rawio: bool = True,
+    ) -> None:
+        self.uploads = 0
+        self._facts = facts
+        self._modules = modules
+        self._faults = deque(faults)
+        self._phase_seconds = phase_seconds
+        self._real_time = real_time
+        self._rawio = rawio
+        self._clock = 0.0
+        self._version = facts.module_version
+        self._remaining = facts.remaining_updates
+        self._buffer = _Buffer.UNKNOWN
+        self._data = bytearray()
+        self._size_left = 0
+        self._started: float | None = None
+        self._error = ""
+        self._fault: Fault | None = None
+        self._files = self._make_files()
+
+    # -- the Host interface
+
+    def read(self, path: str, limit: int) -> bytes:
+        self._advance()
+        show = self._files.get(path)
+        if show is None:
+            raise _os_error(errno.EISDIR if self.exists(path) else errno.ENOENT, path)
+        return show()[:limit]
+
+    def write(self, path: str, data: bytes, offset: int = 0) -> int:
+        self._advance()
+        if path not in self._files:
+            raise _os_error(errno.EISDIR if self.exists(path) else errno.ENOENT, path)
+        store = {"loading": self._store_loading, "data": self._store_data, "cancel": self._store_cancel}
+        folder, _, name = path.rpartition("/")
+        if folder != self._node_path or name not in store:
+            raise _os_error(errno.EACCES, path)
+        return store[name](data[:PAGE], offset)
+
+    def exists(self, path: str) -> bool:
+        return path in self._files or any(name.startswith(f"{path}/") for name in self._files)
+
+    def monotonic(self) -> float:
+        return self._clock
+
+    def sleep(self, seconds: float) -> None:
+        if self._real_time:
+            time.sleep(seconds)
+        self._clock += seconds
+
+    # -- the attributes
+
+    def _make_files(self) -> dict[str, Callable[[], bytes]]:
+        facts = self._facts
+        profile = PROFILES.get(facts.profile or "", MAINLINE)
+        self._node_path = profile.upload_path
+        constants = {
+            "/proc/sys/kernel/hostname": facts.hostname,
+            "/proc/sys/kernel/random/boot_id": facts.boot_id,
+            "/proc/sys/kernel/osrelease": facts.kernel,
+            "/sys/devices/system/cpu/online": facts.cpus_online,
+            "/sys/devices/system/cpu/present": facts.cpus_present,
+            profile.seamldr_version: facts.seamldr_version,
+            "/proc/cpuinfo": _cpuinfo(facts),
+        }
+        files: dict[str, Callable[[], bytes]] = {
+            path: lambda text=value: f"{text}\n".encode()  # type: ignore[misc]
+            for path, value in constants.items()
+            if value is not None
+        }
+        if facts.module_version is not None:
+            files[MODULE_VERSION] = self._show_version
+        if facts.remaining_updates is not None:
+            files[profile.remaining_updates] = lambda: f"{self._remaining}\n".encode()
+        if facts.upload is not None:
+            files |= {
+                f"{self._node_path}/loading": lambda: b"%d\n" % (self._buffer is _Buffer.LOADING),
+                f"{self._node_path}/data": self._show_data,
+                f"{self._node_path}/status": lambda: f"{self._status()}\n".encode(),
+                f"{self._node_path}/error": self._show_error,
+                f"{self._node_path}/remaining_size": lambda: b"%d\n" % self._size_left,
+                f"{self._node_path}/cancel": lambda: _refuse(errno.EACCES, f"{self._node_path}/cancel"),
+            }
+        return files
+
+    def _show_version(self) -> bytes:
+        if self._version is None:
+            raise _os_error(errno.ENXIO, MODULE_VERSION)
+        return f"{self._version}\n".encode()
+
+    def _show_data(self) -> bytes:
+        if self._buffer is _Buffer.DONE:
+            raise _os_error(errno.ENODEV, f"{self._node_path}/data")
+        return bytes(self._data)
+
+    def _show_error(self) -> bytes:
+        if self._status() != "idle":
+            raise _os_error(errno.EBUSY, f"{self._node_path}/error")
+        return f"{self._error}\n".encode() if self._error else b""
+
+    # -- the upload state machine
+
+    def _store_loading(self, data: bytes, _offset: int) -> int:
+        if self._buffer is _Buffer.DONE:
+            return len(data)  # the kernel takes the write and ignores it while its worker runs
+        value = data.strip()
+        if value == b"1":
+            self._data.clear()
+            self._buffer = _Buffer.LOADING
+        elif value == b"0" and self._buffer is _Buffer.LOADING:
+            self._commit()
+        else:
+            self._buffer = _Buffer.UNKNOWN  # -1, and whatever the kernel does not expect
+        return len(data)
+
+    def _store_data(self, data: bytes, offset: int) -> int:
+        if not self._rawio:
+            raise _os_error(errno.EPERM, f"{self._node_path}/data")
+        if self._buffer is _Buffer.DONE:
+            raise _os_error(errno.ENODEV, f"{self._node_path}/data")
+        self._data.extend(bytes(max(offset + len(data) - len(self._data), 0)))
+        self._data[offset : offset + len(data)] = data
+        return len(data)
+
+    def _store_cancel(self, data: bytes, _offset: int) -> int:
+        if data.strip() not in {b"1", b"y", b"Y"}:
+            raise _os_error(errno.EINVAL, f"{self._node_path}/cancel")
+        if self._status() == "idle":
+            raise _os_error(errno.ENODEV, f"{self._node_path}/cancel")
+        return len(data)  # TDX uploads can't be cancelled; the callback does nothing
+
+    def _commit(self) -> None:
+        if not self._data:
+            self._buffer = _Buffer.UNKNOWN  # the false success: nothing happens, nothing is reported
+            return
+        self._buffer = _Buffer.DONE
+        self._error = ""
+        self._size_left = len(self._data)
+        self._started = self._clock
+        self._fault = self._faults.popleft() if self._faults else None
+        self.uploads += 1
+
+    def _phase(self) -> int:
+        """The index of the current phase; past the last once the worker is done."""
+        if self._started is None:
+            return len(_PHASES)
+        if self._fault and self._fault.stuck:
+            return _PHASES.index(self._fault.phase)
+        elapsed = self._clock - self._started
+        return int(elapsed / self._phase_seconds) if self._phase_seconds else len(_PHASES)
+
+    def _status(self) -> str:
+        phase = self._phase()
+        return "idle" if self._started is None or phase >= len(_PHASES) else _PHASES[phase]
+
+    def _advance(self) -> None:
+        """Let the worker come as far as the clock says."""
+        if self._started is None:
+            return
+        error_at = _PHASES.index(self._fault.phase) if self._fault and self._fault.error else len(_PHASES)
+        if self._phase() > min(error_at, len(_PHASES) - 1):
+            self._finish()
+
+    def _finish(self) -> None:
+        fault = self._fault or self._install_fault()
+        self._started = None
+        self._buffer = _Buffer.UNKNOWN
+        if fault.error:
+            self._error = f"{fault.phase}:{fault.error}"
+        else:
+            self._size_left = 0
+            self._version = fault.version or self._modules.get(hashlib.sha256(self._data).hexdigest(), self._version)
+            if not fault.keeps_count:
+                self._remaining = (self._remaining or 0) - 1
+        if fault.lost:
+            self._version = None
+        self._data.clear()
+
+    def _install_fault(self) -> Fault:
+        """What goes wrong by itself: a header that the kernel refuses, an image that P-SEAMLDR does, and what the
+        kernel does not check before it shuts the old module down."""
+        facts = self._facts
+        if not self._header_is_valid():
+            return Fault(error="firmware-invalid")
+        if facts.cpus_online != facts.cpus_present or not self._remaining:
+            return Fault(error="firmware-invalid", lost=True)
+        if hashlib.sha256(self._data).hexdigest() not in self._modules:
+            return Fault(error="firmware-invalid", lost=True)
+        return Fault()
+
+    def _header_is_valid(self) -> bool:
+        if len(self._data) < _HEADER.size:
+            return False
+        version, _, signature, sigstruct_pages, module_pages, reserved = _HEADER.unpack_from(self._data)
+        if version != _FORMATS[self._facts.profile or MAINLINE.name]:
+            return False
+        if version == _FORMATS["legacy"]:
+            return True
+        fits = (
+            sigstruct_pages <= 1
+            and module_pages <= 496
+            and len(self._data) == (1 + sigstruct_pages + module_pages) * PAGE
+        )
+        return fits and signature == b"TDX-BLOB" and not any(reserved)
+
+
+def _cpuinfo(facts: HostFacts) -> str | None:
+    """/proc/cpuinfo with one block for each kind of CPU."""
+    if facts.cpu_signatures is None:
+        return None
+    blocks = []
+    for number, value in enumerate(facts.cpu_signatures):
+        family, model, stepping = cpus.split_signature(value)
+        blocks.append(
+            f"processor\t: {number}\nvendor_id\t: GenuineIntel\ncpu family\t: {family}\nmodel\t\t: {model}\n"
+            f"model name\t: simulated\nstepping\t: {stepping}\nbugs\t\t: {' '.join(facts.cpu_bugs or ())}\n"
+        )
+    return "\n".join(blocks)
+
+
+def _os_error(number: int, path: str) -> OSError:
+    return OSError(number, os.strerror(number), path)
+
+
+def _refuse(number: int, path: str) -> bytes:
+    raise _os_error(number, path)

@@ -1,0 +1,44 @@
+"""The real host, or a copy of its files below another root."""
+
+from __future__ import annotations
+
+import os
+import time
+
+
+class SysfsHost:
+    """The files below ``root``, with real system calls."""
+
+    def __init__(self, root: str = "/") -> None:
+        self._root = root.rstrip("/")
+
+    def read(self, path: str, limit: int) -> bytes:
+        descriptor = os.open(self._root + path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            chunks: list[bytes] = []
+            while limit > 0 and (chunk := os.read(descriptor, min(limit, 1 << 20))):
+                chunks.append(chunk)
+                limit -= len(chunk)
+            return b"".join(chunks)
+        finally:
+            os.close(descriptor)
+
+    def write(self, path: str, data: bytes, offset: int = 0) -> int:
+        descriptor = os.open(self._root + path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            return os.pwrite(descriptor, data, offset)
+        finally:
+            os.close(descriptor)
+
+    def exists(self, path: str) -> bool:
+        try:
+            os.stat(self._root + path)  # noqa: PTH116 - Path.exists() hides the errors that must be told
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return True
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)

@@ -1,0 +1,1 @@
+"""What seamstep shows to people."""

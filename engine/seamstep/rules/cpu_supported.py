@@ -1,0 +1,34 @@
+"""``cpu-supported``."""
+
+from __future__ import annotations
+
+from seamstep import cpus
+from seamstep.facts import HostFacts
+from seamstep.model import Step, Verdict
+from seamstep.rules.base import Rule
+
+
+class CpuSupported(Rule):
+    """The target's image names every CPU of the host."""
+
+    name = "cpu-supported"
+    summary = "Every CPU signature of the host is in the CPUID table of the target's image, steppings aside."
+    source = "P-SEAMLDR source, check of the sigstruct's cpuid_table (EUNSUPCPU)"
+    needs_image = True
+
+    def check(self, step: Step, host: HostFacts) -> Verdict:
+        image = step.target.image
+        if image is None:
+            return self.unknown(f"can't tell which CPUs {step.target.version} supports: {step.target.image_problem}")
+        if not host.cpu_signatures:
+            return self.lacks(host, "cpu_signatures")
+        supported = {cpus.without_stepping(signature) for signature in image.cpuid}
+        missing = [s for s in host.cpu_signatures if cpus.without_stepping(s) not in supported]
+        table = [cpus.format_signature(signature) for signature in image.cpuid]
+        if missing:
+            names = ", ".join(cpus.format_signature(signature) for signature in missing)
+            return self.blocked(
+                f"{step.target.version} is not for CPU {names}; it supports {', '.join(table) or 'none'}",
+                supported=table,
+            )
+        return self.passed("the image names this CPU", supported=table)

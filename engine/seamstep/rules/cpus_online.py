@@ -1,0 +1,31 @@
+"""``cpus-online``."""
+
+from __future__ import annotations
+
+from seamstep import cpus
+from seamstep.facts import HostFacts
+from seamstep.model import Step, Verdict
+from seamstep.rules.base import Rule
+
+
+class CpusOnline(Rule):
+    """Every present CPU is online."""
+
+    name = "cpus-online"
+    summary = "Every present CPU is online: P-SEAMLDR installs a module on all of them or fails fatally."
+    source = "SEAM Loader Interface Specification, SEAMLDR.INSTALL; mainline Linux does not check it (inferred)"
+
+    def check(self, step: Step, host: HostFacts) -> Verdict:
+        if host.cpus_present is None:
+            return self.lacks(host, "cpus_present")
+        if host.cpus_online is None:
+            return self.lacks(host, "cpus_online")
+        if host.cpus_online == host.cpus_present:
+            return self.passed(f"CPUs {host.cpus_online} are online")
+        present, online = cpus.parse_list(host.cpus_present), cpus.parse_list(host.cpus_online)
+        if present == online:
+            return self.passed(f"CPUs {host.cpus_online} are online")
+        offline = cpus.format_list(present - online)
+        if not offline:
+            return self.unknown("more CPUs are online than are present", online=host.cpus_online)
+        return self.blocked(f"CPUs {offline} are offline; bring them online first", offline=offline)

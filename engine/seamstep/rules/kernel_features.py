@@ -1,0 +1,29 @@
+"""``kernel-features``."""
+
+from __future__ import annotations
+
+from seamstep import features
+from seamstep.facts import HostFacts
+from seamstep.model import Step, Verdict
+from seamstep.rules.base import Rule
+
+_NEEDED = (features.NO_RBP_MOD, features.TD_PRESERVING)
+
+
+class KernelFeatures(Rule):
+    """Linux can use the target, and leave it again."""
+
+    name = "kernel-features"
+    summary = (
+        "The target has NO_RBP_MOD (without it Linux can't use it) and TD_PRESERVING (without it no update follows)."
+    )
+    source = "Linux arch/x86/virt/vmx/tdx/tdx.c, check_features(); arch/x86/include/asm/tdx.h"
+
+    def check(self, step: Step, host: HostFacts) -> Verdict:
+        features0 = step.target.features0
+        if features0 is None:
+            return self.unknown(f"the mapping file does not list {step.target.version}")
+        missing = [features.name(bit) for bit in _NEEDED if not features.has(features0, bit)]
+        if missing:
+            return self.blocked(f"{step.target.version} lacks {' and '.join(missing)}", missing=missing)
+        return self.passed(f"{step.target.version} has NO_RBP_MOD and TD_PRESERVING")

@@ -1,0 +1,27 @@
+"""``minimum-module``."""
+
+from __future__ import annotations
+
+from seamstep.facts import HostFacts
+from seamstep.model import Step, Verdict
+from seamstep.rules.base import Rule
+
+
+class MinimumModule(Rule):
+    """The source is at least the target's minimum module."""
+
+    name = "minimum-module"
+    summary = "The source is not older than the target's min_module_version_for_td_preserving."
+    source = "Intel mapping_file.json, min_module_version_for_td_preserving"
+
+    def check(self, step: Step, host: HostFacts) -> Verdict:
+        source, target = step.source.version, step.target
+        minimum = target.minimum_module
+        if minimum is None:
+            return self.unknown(f"the mapping file does not list {target.version}")
+        if source < minimum:
+            return self.blocked(
+                f"{target.version} can be reached from {minimum} or newer, and {source} is older",
+                minimum=str(minimum),
+            )
+        return self.passed(f"{source} is not older than {minimum}", minimum=str(minimum))

@@ -1,0 +1,21 @@
+"""``same-series``."""
+
+from __future__ import annotations
+
+from seamstep.facts import HostFacts
+from seamstep.model import Step, Verdict
+from seamstep.rules.base import Rule
+
+
+class SameSeries(Rule):
+    """Source and target have the same major.minor."""
+
+    name = "same-series"
+    summary = "An update stays inside its series: source and target have the same major.minor."
+    source = "Intel confidential-computing.tdx.tdx-module.binaries, reference script"
+
+    def check(self, step: Step, host: HostFacts) -> Verdict:
+        source, target = step.source.version, step.target.version
+        if source.series != target.series:
+            return self.blocked(f"{target} is of series {target.series}, {source} of {source.series}")
+        return self.passed(f"both are of series {target.series}")

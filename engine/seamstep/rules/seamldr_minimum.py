@@ -1,0 +1,29 @@
+"""``seamldr-minimum``."""
+
+from __future__ import annotations
+
+from seamstep.facts import HostFacts
+from seamstep.model import Step, Verdict
+from seamstep.rules.base import Rule
+
+
+class SeamldrMinimum(Rule):
+    """The running P-SEAMLDR can load the target."""
+
+    name = "seamldr-minimum"
+    summary = "Some min_seamldr_versions entry of the target has the P-SEAMLDR's major.minor and is not newer than it."
+    source = "Intel mapping_file.json, min_seamldr_versions, as the reference script compares them"
+
+    def check(self, step: Step, host: HostFacts) -> Verdict:
+        running, minimums = host.seamldr_version, step.target.minimum_seamldrs
+        if running is None:
+            return self.lacks(host, "seamldr_version")
+        for minimum in minimums:
+            if minimum.series == running.series and minimum.update <= running.update:
+                return self.passed(f"P-SEAMLDR {running} is not older than {minimum}", minimum=str(minimum))
+        needed = " or ".join(f"{minimum} (or a later {minimum.series})" for minimum in minimums)
+        return self.blocked(
+            f"{step.target.version} needs P-SEAMLDR {needed or 'that no list names'}; this host has {running}",
+            minimums=[str(minimum) for minimum in minimums],
+            running=str(running),
+        )

@@ -1,0 +1,32 @@
+"""``update-compatibility``."""
+
+from __future__ import annotations
+
+from seamstep import features
+from seamstep.facts import HostFacts
+from seamstep.model import Step, Verdict
+from seamstep.rules.base import Rule
+
+
+class UpdateCompatibility(Rule):
+    """On mainline, the running module takes part in the check for update-sensitive operations."""
+
+    name = "update-compatibility"
+    summary = "On a mainline kernel the source module has UPDATE_COMPATIBILITY (features0 bit 47); else it refuses."
+    source = "Linux arch/x86/virt/vmx/tdx/tdx.c, tdx_module_shutdown(): AVOID_COMPAT_SENSITIVE is always passed"
+
+    def check(self, step: Step, host: HostFacts) -> Verdict:
+        if host.profile is None:
+            return self.lacks(host, "profile")
+        if host.profile == "legacy":
+            return self.passed("a legacy-profile kernel asks for the check only where the module has it")
+        source = step.source
+        if source.features0 is None:
+            return self.unknown(f"the mapping file does not list {source.version}, so its features are not known")
+        if not features.has(source.features0, features.UPDATE_COMPATIBILITY):
+            return self.blocked(
+                f"{source.version} lacks UPDATE_COMPATIBILITY, so it refuses every update that a mainline kernel asks"
+                " for; a newer module has to come with the BIOS or at boot",
+                features0=hex(source.features0),
+            )
+        return self.passed(f"{source.version} has UPDATE_COMPATIBILITY")

@@ -1,0 +1,26 @@
+"""``updates-remaining``."""
+
+from __future__ import annotations
+
+from seamstep.facts import HostFacts
+from seamstep.model import Step, Verdict
+from seamstep.rules.base import Rule
+
+
+class UpdatesRemaining(Rule):
+    """P-SEAMLDR has room for one more update when the step's turn comes."""
+
+    name = "updates-remaining"
+    summary = "P-SEAMLDR still has an update to give when the step's turn comes."
+    source = "Linux Documentation/ABI/testing/sysfs-devices-faux-tdx-host, num_remaining_updates"
+    per_hop = True
+
+    def check(self, step: Step, host: HostFacts) -> Verdict:
+        remaining = host.remaining_updates
+        if remaining is None:
+            return self.lacks(host, "remaining_updates")
+        if remaining < 1:
+            return self.blocked(
+                "no update is left for this step; only a reboot brings more", remaining=max(remaining, 0)
+            )
+        return self.passed(f"{remaining} left", remaining=remaining)

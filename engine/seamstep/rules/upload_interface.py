@@ -1,0 +1,38 @@
+"""``upload-interface``."""
+
+from __future__ import annotations
+
+from seamstep.facts import HostFacts
+from seamstep.model import Step, Verdict
+from seamstep.rules.base import Rule
+
+ERRATUM = "seamret_invd_vmcs"
+
+
+class UploadInterface(Rule):
+    """The kernel offers a firmware-upload node, and it is idle."""
+
+    name = "upload-interface"
+    summary = "The kernel offers a firmware-upload node that is idle, and the CPU has no erratum that hides it."
+    source = "Linux drivers/virt/coco/tdx-host/tdx-host.c, seamldr_init() and supports_runtime_update()"
+
+    def check(self, step: Step, host: HostFacts) -> Verdict:
+        if host.cpu_bugs is None:
+            return self.lacks(host, "cpu_bugs")
+        if ERRATUM in host.cpu_bugs:
+            return self.blocked(
+                f"this CPU has the erratum {ERRATUM}; the kernel hides the update interface", cpu_bug=ERRATUM
+            )
+        if host.upload is None:
+            reason = host.why_unknown("upload")
+            if reason.startswith("missing"):
+                return self.blocked(f"the kernel offers no upload node ({reason})", upload=None)
+            return self.lacks(host, "upload")
+        if host.upload.status is None:
+            return self.lacks(host, "upload.status")
+        if host.upload.status != "idle":
+            return self.blocked(
+                f"the upload node {host.upload.name} is {host.upload.status}, not idle: an update is under way",
+                status=host.upload.status,
+            )
+        return self.passed(f"the upload node {host.upload.name} is idle", status="idle")

@@ -1,0 +1,131 @@
+"""Versions of TDX modules and P-SEAMLDRs, and the specifiers that policies use over them.
+
+Both are ``major.minor.update``, three unsigned 16-bit numbers; the kernel prints them ``%u.%u.%02u``
+(TDX_VERSION_FMT in arch/x86/include/asm/tdx.h). A *series* is ``major.minor``; updates stay inside one.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import total_ordering
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from packaging.specifiers import SpecifierSet
+    from packaging.version import Version
+
+_FORM = re.compile(r"(0|[1-9][0-9]{0,4})\.(0|[1-9][0-9]{0,4})\.([0-9]{1,5})", re.ASCII)
+_PART_MAX = 0xFFFF
+
+EXPECTED = "a version of three numbers, such as 1.5.06"
+
+
+@total_ordering
+class _ThreePartVersion:
+    """A three-part version; orders numerically, prints as the kernel does, equal only to its own kind."""
+
+    __slots__ = ("_release", "_text")
+
+    def __init__(self, text: str) -> None:
+        """Parse ``text``.
+
+        Raises:
+            ValueError: not exactly three numbers of at most 16 bits each.
+        """
+        match = _FORM.fullmatch(text)
+        parts = tuple(int(part) for part in match.groups()) if match else ()
+        if len(parts) != 3 or max(parts) > _PART_MAX:
+            raise ValueError(f"{text!r} is not {EXPECTED}")
+        self._release: tuple[int, int, int] = parts
+        self._text = f"{parts[0]}.{parts[1]}.{parts[2]:02}"
+
+    @property
+    def series(self) -> str:
+        """``major.minor``."""
+        return f"{self._release[0]}.{self._release[1]}"
+
+    @property
+    def update(self) -> int:
+        """The last of the three numbers."""
+        return self._release[2]
+
+    @property
+    def packaging(self) -> Version:
+        """The same version as PEP 440 sees it."""
+        from packaging.version import Version
+
+        return Version(self._text)
+
+    def __str__(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._text!r})"
+
+    def __hash__(self) -> int:
+        return hash(self._release)
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return self._release == other._release
+
+    def __lt__(self, other: Self) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return self._release < other._release
+
+
+class ModuleVersion(_ThreePartVersion):
+    """The version of a TDX module."""
+
+    __slots__ = ()
+
+
+class SeamldrVersion(_ThreePartVersion):
+    """The version of a P-SEAMLDR."""
+
+    __slots__ = ()
+
+
+class Specifier:
+    """A set of module versions: ``1.5.28``, ``2.0.*`` or PEP 440, ``>=1.5.24,<1.5.30``.
+
+    A bare version or prefix means ``==``. ``===`` is refused: it compares text, and 1.5.6 is 1.5.06.
+    """
+
+    __slots__ = ("_set", "text", "version")
+
+    def __init__(self, text: str) -> None:
+        """Parse ``text``.
+
+        Raises:
+            ValueError: not a specifier over three-part versions.
+        """
+        from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+        self.text = text.strip()
+        #: The one version meant, where ``text`` is a plain version.
+        self.version: ModuleVersion | None = None
+        bare = re.fullmatch(r"[0-9.]+(\.\*)?", self.text, re.ASCII)
+        if bare and not bare[1]:
+            self.version = ModuleVersion(self.text)
+        try:
+            self._set: SpecifierSet = SpecifierSet(f"=={self.text}" if bare else self.text)
+        except InvalidSpecifier:
+            raise ValueError(
+                f"{text!r} is not a version or a specifier such as '>=1.5.24,<1.5.30' or '1.5.*'"
+            ) from None
+        if not self.text or any(not _is_plain(part) for part in self._set):
+            raise ValueError(f"{text!r}: expected comparisons with numeric versions, such as '>=1.5.24,<1.5.30'")
+
+    def __contains__(self, version: ModuleVersion) -> bool:
+        return self._set.contains(version.packaging)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def _is_plain(part: Any) -> bool:
+    numeric = re.fullmatch(r"[0-9]{1,5}(\.[0-9]{1,5}){0,2}(\.\*)?", part.version, re.ASCII)
+    return part.operator != "===" and numeric is not None

@@ -1,0 +1,131 @@
+"""YAML without surprises: every scalar is text, every value has a place, and what could mislead is refused.
+
+``1.5``, ``no``, ``0x10d`` and ``12:30`` stay what was written; the schema of the field says how to read it. Duplicate
+keys, merge keys, anchors, aliases, tags and several documents in one file are errors.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Any
+
+import yaml
+
+from seamstep.documents import Document, decode
+from seamstep.errors import InputError, KeyPath, Problem
+
+_DEPTH_MAX = 32
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Reader:
+    """Builds data from YAML events. Scalars become str, sequences list, mappings dict."""
+
+    def __init__(self, text: str, source: str) -> None:
+        self.source = source
+        self.events = yaml.parse(text, Loader=_LOADER)
+        self.places: dict[KeyPath, tuple[int, int]] = {}
+        self.problems: list[Problem] = []
+
+    def complain(self, event: yaml.Event, path: KeyPath, message: str) -> None:
+        line, column = _place(event.start_mark)
+        self.problems.append(Problem(self.source, message, path, line, column))
+
+    def value(self, event: Any, path: KeyPath) -> Any:
+        self.places.setdefault(path, _place(event.start_mark))
+        if isinstance(event, yaml.AliasEvent):
+            self.complain(event, path, "aliases are not allowed; write the value out")
+            return ""
+        if event.anchor:
+            self.complain(event, path, "anchors are not allowed; write the value out where it is needed")
+        if event.tag:
+            self.complain(event, path, f"tags are not allowed: {event.tag!r}")
+        if isinstance(event, yaml.ScalarEvent):
+            return event.value
+        if len(path) >= _DEPTH_MAX:
+            line, column = _place(event.start_mark)
+            raise InputError(Problem(self.source, "nested too deeply", (), line, column))
+        return self.sequence(path) if isinstance(event, yaml.SequenceStartEvent) else self.mapping(path)
+
+    def sequence(self, path: KeyPath) -> list[Any]:
+        items: list[Any] = []
+        while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
+            items.append(self.value(event, (*path, len(items))))
+        return items
+
+    def mapping(self, path: KeyPath) -> dict[str, Any]:
+        items: dict[str, Any] = {}
+        while not isinstance(event := next(self.events), yaml.MappingEndEvent):
+            key = self.value(event, (*path, "?")) if not isinstance(event, yaml.ScalarEvent) else event.value
+            if not isinstance(key, str):
+                self.complain(event, path, "a key must be plain text")
+                key = str(key)
+            here = (*path, key)
+            if key == "<<":
+                self.complain(event, here, "merge keys are not allowed; write the keys out")
+            elif key in items:
+                self.complain(event, here, "this key stands twice; keep one")
+            self.places.setdefault(here, _place(event.start_mark))
+            value = self.value(next(self.events), here)
+            items.setdefault(key, value)
+        return items
+
+
+def _place(mark: Any) -> tuple[int, int]:
+    return mark.line + 1, mark.column + 1
+
+
+def read(content: bytes, source: str) -> Document:
+    """Parse one YAML document whose top level is a mapping.
+
+    Raises:
+        InputError: not UTF-8, not YAML, or something that is refused; lists all problems.
+    """
+    text = decode(content, source)
+    reader = _Reader(text, source)
+    try:
+        data: Any = None
+        for event in reader.events:
+            if isinstance(event, yaml.NodeEvent):
+                if data is not None:
+                    line, column = _place(event.start_mark)
+                    raise InputError(Problem(source, "expected one document, found a second", (), line, column))
+                data = reader.value(event, ())
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = _place(mark) if mark else (None, None)
+        raise InputError(Problem(source, f"not YAML: {error.problem or error.context}", (), *place)) from None
+    except yaml.YAMLError as error:
+        raise InputError(Problem(source, f"not YAML: {' '.join(str(error).split())}")) from None
+    if not isinstance(data, dict):
+        reader.problems.append(Problem(source, "expected a YAML mapping at the top level", (), 1, 1))
+    if reader.problems:
+        raise InputError(reader.problems)
+    places = reader.places
+
+    def locate(path: KeyPath) -> tuple[int, int] | None:
+        while path and path not in places:
+            path = path[:-1]
+        return places.get(path)
+
+    return Document(source, data, hashlib.sha256(content).hexdigest(), locate)
+
+
+_INTEGER = re.compile(r"0|[1-9][0-9]{0,17}|0x[0-9A-Fa-f]{1,16}", re.ASCII)
+
+
+def typed(data: Any, schema: dict[str, Any]) -> Any:
+    """``data`` with its texts read as the schema's types: numbers where it wants a number. What can't be read stays
+    text, for the schema check to complain about."""
+    if isinstance(data, dict):
+        known = {**schema.get("properties", {}), **schema.get("else", {}).get("properties", {})}
+        return {key: typed(value, known.get(key, {})) for key, value in data.items()}
+    if isinstance(data, list):
+        return [typed(item, schema.get("items", {})) for item in data]
+    wanted = schema.get("type")
+    if wanted == "integer" and _INTEGER.fullmatch(data):
+        return int(data, 0)
+    if wanted == "boolean" and data in {"true", "false"}:
+        return data == "true"
+    return data
