@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from seamstep.errors import InputError, KeyPath, Problem, RefusedError
 
 T = TypeVar("T")
+_DIGITS_MAX = 64
 Locate = Callable[[KeyPath], tuple[int, int] | None]
 
 
@@ -85,6 +86,12 @@ def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return result
 
 
+def _bounded_integer(digits: str) -> int:
+    if len(digits) > _DIGITS_MAX:
+        raise ValueError(f"a number of {len(digits)} digits; at most {_DIGITS_MAX} are allowed")
+    return int(digits)
+
+
 def _refuse_constant(constant: str) -> None:
     raise ValueError(f"{constant} is not allowed in JSON")
 
@@ -102,7 +109,7 @@ def read_json(path: str, limit: int, what: str) -> Document:
         raise InputError(Problem(path, f"expected a {what}: a JSON object at the top level", line=1, column=1))
 
     def locate(key_path: KeyPath) -> tuple[int, int] | None:
-        from seamstep.json_positions import line_and_column, scan
+        from seamstep.positions import line_and_column, scan
 
         places, _ = scan(text)
         while key_path and key_path not in places:
@@ -115,7 +122,12 @@ def read_json(path: str, limit: int, what: str) -> Document:
 def parse_json(text: str, source: str) -> Any:
     """Parse strict JSON. Raises InputError as :func:`read_json` does."""
     try:
-        data = json.loads(text, object_pairs_hook=_refuse_duplicates, parse_constant=_refuse_constant)
+        data = json.loads(
+            text,
+            object_pairs_hook=_refuse_duplicates,
+            parse_int=_bounded_integer,
+            parse_constant=_refuse_constant,
+        )
         if "\\u" in text:
             json.dumps(data, ensure_ascii=False).encode()
     except _DuplicateKeyError:
@@ -133,7 +145,7 @@ def parse_json(text: str, source: str) -> Any:
 
 
 def _duplicates(text: str, source: str) -> list[Problem]:
-    from seamstep.json_positions import line_and_column, scan
+    from seamstep.positions import line_and_column, scan
 
     _, duplicates = scan(text)
     return [

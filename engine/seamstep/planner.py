@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -172,8 +173,7 @@ def _why_no_path(graph: VersionGraph, policy: Policy, wanted: list[ModuleVersion
 def _hops(graph: VersionGraph, best: FoundPath | None) -> list[Judgement]:
     if best is None:
         return []
-    pairs = zip(best.versions, best.versions[1:], strict=False)
-    return [graph.judge(source, target, used) for used, (source, target) in enumerate(pairs)]
+    return [graph.judge(source, target, used) for used, (source, target) in enumerate(pairwise(best.versions))]
 
 
 def _hop_document(judgement: Judgement) -> dict[str, Any]:

@@ -91,9 +91,9 @@ def _parse(document: Document, file: str | None) -> Policy:
     data = yaml_text.typed(document.data, resources.schema("policy"))
     document = replace(document, data=data)
     problems = check(document, "policy")
-    target = Target()
+    wanted, target = data.get("target", NEWEST), Target()
     try:
-        target = Target.parse(str(data.get("target", NEWEST)))
+        target = Target.parse(wanted) if isinstance(wanted, str) else target
     except ValueError as error:
         problems.append(document.problem(("target",), f"{error}, or 'newest'"))
     hard = _hard_rule_problems(document)

@@ -14,8 +14,10 @@ import yaml
 
 from seamstep.documents import Document, decode
 from seamstep.errors import InputError, KeyPath, Problem
+from seamstep.positions import line_and_column
 
 _DEPTH_MAX = 32
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff]")
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -31,6 +33,17 @@ class _Reader:
     def complain(self, event: yaml.Event, path: KeyPath, message: str) -> None:
         line, column = _place(event.start_mark)
         self.problems.append(Problem(self.source, message, path, line, column))
+
+    def document(self) -> Any:
+        """The one document of the text; None if there is none."""
+        data: Any = None
+        for event in self.events:
+            if isinstance(event, yaml.NodeEvent):
+                if data is not None:
+                    line, column = _place(event.start_mark)
+                    raise InputError(Problem(self.source, "expected one document, found a second", (), line, column))
+                data = self.value(event, ())
+        return data
 
     def value(self, event: Any, path: KeyPath) -> Any:
         self.places.setdefault(path, _place(event.start_mark))
@@ -83,21 +96,15 @@ def read(content: bytes, source: str) -> Document:
         InputError: not UTF-8, not YAML, or something that is refused; lists all problems.
     """
     text = decode(content, source)
+    control = _CONTROL.search(text)
+    if control:
+        message = f"control character U+{ord(control[0]):04X} is not allowed"
+        raise InputError(Problem(source, message, (), *line_and_column(text, control.start())))
     reader = _Reader(text, source)
     try:
-        data: Any = None
-        for event in reader.events:
-            if isinstance(event, yaml.NodeEvent):
-                if data is not None:
-                    line, column = _place(event.start_mark)
-                    raise InputError(Problem(source, "expected one document, found a second", (), line, column))
-                data = reader.value(event, ())
+        data = reader.document()
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = _place(mark) if mark else (None, None)
-        raise InputError(Problem(source, f"not YAML: {error.problem or error.context}", (), *place)) from None
-    except yaml.YAMLError as error:
-        raise InputError(Problem(source, f"not YAML: {' '.join(str(error).split())}")) from None
+        raise InputError(_syntax_problem(error, text, source)) from None
     if not isinstance(data, dict):
         reader.problems.append(Problem(source, "expected a YAML mapping at the top level", (), 1, 1))
     if reader.problems:
@@ -110,6 +117,16 @@ def read(content: bytes, source: str) -> Document:
         return places.get(path)
 
     return Document(source, data, hashlib.sha256(content).hexdigest(), locate)
+
+
+def _syntax_problem(error: yaml.MarkedYAMLError, text: str, source: str) -> Problem:
+    message = f"not YAML: {error.problem or error.context}"
+    mark = error.problem_mark or error.context_mark
+    if not mark:
+        return Problem(source, message)
+    if "\t" in "".join(text.split("\n")[mark.line : mark.line + 1]):
+        message += "; the line has a tab, and YAML wants spaces"
+    return Problem(source, message, (), *_place(mark))
 
 
 _INTEGER = re.compile(r"0|[1-9][0-9]{0,17}|0x[0-9A-Fa-f]{1,16}", re.ASCII)

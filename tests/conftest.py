@@ -1,0 +1,84 @@
+"""What the tests share: real data, a way to run the command, and hosts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seamstep import catalog, facts, planner, policy
+from seamstep.cli import main
+from seamstep.demo.synthetic import synthetic_image
+from seamstep.facts import HostFacts
+from seamstep.plan import Plan
+from seamstep.versions import ModuleVersion, SeamldrVersion
+
+DATA = Path(__file__).parent / "data"
+LATEST = Path(str(resources.files("seamstep") / "demo" / "mapping_file.json"))
+FEBRUARY = DATA / "mapping_file-2026-02.json"
+FACTS = DATA / "facts-spr.json"
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What one command did."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+    """Run seamstep in this process."""
+
+    def run_it(*arguments: object) -> Ran:
+        code = main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return Ran(code, captured.out, captured.err)
+
+    return run_it
+
+
+@pytest.fixture
+def spr() -> HostFacts:
+    """The facts of a Sapphire Rapids host that runs 1.5.24 on a mainline kernel."""
+    return facts.load(str(FACTS))
+
+
+def host_like(base: HostFacts, module: str, seamldr: str = "1.5.02", **changes: Any) -> HostFacts:
+    """``base`` with another module, P-SEAMLDR, and whatever else."""
+    return replace(base, module_version=ModuleVersion(module), seamldr_version=SeamldrVersion(seamldr), **changes)
+
+
+def write_facts(path: Path, host: HostFacts) -> Path:
+    """A facts file."""
+    path.write_text(json.dumps(host.to_document()))
+    return path
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a made-up image of every release in the latest mapping file, laid out as Intel's repository."""
+    folder = tmp_path_factory.mktemp("catalog")
+    (folder / catalog.MAPPING_FILE).write_bytes(LATEST.read_bytes())
+    for release in catalog.load(str(LATEST)).releases:
+        place = folder / "joined_files" / release.version.series
+        place.mkdir(parents=True, exist_ok=True)
+        (place / f"tdx_module_{release.version}.blob").write_bytes(synthetic_image(release.version))
+    return folder
+
+
+def plan_for(host: HostFacts, folder: Path, policy_name: str = "shortest-path") -> Plan:
+    """A plan that can be applied."""
+    loaded = catalog.load(str(folder / catalog.MAPPING_FILE), str(folder))
+    return planner.make_plan(loaded.mapping, loaded.releases, host, policy.load(policy_name))

@@ -1,0 +1,109 @@
+"""Imports point one way. ARROWS says which layers each layer may import; everything else is a mistake."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import seamstep
+
+PACKAGE = Path(seamstep.__file__).parent
+
+# A layer is a module or a package below seamstep. Values first, then what reads them, then what acts, then what shows.
+BASE = {"errors", "positions", "documents", "resources", "validation"}
+VALUES = BASE | {"versions", "features", "cpus", "facts", "model"}
+ARROWS: dict[str, set[str]] = {
+    "errors": set(),
+    "positions": {"errors"},
+    "documents": {"errors", "positions"},
+    "resources": set(),
+    "validation": {"errors", "documents", "resources"},
+    "yaml_text": {"errors", "positions", "documents"},
+    "versions": set(),
+    "features": set(),
+    "cpus": set(),
+    "facts": BASE | {"versions", "cpus"},
+    "model": {"versions"},
+    "mapping": VALUES,
+    "image": VALUES,
+    "catalog": VALUES | {"mapping", "image"},
+    "rules": VALUES,
+    "policy": VALUES | {"rules", "yaml_text"},
+    "host": {"versions", "cpus", "facts"},
+    "graph": VALUES | {"rules"},
+    "plan": {"errors", "documents", "versions", "facts"},
+    "planner": VALUES | {"rules", "policy", "graph", "mapping", "plan"},
+    "executor": {"errors", "documents", "versions", "facts", "host", "plan"},
+    "report": VALUES | {"plan", "executor"},
+    "demo": VALUES | {"catalog", "image", "planner", "policy", "plan", "host", "executor", "report"},
+    "cli": {"*"},
+    "__main__": {"cli"},
+    "__init__": set(),
+}
+
+
+def layer_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported_layers(source: str) -> Iterator[str]:
+    """All layers that a module imports, also late and for typing."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names = [node.module] if node.module != "seamstep" else [f"seamstep.{alias.name}" for alias in node.names]
+        else:
+            assert not isinstance(node, ast.ImportFrom), "relative imports hide where they point"
+            continue
+        for name in names:
+            package, _, rest = (name or "").partition(".")
+            if package == "seamstep" and rest and not rest.startswith("__"):
+                yield rest.partition(".")[0]
+
+
+def wrong_arrows(layer: str, source: str) -> set[str]:
+    allowed = ARROWS[layer] | {layer}
+    return set() if "*" in allowed else set(imported_layers(source)) - allowed
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_follow_the_arrows(path: Path) -> None:
+    assert wrong_arrows(layer_of(path), path.read_text()) == set()
+
+
+@pytest.mark.parametrize(
+    ("layer", "source", "wrong"),
+    [
+        ("model", "from seamstep.rules import HARD_RULES", {"rules"}),
+        ("executor", "def late():\n    import seamstep.policy", {"policy"}),
+        ("planner", "from seamstep import host", {"host"}),
+        ("rules", "import typing\nif typing.TYPE_CHECKING:\n    from seamstep.graph import VersionGraph", {"graph"}),
+        ("report", "from seamstep.cli import output", {"cli"}),
+        ("graph", "import networkx\nfrom seamstep import model, __version__", set()),
+    ],
+)
+def test_an_arrow_turned_round_is_noticed(layer: str, source: str, wrong: set[str]) -> None:
+    assert wrong_arrows(layer, source) == wrong
+
+
+def test_the_arrows_have_no_cycle() -> None:
+    from graphlib import TopologicalSorter
+
+    order = tuple(TopologicalSorter({layer: targets - {"*"} for layer, targets in ARROWS.items()}).static_order())
+    assert set(order) == {layer_of(path) for path in PACKAGE.rglob("*.py")}
+
+
+@pytest.mark.parametrize("layer", ["graph", "planner", "rules", "model", "versions", "plan"])
+def test_the_core_does_no_input_and_output(layer: str) -> None:
+    """Only hosts, loaders, the executor and the command line touch the world."""
+    files = [PACKAGE / f"{layer}.py"] if (PACKAGE / f"{layer}.py").exists() else sorted((PACKAGE / layer).glob("*.py"))
+    for path in files:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = {alias.name for alias in node.names} | {getattr(node, "module", None)}
+                assert not names & {"os", "sys", "subprocess", "socket", "time", "io", "shutil", "tempfile"}
+            assert not (isinstance(node, ast.Call) and getattr(node.func, "id", "") in {"open", "print", "input"})

@@ -1,0 +1,353 @@
+"""The commands as users and scripts meet them: output, exit codes, errors."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from test_host_facts import COMMON, LAYOUTS, tree
+
+from conftest import FACTS, LATEST, host_like, plan_for, write_facts
+from seamstep import cli
+from seamstep.cli.output import to_json
+from seamstep.facts import HostFacts
+from seamstep.host.read_facts import read_facts
+from seamstep.plan import digest
+from seamstep.versions import ModuleVersion
+
+PLAN = ("plan", "--mapping", LATEST, "--without-images", "--facts", FACTS)
+
+
+@pytest.fixture
+def catalog_copy(images: Path, tmp_path: Path) -> Path:
+    import shutil
+
+    return Path(shutil.copytree(images, tmp_path / "catalog"))
+
+
+@pytest.fixture
+def saved(run, catalog_copy: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "plan.json"
+    assert run("plan", "--catalog", catalog_copy, "--facts", FACTS, "--policy", "shortest-path", "-o", path).code == 0
+    return path
+
+
+def reseal(path: Path, **changes: object) -> None:
+    """Change a plan and make its id fit again, as an attacker would."""
+    document = json.loads(path.read_text()) | changes
+    path.write_text(json.dumps(document | {"id": digest(document)}))
+
+
+def test_plan_text_says_what_and_why(run) -> None:
+    out = run(*PLAN, "--policy", "shortest-path").out
+    for part in (
+        "host-a runs 1.5.24",
+        "1.5.24 → 1.5.28 → 1.5.34, 2 hops, cost 5",
+        "open: cpu-supported",
+        "provisional",
+    ):
+        assert part in out
+    assert "fewest-hops: 1.5.24 → 1.5.34, cost 9" in out
+    assert "1.5.24 → 1.5.25  seamldr-minimum: 1.5.25 needs P-SEAMLDR 2.0.00" in out
+
+
+def test_plan_with_images_is_not_provisional(run, images: Path) -> None:
+    for arguments in (("--catalog", images), ("--mapping", LATEST, "--images", images)):
+        plan = run("plan", *arguments, "--facts", FACTS, "--json").json
+        assert not plan["provisional"]
+        assert Path(plan["hops"][0]["image"]["path"]).name == "tdx_module_1.5.34.blob"
+        assert {verdict["outcome"] for verdict in plan["hops"][0]["verdicts"]} == {"pass"}
+
+
+def test_cpu_that_no_image_names(run, images: Path, spr: HostFacts, tmp_path: Path) -> None:
+    facts = write_facts(tmp_path / "facts.json", replace(spr, cpu_signatures=(0xA06D1,)))
+    ran = run("plan", "--catalog", images, "--facts", facts)
+    assert ran.code == 1
+    assert "cpu-supported: 1.5.34 is not for CPU 0xA06D1" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ((), "COMMAND"),
+        (("fly",), "fly"),
+        (("facts", "--bogus"), "--bogus"),
+        (("plan",), "--mapping"),
+        (("plan", "--mapping", LATEST), "--without-images"),
+        (("plan", "--mapping", LATEST, "--catalog", "x"), "--catalog"),
+        ((*PLAN, "--images", "x"), "contradicts --images"),
+        ((*PLAN, "--policy", "fewest"), "did you mean 'fewest-hops'?"),
+        ((*PLAN, "--policy", "nowhere.yaml"), "nowhere.yaml: can't read the policy: No such file"),
+        ((*PLAN, "--target", "1.5"), "--target: '1.5' is not a version of three numbers"),
+        ((*PLAN, "--sysroot", "/x"), "not allowed with"),
+        (("plan", "--mapping", "nowhere.json", "--without-images", "--facts", FACTS), "nowhere.json: can't read"),
+        (("plan", "--catalog", "nowhere", "--facts", FACTS), "nowhere/mapping_file.json"),
+        (("plan", "--mapping", LATEST, "--images", "nowhere", "--facts", FACTS), "nowhere: can't read the images"),
+        (("apply", "nowhere.json"), "nowhere.json: can't read the plan"),
+        (("apply", FACTS), "schema: expected 'seamstep/plan/v1'"),
+        (("apply", "x.json", "--policy", "fewest-hops"), "is for planning"),
+        (("apply", "--simulate"), "needs a saved PLAN"),
+        (("facts", "--sysroot", "/nowhere", "-o", "/nowhere/f.json"), "can't write"),
+    ],
+)
+def test_usage_and_unreadable_input_end_in_2(run, arguments: tuple[object, ...], says: str) -> None:
+    ran = run(*arguments)
+    assert (ran.code, ran.out) == (2, "")
+    assert says in ran.err
+    assert "Traceback" not in ran.err
+    as_json = run(*arguments, "--json")
+    assert (as_json.code, as_json.json["exit_code"], as_json.err) == (2, 2, "")
+    assert says in as_json.json["error"]
+
+
+def test_output_files_are_not_overwritten(run, tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    assert run(*PLAN, "-o", path).code == 0
+    first = path.read_text()
+    assert json.loads(first)["schema"] == "seamstep/plan/v1"
+    again = run(*PLAN, "--policy", "shortest-path", "-o", path)
+    assert (again.code, path.read_text()) == (1, first)
+    assert "--force" in again.err
+    assert run(*PLAN, "--policy", "shortest-path", "-o", path, "--force").code == 0
+    assert path.read_text() != first
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "says"),
+    [
+        ({"unknown": {"module_version": "ENXIO: TDX is lost"}}, 7, "TDX is lost"),
+        ({"unknown": {"module_version": "permission: no"}}, 2, "module_version"),
+    ],
+)
+def test_facts_without_a_running_version(run, spr: HostFacts, tmp_path: Path, changes, code: int, says: str) -> None:
+    facts = write_facts(tmp_path / "facts.json", replace(spr, module_version=None, **changes))
+    ran = run("plan", "--mapping", LATEST, "--without-images", "--facts", facts)
+    assert ran.code == code
+    assert says in ran.err
+
+
+def test_a_live_host_without_tdx_can_not_be_updated(run, tmp_path: Path) -> None:
+    ran = run("plan", "--mapping", LATEST, "--without-images", "--sysroot", tmp_path)
+    assert ran.code == 3
+    assert "module's version is not known (missing: /sys/devices/faux/tdx_host/version" in ran.err
+
+
+def test_a_host_without_the_interface_can_not_be_updated(run, tmp_path: Path) -> None:
+    tree(tmp_path, COMMON | {"sys/devices/faux/tdx_host/version": "1.5.24\n"})
+    ran = run("plan", "--mapping", LATEST, "--without-images", "--sysroot", tmp_path)
+    assert ran.code == 3
+    assert "upload-interface: the kernel offers no upload node" in ran.out
+
+
+def test_rehearse_a_saved_plan(run, saved: Path) -> None:
+    ran = run("apply", saved, "--simulate", "--yes")
+    assert ran.code == 0
+    assert "1.5.28 → 1.5.34 applied" in ran.out
+    assert "hop 2 of 2: 1.5.28 → 1.5.34: committed" in ran.err
+    document = run("apply", saved, "--simulate", "--yes", "--json").json
+    assert (document["state"], document["module_version"], len(document["applied"])) == ("applied", "1.5.34", 2)
+
+
+def test_apply_asks_and_refuses_without_a_terminal(run, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import io
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    ran = run("apply", saved, "--simulate")
+    assert ran.code == 1
+    assert "give --yes" in ran.err
+    for answer, code in [("y\n", 0), ("yes\n", 0), ("n\n", 1), ("", 1), ("maybe\n", 1)]:
+        monkeypatch.setattr(sys, "stdin", Terminal(answer))
+        ran = run("apply", saved, "--simulate")
+        assert ran.code == code
+        assert "1.5.24 → 1.5.28 → 1.5.34" in ran.err
+        assert "Update this host now?" in ran.err
+
+
+def test_apply_refuses_without_root(run, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    ran = run("apply", saved, "--yes")
+    assert ran.code == 1
+    assert "needs root" in ran.err
+
+
+def test_apply_refuses_provisional_plans(run, tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    run(*PLAN, "-o", path)
+    ran = run("apply", path, "--simulate", "--yes")
+    assert ran.code == 1
+    assert "provisional" in ran.err
+
+
+@pytest.mark.parametrize("host", ["1.5.34", "1.5.16"])
+def test_apply_of_a_plan_without_update_tells_why(
+    run, catalog_copy: Path, tmp_path: Path, spr: HostFacts, host: str
+) -> None:
+    facts = write_facts(tmp_path / "facts.json", host_like(spr, host))
+    path = tmp_path / "plan.json"
+    code = run("plan", "--catalog", catalog_copy, "--facts", facts, "-o", path).code
+    ran = run("apply", path, "--yes")
+    assert ran.code == code == (0 if host == "1.5.34" else 1)
+    assert ("newest release" if host == "1.5.34" else "update-compatibility") in ran.out
+
+
+def test_plans_that_were_changed_are_refused(run, saved: Path) -> None:
+    text = saved.read_text()
+    saved.write_text(text.replace('"1.5.34"', '"1.5.28"', 1))
+    ran = run("apply", saved, "--simulate", "--yes")
+    assert ran.code == 2
+    assert "was changed after it was made" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"hops": []}, "don't fit the outcome"),
+        ({"hops": [{"from": "1.5.28", "to": "1.5.34", "image": None}]}, "don't lead on"),
+        ({"hops": [{"from": "1.5.24", "to": "1.5.34", "image": None}]}, "lack an image"),
+        ({"hops": [7]}, "hops[0]: expected an object"),
+        ({"hops": [{"from": "1.5", "to": "1.5.34"}]}, "hops[0].from: '1.5' is not a version"),
+        ({"hops": [{"from": "1.5.24", "to": "1.5.34", "image": {"path": 3}}]}, "hops[0].image.path: expected text"),
+        ({"outcome": "maybe"}, "outcome"),
+        ({"provisional": "no"}, "provisional: expected true or false"),
+        ({"host": None}, "host: expected an object"),
+        ({"host": {"schema": "seamstep/facts/v1", "profile": "x"}}, "host.profile"),
+        ({"host": {"schema": "seamstep/facts/v1", "cpu_signatures": ["x"]}}, "host.cpu_signatures"),
+        ({"host": {"schema": "seamstep/facts/v2"}}, "host.schema"),
+        ({"source": "1.5.20"}, "don't lead on"),
+    ],
+)
+def test_hostile_plans_are_refused_without_a_traceback(run, saved: Path, changes: dict[str, object], says: str) -> None:
+    reseal(saved, **changes)
+    ran = run("apply", saved, "--simulate", "--yes")
+    assert (ran.code, ran.out) == (2, "")
+    assert says in ran.err
+
+
+@pytest.mark.parametrize("what", ["mapping", "policy"])
+@pytest.mark.parametrize("change", ["edit", "remove"])
+def test_drift_of_mapping_and_policy(run, catalog_copy: Path, tmp_path: Path, what: str, change: str) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("schema: seamstep/policy/v1\nname: mine\n")
+    path = tmp_path / "plan.json"
+    assert run("plan", "--catalog", catalog_copy, "--facts", FACTS, "--policy", policy, "-o", path).code == 0
+    assert run("apply", path, "--simulate", "--yes").code == 0
+    victim = policy if what == "policy" else catalog_copy / "mapping_file.json"
+    victim.write_text(victim.read_text() + "\n") if change == "edit" else victim.unlink()
+    ran = run("apply", path, "--simulate", "--yes")
+    assert ran.code == 5
+    assert str(victim) in ran.err
+
+
+def test_drift_of_an_image(run, saved: Path, catalog_copy: Path) -> None:
+    image = catalog_copy / "joined_files" / "1.5" / "tdx_module_1.5.34.blob"
+    image.write_bytes(image.read_bytes()[:-1] + b"\xff")
+    ran = run("apply", saved, "--simulate", "--yes")
+    assert ran.code == 5
+    assert "tdx_module_1.5.34.blob is not the one the plan was made with" in ran.out
+
+
+def test_plan_and_apply_in_one_go_against_files(run, images: Path, tmp_path: Path) -> None:
+    """Below a sysroot of plain files no kernel answers: the version stays, and that is told."""
+    root = tmp_path / "root"
+    files = COMMON | LAYOUTS["mainline"] | {"sys/devices/faux/tdx_host/version": "1.5.24\n"}
+    node = "sys/class/firmware/tdx_module"
+    tree(root, files, {f"{node}/{name}": "" for name in ("loading", "data", "error")})
+    ran = run("apply", "--catalog", images, "--sysroot", root, "--yes")
+    assert ran.code == 6
+    assert "the kernel reports success, but it is none; 1.5.24 and its TDs run on" in ran.out
+    staged = (root / node / "data").read_bytes()
+    assert staged == (images / "joined_files" / "1.5" / "tdx_module_1.5.34.blob").read_bytes()
+
+
+def test_terminal_control_in_files_is_spelled_out(run, spr: HostFacts, tmp_path: Path) -> None:
+    facts = write_facts(tmp_path / "facts.json", replace(spr, hostname="\x1b[2Jevil\u202e\nhost"))
+    out = run("plan", "--mapping", LATEST, "--without-images", "--facts", facts).out
+    assert "\\x1b[2Jevil\\u202e\\nhost runs" in out
+    ran = run("plan", "--mapping", "\x1b]0;x\x07.json", "--without-images", "--facts", FACTS)
+    assert "\x1b" not in ran.err
+
+
+def test_internal_errors_say_so(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: object) -> int:
+        raise RuntimeError("oops")
+
+    monkeypatch.setattr(cli.facts, "run", broken)
+    ran = run("facts")
+    assert (ran.code, ran.out) == (70, "")
+    assert "internal error: RuntimeError: oops" in ran.err
+    assert run("facts", "--json").json["exit_code"] == 70
+    monkeypatch.setenv("SEAMSTEP_DEBUG", "1")
+    assert "Traceback" in run("facts").err
+
+
+def test_interrupt(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.facts, "run", interrupted)
+    assert run("facts").code == 130
+
+
+@pytest.mark.parametrize("command", [(), ("facts",), ("plan",), ("apply",), ("demo",)])
+def test_help(command: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        cli.main([*command, "--help"])
+    assert exit_.value.code == 0
+    assert "usage: seamstep" in capsys.readouterr().out
+
+
+def seamstep(*arguments: object, **settings) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", "seamstep", *map(str, arguments)], capture_output=True, check=False, **settings
+    )
+
+
+def test_any_locale_can_print(tmp_path: Path) -> None:
+    done = seamstep(*PLAN, env=os.environ | {"PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0
+    assert b"1.5.24 -> 1.5.34" in done.stdout
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    command = f"{sys.executable} -m seamstep {' '.join(map(str, PLAN))} --json | head -c 1"
+    done = subprocess.run(command, shell=True, capture_output=True, check=False)
+    assert (done.stdout, done.stderr) == (b"{", b"")
+
+
+def test_demo_plays_the_whole_job(run) -> None:
+    ran = run("demo")
+    text = ran.out
+    assert ran.code == 0
+    for part in (
+        "1. The host",
+        "fewest-hops",
+        "shortest-path",
+        "applied",
+        "1.5.34 runs",
+        "remaining_updates was 5, is 3",
+    ):
+        assert part in text
+    document = run("demo", "--json").json
+    assert document["after"]["module_version"] == "1.5.34"
+    assert [len(plan["hops"]) for plan in document["plans"]] == [1, 2]
+
+
+def test_plan_of_a_live_tree_equals_plan_of_its_facts(run, tmp_path: Path) -> None:
+    host = tree(tmp_path / "root", COMMON, LAYOUTS["legacy"])
+    facts = write_facts(tmp_path / "facts.json", read_facts(host))
+    common = ("plan", "--mapping", LATEST, "--without-images", "--json")
+    assert run(*common, "--sysroot", tmp_path / "root").out == run(*common, "--facts", facts).out
+    assert ModuleVersion(run(*common, "--facts", facts).json["source"]) == ModuleVersion("1.5.06")
+
+
+def test_saved_plan_is_what_was_planned(run, saved: Path, catalog_copy: Path, spr: HostFacts) -> None:
+    assert saved.read_text() == to_json(plan_for(spr, catalog_copy).document)

@@ -1,0 +1,135 @@
+"""Reading and writing files: places in JSON, limits, atomic writes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from conftest import LATEST
+from seamstep.documents import Fields, canonical, parse_json, read_bytes, read_json, write_atomic
+from seamstep.errors import InputError, RefusedError, dotted
+from seamstep.positions import line_and_column, scan
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=15,
+)
+
+
+def paths(value: Any, here: tuple[str | int, ...] = ()):
+    yield here
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield from paths(item, (*here, key))
+
+
+@given(values, st.sampled_from([None, 1, "\t"]), st.booleans())
+def test_every_value_is_located_at_its_own_text(value: Any, indent, ascii_only: bool) -> None:
+    text = json.dumps(value, indent=indent, ensure_ascii=ascii_only)
+    places, duplicates = scan(text)
+    assert duplicates == []
+    assert set(places) == set(paths(value))
+    decoder = json.JSONDecoder()
+    for path, offset in places.items():
+        expected = value
+        for key in path:
+            expected = expected[key]
+        found, end = decoder.raw_decode(text, offset)
+        if path and isinstance(path[-1], str):
+            assert found == path[-1]
+            found, _ = decoder.raw_decode(text, end + len(text[end:]) - len(text[end:].lstrip(": \t\n")))
+        assert found == expected
+
+
+def test_lines_and_columns() -> None:
+    text = '{\r\n\t"a": 1,\n\n  "b": [\n 2]}'
+    places, _ = scan(text)
+    assert {dotted(path): line_and_column(text, offset) for path, offset in places.items()} == {
+        "": (1, 1),
+        "a": (2, 2),
+        "b": (4, 3),
+        "b[0]": (5, 2),
+    }
+
+
+def test_files_that_can_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import io
+    import sys
+
+    (tmp_path / "large").write_bytes(b"x" * 11)
+    for path, says in [
+        ("nowhere", "No such file"),
+        (".", "Is a directory"),
+        ("large", "more than 10 bytes"),
+        ("a\0b", "null"),
+    ]:
+        with pytest.raises(InputError, match=says):
+            read_bytes(str(tmp_path / path), 10, "thing")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"from a pipe")))
+    assert read_bytes("-", 99, "thing") == b"from a pipe"
+
+
+def test_an_endless_file_is_read_up_to_its_limit() -> None:
+    with pytest.raises(InputError, match="too large"):
+        read_json("/dev/zero", 1 << 16, "mapping file")
+
+
+def test_canonical_form_is_one() -> None:
+    one, other = {"b": [1, "é"], "a": None}, {"a": None, "b": [1, "é"]}
+    assert canonical(one) == canonical(other) == b'{"a":null,"b":[1,"\\u00e9"]}'
+
+
+def test_real_mapping_file_is_located() -> None:
+    document = read_json(str(LATEST), 1 << 20, "mapping file")
+    line, column = document.locate(("tdx_module_releases", 0, "version"))
+    assert LATEST.read_text().splitlines()[line - 1][column - 1 :].startswith('"version": "1.5.01"')
+
+
+def test_writes_are_whole_private_and_never_overwrite_unasked(tmp_path: Path) -> None:
+    path = tmp_path / "out.json"
+    write_atomic(path, b"one", replace=False)
+    assert path.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(RefusedError, match="--force"):
+        write_atomic(path, b"two", replace=False)
+    assert path.read_bytes() == b"one"
+    write_atomic(path, b"three", replace=True)
+    assert path.read_bytes() == b"three"
+    with pytest.raises(InputError, match="can't write: No such file"):
+        write_atomic(tmp_path / "no" / "where", b"", replace=False)
+    with pytest.raises(InputError, match="can't write"):
+        write_atomic(tmp_path / "a\0b", b"", replace=False)
+    assert [file.name for file in tmp_path.iterdir()] == ["out.json"]
+
+
+@pytest.mark.parametrize(
+    ("read", "value", "says"),
+    [
+        (lambda f: f.text("k"), 1, "k: expected text"),
+        (lambda f: f.text("x"), 1, "x: expected text, but the key is missing"),
+        (lambda f: f.integer("k"), True, "whole number"),
+        (lambda f: f.integer("k"), -1, "not negative"),
+        (lambda f: f.boolean("k"), 1, "true or false"),
+        (lambda f: f.sub("k"), [], "expected an object"),
+        (lambda f: f.texts("k"), ["a", 1], "list of texts"),
+        (lambda f: f.texts("k"), "a", "list of texts"),
+        (lambda f: f.items("k"), [{}, 1], "k[1]: expected an object"),
+    ],
+)
+def test_fields_refuse_other_types(read, value, says: str) -> None:
+    with pytest.raises(InputError) as caught:
+        read(Fields({"k": value}, "plan.json"))
+    assert says in str(caught.value)
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_parsed_or_refused(text: str) -> None:
+    try:
+        parse_json(text, "x")
+    except InputError as error:
+        assert all(problem.source == "x" for problem in error.problems)

@@ -1,0 +1,55 @@
+"""What pyproject.toml, the README and the tests say of each other."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from seamstep import cli
+from seamstep.errors import ExitCode
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+def test_oldest_versions_are_the_lower_bounds() -> None:
+    bounds = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    pinned = [line for line in (ROOT / "tests" / "oldest.txt").read_text().splitlines() if not line.startswith("#")]
+    assert [bound.replace(">=", "==") for bound in bounds] == pinned
+
+
+def test_each_dependency_has_its_reason() -> None:
+    bounds = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    reasons = (ROOT / "docs" / "adr" / "0002-runtime-dependencies.md").read_text()
+    for bound in bounds:
+        assert f"| {bound.partition('>=')[0]} |" in reasons
+
+
+def test_readme_shows_every_command_and_exit_code() -> None:
+    commands = re.findall(r"^    ([a-z]+) ", cli.parser().format_help(), re.MULTILINE)
+    assert {"facts", "plan", "apply", "demo"} <= set(commands)
+    for command in commands:
+        assert f"`seamstep {command}" in README
+    for code in set(ExitCode) - {ExitCode.INTERRUPTED}:
+        assert f"| {int(code)} |" in README
+        assert re.search(rf"^  {int(code)} +\S", cli.parser().epilog or "", re.MULTILINE)
+
+
+@pytest.mark.parametrize("block", re.findall(r"```console\n(.*?)```", README, re.DOTALL))
+def test_readme_commands_parse(block: str) -> None:
+    """Every command line that the README shows is one the parser takes."""
+    lines = re.sub(r"\\\n\s*", "", block).splitlines()
+    shown = [line.removeprefix("$ ").removeprefix("# ") for line in lines if re.match(r"[$#] (sudo )?seamstep ", line)]
+    assert shown
+    for line in shown:
+        cli.parser().parse_args(line.removeprefix("sudo ").split()[1:])
+
+
+def test_readme_links_lead_somewhere() -> None:
+    links = re.findall(r"\]\(([^)#]+)", README)
+    assert links
+    for link in links:
+        assert "://" in link or (ROOT / link).exists(), link

@@ -1,0 +1,131 @@
+"""What each rule says of a step: pass, block, or unknown, with a reason that names the cause."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import pytest
+
+from seamstep.facts import HostFacts, UploadNode
+from seamstep.model import Image, Outcome, Release, Step
+from seamstep.rules import HARD_RULES, POLICY_RULES
+from seamstep.versions import ModuleVersion, SeamldrVersion
+
+HOST = HostFacts(
+    profile="mainline",
+    module_version=ModuleVersion("1.5.24"),
+    seamldr_version=SeamldrVersion("1.5.02"),
+    remaining_updates=2,
+    cpu_signatures=(0x806F8,),
+    cpus_online="0-7",
+    cpus_present="0-7",
+    upload=UploadNode("tdx_module", "idle"),
+    cpu_bugs=(),
+)
+IMAGE = Image("i.blob", 0x200, 12288, "00" * 32, "00" * 48, 0x10D, (0x806F0, 0xC06F0))
+SOURCE = Release(ModuleVersion("1.5.24"), features0=1 << 47)
+TARGET = Release(
+    ModuleVersion("1.5.28"),
+    minimum_module=ModuleVersion("1.5.01"),
+    minimum_seamldrs=(SeamldrVersion("2.0.00"), SeamldrVersion("1.5.02")),
+    features0=1 << 18 | 1 << 1,
+    strict_compat=(ModuleVersion("1.5.24"),),
+    image=IMAGE,
+)
+
+
+class Case(NamedTuple):
+    rule: str
+    outcome: Outcome
+    says: str = ""
+    host: dict[str, Any] = {}
+    source: dict[str, Any] = {}
+    target: dict[str, Any] = {}
+
+
+def block(rule: str, says: str, **changes: Any) -> Case:
+    return Case(rule, Outcome.BLOCK, says, **changes)
+
+
+def unknown(rule: str, says: str, **changes: Any) -> Case:
+    return Case(rule, Outcome.UNKNOWN, says, **changes)
+
+
+def ok(rule: str, says: str = "", **changes: Any) -> Case:
+    return Case(rule, Outcome.PASS, says, **changes)
+
+
+ERRATUM = {"cpu_bugs": ("spectre_v1", "seamret_invd_vmcs"), "upload": None}
+ABSENT = {"upload": None, "unknown": {"upload": "missing: /sys/class/firmware/tdx_module does not exist"}}
+FORBIDDEN = {"upload": None, "unknown": {"upload": "permission: /sys/class can't be read"}}
+CASES = [
+    block("upload-interface", "seamret_invd_vmcs", host=ERRATUM),
+    block("upload-interface", "no upload node", host=ABSENT),
+    unknown("upload-interface", "permission", host=FORBIDDEN),
+    unknown("upload-interface", "cpu_bugs", host={"cpu_bugs": None}),
+    unknown("upload-interface", "status", host={"upload": UploadNode("tdx_module", None)}),
+    block("upload-interface", "transferring", host={"upload": UploadNode("tdx_module", "transferring")}),
+    ok("updates-remaining", "1 left", host={"remaining_updates": 1}),
+    block("updates-remaining", "reboot", host={"remaining_updates": 0}),
+    block("updates-remaining", "reboot", host={"remaining_updates": -1}),
+    unknown("updates-remaining", "remaining_updates", host={"remaining_updates": None}),
+    ok("cpus-online", host={"cpus_online": "0,1-7"}),
+    block("cpus-online", "CPUs 2-3 are offline", host={"cpus_online": "0-1,4-7"}),
+    unknown("cpus-online", "more CPUs", host={"cpus_online": "0-9"}),
+    unknown("cpus-online", "cpus_online", host={"cpus_online": None}),
+    unknown("cpus-online", "cpus_present", host={"cpus_present": None}),
+    block("same-series", "2.0", target={"version": ModuleVersion("2.0.28")}),
+    block("forward-only", "not newer", target={"version": ModuleVersion("1.5.24")}),
+    block("forward-only", "not newer", target={"version": ModuleVersion("1.5.06")}),
+    ok("minimum-module", target={"minimum_module": ModuleVersion("1.5.24")}),
+    block("minimum-module", "1.5.25", target={"minimum_module": ModuleVersion("1.5.25")}),
+    unknown("minimum-module", "does not list", target={"minimum_module": None}),
+    ok("seamldr-minimum", host={"seamldr_version": SeamldrVersion("2.0.00")}),
+    block("seamldr-minimum", "has 1.5.01", host={"seamldr_version": SeamldrVersion("1.5.01")}),
+    block("seamldr-minimum", "has 1.6.09", host={"seamldr_version": SeamldrVersion("1.6.09")}),
+    block("seamldr-minimum", "has 3.0.09", host={"seamldr_version": SeamldrVersion("3.0.09")}),
+    block("seamldr-minimum", "lists no P-SEAMLDR", target={"minimum_seamldrs": ()}),
+    unknown("seamldr-minimum", "seamldr_version", host={"seamldr_version": None}),
+    ok("cpu-supported", host={"cpu_signatures": (0x806F8, 0xC06F2)}),
+    block("cpu-supported", "0xA06F3", host={"cpu_signatures": (0x806F8, 0xA06F3)}),
+    unknown("cpu-supported", "no image", target={"image": None}),
+    unknown("cpu-supported", "cpu_signatures", host={"cpu_signatures": None}),
+    unknown("cpu-supported", "cpu_signatures", host={"cpu_signatures": ()}),
+    block("update-compatibility", "UPDATE_COMPATIBILITY", source={"features0": (1 << 47) - 1}),
+    ok("update-compatibility", host={"profile": "legacy"}, source={"features0": 0}),
+    unknown("update-compatibility", "does not list", source={"features0": None}),
+    unknown("update-compatibility", "profile", host={"profile": None}),
+    block("kernel-features", "lacks NO_RBP_MOD", target={"features0": 1 << 1}),
+    block("kernel-features", "lacks TD_PRESERVING", target={"features0": 1 << 18}),
+    block("kernel-features", "NO_RBP_MOD and TD_PRESERVING", target={"features0": 0}),
+    unknown("kernel-features", "does not list", target={"features0": None}),
+    block("strict-compat", "does not list 1.5.24", target={"strict_compat": (ModuleVersion("1.5.20"),)}),
+    unknown("strict-compat", "no strict_compat_versions", target={"strict_compat": None}),
+]
+ALL_RULES = HARD_RULES | {name: rule for name, (rule, _) in POLICY_RULES.items()}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.rule}-{case.outcome}-{case.says[:20]}")
+def test_rule(case: Case) -> None:
+    step = Step(replace(SOURCE, **case.source), replace(TARGET, **case.target))
+    verdict = ALL_RULES[case.rule]().check(step, replace(HOST, **case.host))
+    assert (verdict.rule, verdict.outcome) == (case.rule, case.outcome)
+    assert case.says in verdict.reason
+
+
+@pytest.mark.parametrize("name", ALL_RULES)
+def test_every_rule_passes_the_good_step_and_is_exercised(name: str) -> None:
+    rule = ALL_RULES[name]
+    assert rule().check(Step(SOURCE, TARGET), HOST).outcome is Outcome.PASS
+    assert rule.name == name
+    assert rule.summary.endswith(".")
+    assert rule.source
+    assert any(case.rule == name and case.outcome is Outcome.BLOCK for case in CASES)
+
+
+def test_no_rule_lets_a_step_through_on_an_empty_host() -> None:
+    """Fail closed: with no facts and no data, no rule that needs them passes."""
+    step = Step(Release(ModuleVersion("1.5.24")), Release(ModuleVersion("1.5.28")))
+    passing = {name for name, rule in ALL_RULES.items() if rule().check(step, HostFacts()).outcome is Outcome.PASS}
+    assert passing == {"same-series", "forward-only"}

@@ -1,0 +1,47 @@
+"""What the light commands import. Each runs in an interpreter of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import plan_for
+from seamstep.cli.output import to_json
+from seamstep.facts import HostFacts
+
+PROGRAM = "import sys; from seamstep.cli import main; code = main(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
+
+
+def modules_of(*arguments: object) -> set[str]:
+    command = [sys.executable, "-c", PROGRAM, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return {name.partition(".")[0] for name in done.stderr.splitlines()[-1].split()}
+
+
+@pytest.fixture
+def saved_plan(spr: HostFacts, images: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "plan.json"
+    path.write_text(to_json(plan_for(spr, images).document))
+    return path
+
+
+def test_facts_is_light() -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "seamstep", "facts"], capture_output=True, text=True, check=True
+    )
+    assert "seamstep.host.read_facts" in done.stderr
+    for heavy in ("networkx", "jsonschema", "yaml", "packaging", "rich"):
+        assert heavy not in done.stderr
+
+
+def test_applying_a_saved_plan_is_light(saved_plan: Path) -> None:
+    loaded = modules_of("apply", saved_plan, "--simulate", "--yes")
+    assert "seamstep" in loaded
+    assert not loaded & {"networkx", "jsonschema", "yaml", "packaging"}
+
+
+def test_the_check_can_fail(spr: HostFacts) -> None:
+    assert {"networkx", "jsonschema", "yaml"} <= modules_of("demo", "--json")
