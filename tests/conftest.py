@@ -37,8 +37,11 @@ class Ran:
         return json.loads(self.out)
 
 
+Run = Callable[..., Ran]
+
+
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
     """Run seamstep in this process."""
 
     def run_it(*arguments: object) -> Ran:

@@ -55,12 +55,14 @@ def imported_layers(source: str) -> Iterator[str]:
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and not node.level:
-            names = [node.module] if node.module != "seamstep" else [f"seamstep.{alias.name}" for alias in node.names]
+            names = (
+                [node.module or ""] if node.module != "seamstep" else [f"seamstep.{alias.name}" for alias in node.names]
+            )
         else:
             assert not isinstance(node, ast.ImportFrom), "relative imports hide where they point"
             continue
         for name in names:
-            package, _, rest = (name or "").partition(".")
+            package, _, rest = name.partition(".")
             if package == "seamstep" and rest and not rest.startswith("__"):
                 yield rest.partition(".")[0]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import FACTS, LATEST
+from conftest import FACTS, LATEST, Run
 
 CASES = Path(__file__).parents[1] / "cases"
 KINDS = ("mapping", "facts", "policy")
@@ -27,7 +27,7 @@ def plan_with(path: Path) -> list[object]:
 
 
 @pytest.mark.parametrize("path", files("refuse"), ids=lambda path: f"{path.parent.name}-{path.stem}")
-def test_refused_with_place_and_expectation(path: Path, run) -> None:
+def test_refused_with_place_and_expectation(path: Path, run: Run) -> None:
     ran = run(*plan_with(path))
     expected = path.with_suffix(".expected").read_text()
     assert ran.err.replace(str(path), "FILE") == expected
@@ -38,7 +38,7 @@ def test_refused_with_place_and_expectation(path: Path, run) -> None:
 
 
 @pytest.mark.parametrize("path", files("accept"), ids=lambda path: f"{path.parent.name}-{path.stem}")
-def test_accepted(path: Path, run) -> None:
+def test_accepted(path: Path, run: Run) -> None:
     assert run(*plan_with(path), "--json").code in {0, 1, 3}
 
 

@@ -8,11 +8,12 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from test_host_facts import COMMON, LAYOUTS, tree
 
-from conftest import FACTS, LATEST, host_like, plan_for, write_facts
+from conftest import FACTS, LATEST, Run, host_like, plan_for, write_facts
 from seamstep import cli
 from seamstep.cli.output import to_json
 from seamstep.facts import HostFacts
@@ -31,7 +32,7 @@ def catalog_copy(images: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def saved(run, catalog_copy: Path, tmp_path: Path) -> Path:
+def saved(run: Run, catalog_copy: Path, tmp_path: Path) -> Path:
     path = tmp_path / "plan.json"
     assert run("plan", "--catalog", catalog_copy, "--facts", FACTS, "--policy", "shortest-path", "-o", path).code == 0
     return path
@@ -43,7 +44,7 @@ def reseal(path: Path, **changes: object) -> None:
     path.write_text(json.dumps(document | {"id": digest(document)}))
 
 
-def test_plan_text_says_what_and_why(run) -> None:
+def test_plan_text_says_what_and_why(run: Run) -> None:
     out = run(*PLAN, "--policy", "shortest-path").out
     for part in (
         "host-a runs 1.5.24",
@@ -56,7 +57,7 @@ def test_plan_text_says_what_and_why(run) -> None:
     assert "1.5.24 → 1.5.25  seamldr-minimum: 1.5.25 needs P-SEAMLDR 2.0.00" in out
 
 
-def test_plan_with_images_is_not_provisional(run, images: Path) -> None:
+def test_plan_with_images_is_not_provisional(run: Run, images: Path) -> None:
     for arguments in (("--catalog", images), ("--mapping", LATEST, "--images", images)):
         plan = run("plan", *arguments, "--facts", FACTS, "--json").json
         assert not plan["provisional"]
@@ -64,7 +65,7 @@ def test_plan_with_images_is_not_provisional(run, images: Path) -> None:
         assert {verdict["outcome"] for verdict in plan["hops"][0]["verdicts"]} == {"pass"}
 
 
-def test_cpu_that_no_image_names(run, images: Path, spr: HostFacts, tmp_path: Path) -> None:
+def test_cpu_that_no_image_names(run: Run, images: Path, spr: HostFacts, tmp_path: Path) -> None:
     facts = write_facts(tmp_path / "facts.json", replace(spr, cpu_signatures=(0xA06D1,)))
     ran = run("plan", "--catalog", images, "--facts", facts)
     assert ran.code == 1
@@ -95,7 +96,7 @@ def test_cpu_that_no_image_names(run, images: Path, spr: HostFacts, tmp_path: Pa
         (("facts", "--sysroot", "/nowhere", "-o", "/nowhere/f.json"), "can't write"),
     ],
 )
-def test_usage_and_unreadable_input_end_in_2(run, arguments: tuple[object, ...], says: str) -> None:
+def test_usage_and_unreadable_input_end_in_2(run: Run, arguments: tuple[object, ...], says: str) -> None:
     ran = run(*arguments)
     assert (ran.code, ran.out) == (2, "")
     assert says in ran.err
@@ -105,7 +106,7 @@ def test_usage_and_unreadable_input_end_in_2(run, arguments: tuple[object, ...],
     assert says in as_json.json["error"]
 
 
-def test_output_files_are_not_overwritten(run, tmp_path: Path) -> None:
+def test_output_files_are_not_overwritten(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "plan.json"
     assert run(*PLAN, "-o", path).code == 0
     first = path.read_text()
@@ -124,27 +125,29 @@ def test_output_files_are_not_overwritten(run, tmp_path: Path) -> None:
         ({"unknown": {"module_version": "permission: no"}}, 2, "module_version"),
     ],
 )
-def test_facts_without_a_running_version(run, spr: HostFacts, tmp_path: Path, changes, code: int, says: str) -> None:
+def test_facts_without_a_running_version(
+    run: Run, spr: HostFacts, tmp_path: Path, changes: Any, code: int, says: str
+) -> None:
     facts = write_facts(tmp_path / "facts.json", replace(spr, module_version=None, **changes))
     ran = run("plan", "--mapping", LATEST, "--without-images", "--facts", facts)
     assert ran.code == code
     assert says in ran.err
 
 
-def test_a_live_host_without_tdx_can_not_be_updated(run, tmp_path: Path) -> None:
+def test_a_live_host_without_tdx_can_not_be_updated(run: Run, tmp_path: Path) -> None:
     ran = run("plan", "--mapping", LATEST, "--without-images", "--sysroot", tmp_path)
     assert ran.code == 3
     assert "module's version is not known (missing: /sys/devices/faux/tdx_host/version" in ran.err
 
 
-def test_a_host_without_the_interface_can_not_be_updated(run, tmp_path: Path) -> None:
+def test_a_host_without_the_interface_can_not_be_updated(run: Run, tmp_path: Path) -> None:
     tree(tmp_path, COMMON | {"sys/devices/faux/tdx_host/version": "1.5.24\n"})
     ran = run("plan", "--mapping", LATEST, "--without-images", "--sysroot", tmp_path)
     assert ran.code == 3
     assert "upload-interface: the kernel offers no upload node" in ran.out
 
 
-def test_rehearse_a_saved_plan(run, saved: Path) -> None:
+def test_rehearse_a_saved_plan(run: Run, saved: Path) -> None:
     ran = run("apply", saved, "--simulate", "--yes")
     assert ran.code == 0
     assert "1.5.28 → 1.5.34 applied" in ran.out
@@ -153,7 +156,7 @@ def test_rehearse_a_saved_plan(run, saved: Path) -> None:
     assert (document["state"], document["module_version"], len(document["applied"])) == ("applied", "1.5.34", 2)
 
 
-def test_apply_asks_and_refuses_without_a_terminal(run, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_apply_asks_and_refuses_without_a_terminal(run: Run, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import io
 
     class Terminal(io.StringIO):
@@ -172,14 +175,14 @@ def test_apply_asks_and_refuses_without_a_terminal(run, saved: Path, monkeypatch
         assert "Update this host now?" in ran.err
 
 
-def test_apply_refuses_without_root(run, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_apply_refuses_without_root(run: Run, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     ran = run("apply", saved, "--yes")
     assert ran.code == 1
     assert "needs root" in ran.err
 
 
-def test_apply_refuses_provisional_plans(run, tmp_path: Path) -> None:
+def test_apply_refuses_provisional_plans(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "plan.json"
     run(*PLAN, "-o", path)
     ran = run("apply", path, "--simulate", "--yes")
@@ -189,7 +192,7 @@ def test_apply_refuses_provisional_plans(run, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("host", ["1.5.34", "1.5.16"])
 def test_apply_of_a_plan_without_update_tells_why(
-    run, catalog_copy: Path, tmp_path: Path, spr: HostFacts, host: str
+    run: Run, catalog_copy: Path, tmp_path: Path, spr: HostFacts, host: str
 ) -> None:
     facts = write_facts(tmp_path / "facts.json", host_like(spr, host))
     path = tmp_path / "plan.json"
@@ -199,7 +202,7 @@ def test_apply_of_a_plan_without_update_tells_why(
     assert ("newest release" if host == "1.5.34" else "update-compatibility") in ran.out
 
 
-def test_plans_that_were_changed_are_refused(run, saved: Path) -> None:
+def test_plans_that_were_changed_are_refused(run: Run, saved: Path) -> None:
     text = saved.read_text()
     saved.write_text(text.replace('"1.5.34"', '"1.5.28"', 1))
     ran = run("apply", saved, "--simulate", "--yes")
@@ -225,7 +228,9 @@ def test_plans_that_were_changed_are_refused(run, saved: Path) -> None:
         ({"source": "1.5.20"}, "don't lead on"),
     ],
 )
-def test_hostile_plans_are_refused_without_a_traceback(run, saved: Path, changes: dict[str, object], says: str) -> None:
+def test_hostile_plans_are_refused_without_a_traceback(
+    run: Run, saved: Path, changes: dict[str, object], says: str
+) -> None:
     reseal(saved, **changes)
     ran = run("apply", saved, "--simulate", "--yes")
     assert (ran.code, ran.out) == (2, "")
@@ -234,7 +239,7 @@ def test_hostile_plans_are_refused_without_a_traceback(run, saved: Path, changes
 
 @pytest.mark.parametrize("what", ["mapping", "policy"])
 @pytest.mark.parametrize("change", ["edit", "remove"])
-def test_drift_of_mapping_and_policy(run, catalog_copy: Path, tmp_path: Path, what: str, change: str) -> None:
+def test_drift_of_mapping_and_policy(run: Run, catalog_copy: Path, tmp_path: Path, what: str, change: str) -> None:
     policy = tmp_path / "policy.yaml"
     policy.write_text("schema: seamstep/policy/v1\nname: mine\n")
     path = tmp_path / "plan.json"
@@ -247,7 +252,7 @@ def test_drift_of_mapping_and_policy(run, catalog_copy: Path, tmp_path: Path, wh
     assert str(victim) in ran.err
 
 
-def test_drift_of_an_image(run, saved: Path, catalog_copy: Path) -> None:
+def test_drift_of_an_image(run: Run, saved: Path, catalog_copy: Path) -> None:
     image = catalog_copy / "joined_files" / "1.5" / "tdx_module_1.5.34.blob"
     image.write_bytes(image.read_bytes()[:-1] + b"\xff")
     ran = run("apply", saved, "--simulate", "--yes")
@@ -255,7 +260,7 @@ def test_drift_of_an_image(run, saved: Path, catalog_copy: Path) -> None:
     assert "tdx_module_1.5.34.blob is not the one the plan was made with" in ran.out
 
 
-def test_plan_and_apply_in_one_go_against_files(run, images: Path, tmp_path: Path) -> None:
+def test_plan_and_apply_in_one_go_against_files(run: Run, images: Path, tmp_path: Path) -> None:
     """Below a sysroot of plain files no kernel answers: the version stays, and that is told."""
     root = tmp_path / "root"
     files = COMMON | LAYOUTS["mainline"] | {"sys/devices/faux/tdx_host/version": "1.5.24\n"}
@@ -268,7 +273,7 @@ def test_plan_and_apply_in_one_go_against_files(run, images: Path, tmp_path: Pat
     assert staged == (images / "joined_files" / "1.5" / "tdx_module_1.5.34.blob").read_bytes()
 
 
-def test_terminal_control_in_files_is_spelled_out(run, spr: HostFacts, tmp_path: Path) -> None:
+def test_terminal_control_in_files_is_spelled_out(run: Run, spr: HostFacts, tmp_path: Path) -> None:
     facts = write_facts(tmp_path / "facts.json", replace(spr, hostname="\x1b[2Jevil\u202e\nhost"))
     out = run("plan", "--mapping", LATEST, "--without-images", "--facts", facts).out
     assert "\\x1b[2Jevil\\u202e\\nhost runs" in out
@@ -276,7 +281,7 @@ def test_terminal_control_in_files_is_spelled_out(run, spr: HostFacts, tmp_path:
     assert "\x1b" not in ran.err
 
 
-def test_internal_errors_say_so(run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_internal_errors_say_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_: object) -> int:
         raise RuntimeError("oops")
 
@@ -289,7 +294,7 @@ def test_internal_errors_say_so(run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Traceback" in run("facts").err
 
 
-def test_interrupt(run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupt(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(_: object) -> int:
         raise KeyboardInterrupt
 
@@ -305,7 +310,7 @@ def test_help(command: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> N
     assert "usage: seamstep" in capsys.readouterr().out
 
 
-def seamstep(*arguments: object, **settings) -> subprocess.CompletedProcess[bytes]:
+def seamstep(*arguments: object, **settings: Any) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
         [sys.executable, "-m", "seamstep", *map(str, arguments)], capture_output=True, check=False, **settings
     )
@@ -323,7 +328,7 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     assert (done.stdout, done.stderr) == (b"{", b"")
 
 
-def test_demo_plays_the_whole_job(run) -> None:
+def test_demo_plays_the_whole_job(run: Run) -> None:
     ran = run("demo")
     text = ran.out
     assert ran.code == 0
@@ -341,7 +346,7 @@ def test_demo_plays_the_whole_job(run) -> None:
     assert [len(plan["hops"]) for plan in document["plans"]] == [1, 2]
 
 
-def test_plan_of_a_live_tree_equals_plan_of_its_facts(run, tmp_path: Path) -> None:
+def test_plan_of_a_live_tree_equals_plan_of_its_facts(run: Run, tmp_path: Path) -> None:
     host = tree(tmp_path / "root", COMMON, LAYOUTS["legacy"])
     facts = write_facts(tmp_path / "facts.json", read_facts(host))
     common = ("plan", "--mapping", LATEST, "--without-images", "--json")
@@ -349,5 +354,5 @@ def test_plan_of_a_live_tree_equals_plan_of_its_facts(run, tmp_path: Path) -> No
     assert ModuleVersion(run(*common, "--facts", facts).json["source"]) == ModuleVersion("1.5.06")
 
 
-def test_saved_plan_is_what_was_planned(run, saved: Path, catalog_copy: Path, spr: HostFacts) -> None:
+def test_saved_plan_is_what_was_planned(run: Run, saved: Path, catalog_copy: Path, spr: HostFacts) -> None:
     assert saved.read_text() == to_json(plan_for(spr, catalog_copy).document)

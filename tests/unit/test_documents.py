@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ values = st.recursive(
 )
 
 
-def paths(value: Any, here: tuple[str | int, ...] = ()):
+def paths(value: Any, here: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
     yield here
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, item in items:
@@ -30,7 +31,7 @@ def paths(value: Any, here: tuple[str | int, ...] = ()):
 
 
 @given(values, st.sampled_from([None, 1, "\t"]), st.booleans())
-def test_every_value_is_located_at_its_own_text(value: Any, indent, ascii_only: bool) -> None:
+def test_every_value_is_located_at_its_own_text(value: Any, indent: Any, ascii_only: bool) -> None:
     text = json.dumps(value, indent=indent, ensure_ascii=ascii_only)
     places, duplicates = scan(text)
     assert duplicates == []
@@ -87,7 +88,9 @@ def test_canonical_form_is_one() -> None:
 
 def test_real_mapping_file_is_located() -> None:
     document = read_json(str(LATEST), 1 << 20, "mapping file")
-    line, column = document.locate(("tdx_module_releases", 0, "version"))
+    place = document.locate(("tdx_module_releases", 0, "version"))
+    assert place
+    line, column = place
     assert LATEST.read_text().splitlines()[line - 1][column - 1 :].startswith('"version": "1.5.01"')
 
 
@@ -121,7 +124,7 @@ def test_writes_are_whole_private_and_never_overwrite_unasked(tmp_path: Path) ->
         (lambda f: f.items("k"), [{}, 1], "k[1]: expected an object"),
     ],
 )
-def test_fields_refuse_other_types(read, value, says: str) -> None:
+def test_fields_refuse_other_types(read: Any, value: Any, says: str) -> None:
     with pytest.raises(InputError) as caught:
         read(Fields({"k": value}, "plan.json"))
     assert says in str(caught.value)

@@ -6,7 +6,7 @@ import errno
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -39,7 +39,7 @@ class Recorder(Reporter):
         self.events.append(f"kernel {status}")
 
 
-def simulated(plan: Plan, *faults: Fault | None, **settings) -> SimulatedHost:
+def simulated(plan: Plan, *faults: Fault | None, **settings: Any) -> SimulatedHost:
     modules = {hop.image.sha256: hop.target for hop in plan.hops if hop.image}
     return SimulatedHost(plan.host, modules, faults=faults, **settings)
 
@@ -122,7 +122,7 @@ def test_trouble_on_the_second_hop_keeps_the_first(spr: HostFacts, images: Path)
         ({"seamldr_version": None}, "seamldr_version was 1.5.02, is unknown"),
     ],
 )
-def test_a_host_that_changed_makes_the_plan_stale(spr: HostFacts, images: Path, changes, says: str) -> None:
+def test_a_host_that_changed_makes_the_plan_stale(spr: HostFacts, images: Path, changes: Any, says: str) -> None:
     plan = plan_for(spr, images)
     host = SimulatedHost(replace(spr, **changes), {})
     result = Executor(host).run(plan)
@@ -143,12 +143,12 @@ def test_images_are_checked_before_the_first_hop(spr: HostFacts, images: Path) -
     last = plan.hops[-1].image
     assert last
 
-    def tampered(image) -> bytes:
+    def tampered(image: Any) -> bytes:
         if image == last:
             raise ValueError(f"the image {image.path} is not the one the plan was made with")
         return read_image(image)
 
-    def unreadable(image) -> bytes:
+    def unreadable(image: Any) -> bytes:
         raise InputError(Problem(image.path, "can't read the TDX module image: Permission denied"))
 
     for reader, says in [(tampered, "not the one"), (unreadable, "Permission denied")]:
@@ -255,7 +255,9 @@ class Unreadable(SimulatedHost):
         ("num_remaining_updates", OSError(errno.EIO, "Input/output error"), "went from 5 to None"),
     ],
 )
-def test_never_success_on_what_can_not_be_read(spr: HostFacts, images: Path, attribute: str, answer, says: str) -> None:
+def test_never_success_on_what_can_not_be_read(
+    spr: HostFacts, images: Path, attribute: str, answer: Any, says: str
+) -> None:
     plan = plan_for(spr, images)
     host = Unreadable(plan.host, {hop.image.sha256: hop.target for hop in plan.hops if hop.image})
     host.attribute, host.answer = attribute, answer

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conftest import Run
 from seamstep.facts import HostFacts, UploadNode, load
 from seamstep.host.read_facts import read_facts
 from seamstep.host.simulated import Fault, SimulatedHost
@@ -59,7 +60,7 @@ def tree(root: Path, *parts: dict[str, str]) -> SysfsHost:
 
 
 @pytest.mark.parametrize(("profile", "node"), [("mainline", "tdx_module"), ("legacy", "seamldr_upload")])
-def test_all_facts_of_both_profiles(tmp_path: Path, profile: str, node: str, run) -> None:
+def test_all_facts_of_both_profiles(tmp_path: Path, profile: str, node: str, run: Run) -> None:
     facts = read_facts(tree(tmp_path, COMMON, LAYOUTS[profile]))
     assert facts.to_document() == {
         "schema": "seamstep/facts/v1",
@@ -84,7 +85,7 @@ def test_all_facts_of_both_profiles(tmp_path: Path, profile: str, node: str, run
     assert "0x806F8 (Sapphire Rapids)" in text
 
 
-def test_a_machine_without_tdx_has_reasons_and_no_guesses(tmp_path: Path, run) -> None:
+def test_a_machine_without_tdx_has_reasons_and_no_guesses(tmp_path: Path, run: Run) -> None:
     ran = run("facts", "--sysroot", tmp_path, "--json")
     facts = ran.json
     assert ran.code == 0

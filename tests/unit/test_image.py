@@ -15,7 +15,7 @@ from seamstep.versions import ModuleVersion
 GOOD = synthetic_image(ModuleVersion("1.5.16"))
 
 
-def patched(offset: int, form: str, *values: int) -> bytes:
+def patched(offset: int, form: str, *values: int | bytes) -> bytes:
     content = bytearray(GOOD)
     struct.pack_into(form, content, offset, *values)
     return bytes(content)

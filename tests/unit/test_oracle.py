@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import combinations, pairwise
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -106,7 +107,7 @@ def oracle(listed: tuple[Release, ...], host: HostFacts, policy: Policy, *, with
     return [str(version) for version in path], cost
 
 
-def cost_of(path, known, ladder, host, policy, *, without_images: bool) -> int | None:
+def cost_of(path: Any, known: Any, ladder: Any, host: Any, policy: Any, *, without_images: bool) -> int | None:
     total = 0
     for used, (source, target) in enumerate(pairwise(path)):
         left = None if host.remaining_updates is None else host.remaining_updates - used
@@ -125,7 +126,7 @@ def cost_of(path, known, ladder, host, policy, *, without_images: bool) -> int |
 
 @settings(max_examples=400, deadline=None)
 @given(releases(), hosts, policies, st.booleans())
-def test_planner_agrees_with_brute_force(listed, host, policy, without_images) -> None:
+def test_planner_agrees_with_brute_force(listed: Any, host: Any, policy: Any, without_images: bool) -> None:
     plan = make_plan(MappingFile("m.json", "00" * 32, listed), listed, host, policy, without_images=without_images)
     document = plan.document
     expected = oracle(listed, host, policy, without_images=without_images)

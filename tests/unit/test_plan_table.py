@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from conftest import LATEST, host_like, write_facts
+from conftest import LATEST, Run, host_like, write_facts
 from seamstep.facts import HostFacts
 
 
@@ -47,7 +47,7 @@ CASES = [
 @pytest.mark.parametrize(
     "case", CASES, ids=lambda case: f"{case.running}-{case.seamldr}-{case.remaining}-{case.policy}"
 )
-def test_plan_goes_the_way_of_the_table(case: Case, run, spr: HostFacts, tmp_path: Path) -> None:
+def test_plan_goes_the_way_of_the_table(case: Case, run: Run, spr: HostFacts, tmp_path: Path) -> None:
     host = host_like(spr, case.running, case.seamldr, profile=case.profile, remaining_updates=case.remaining)
     facts = write_facts(tmp_path / "facts.json", host)
     arguments = ("plan", "--mapping", LATEST, "--without-images", "--facts", facts, "--policy", case.policy)
@@ -85,7 +85,7 @@ def test_plan_goes_the_way_of_the_table(case: Case, run, spr: HostFacts, tmp_pat
         ("1.5.24", "up to date"),
     ],
 )
-def test_target(target: str, path: str | None, run, spr: HostFacts, tmp_path: Path) -> None:
+def test_target(target: str, path: str | None, run: Run, spr: HostFacts, tmp_path: Path) -> None:
     facts = write_facts(tmp_path / "facts.json", spr)
     ran = run("plan", "--mapping", LATEST, "--without-images", "--facts", facts, "--target", target, "--json")
     versions = [ran.json["source"], *(hop["to"] for hop in ran.json["hops"])]
@@ -98,14 +98,14 @@ def test_target(target: str, path: str | None, run, spr: HostFacts, tmp_path: Pa
         assert (ran.code, versions) == (0, path.split())
 
 
-def test_a_target_that_no_release_has_is_an_error_with_a_hint(run, spr: HostFacts, tmp_path: Path) -> None:
+def test_a_target_that_no_release_has_is_an_error_with_a_hint(run: Run, spr: HostFacts, tmp_path: Path) -> None:
     facts = write_facts(tmp_path / "facts.json", spr)
     ran = run("plan", "--mapping", LATEST, "--without-images", "--facts", facts, "--target", "1.5.35")
     assert ran.code == 2
     assert "the target 1.5.35 is not in the mapping file; did you mean '1.5.34'?" in ran.err
 
 
-def test_budget_keeps_what_the_policy_reserves(run, spr: HostFacts, tmp_path: Path) -> None:
+def test_budget_keeps_what_the_policy_reserves(run: Run, spr: HostFacts, tmp_path: Path) -> None:
     policy = tmp_path / "reserve.yaml"
     policy.write_text("schema: seamstep/policy/v1\nname: reserve\npath: shortest-path\nkeep_updates: 4\n")
     facts = write_facts(tmp_path / "facts.json", spr)
@@ -118,7 +118,7 @@ def test_budget_keeps_what_the_policy_reserves(run, spr: HostFacts, tmp_path: Pa
     assert "keeps 5 updates in reserve" in ran.json["reason"]
 
 
-def test_hop_limit_and_prefer_cost(run, spr: HostFacts, tmp_path: Path) -> None:
+def test_hop_limit_and_prefer_cost(run: Run, spr: HostFacts, tmp_path: Path) -> None:
     """From 1.5.06, 1.5.08 is strictly compatible and 1.5.09 is not: a price on that changes the shortest path."""
     facts = write_facts(tmp_path / "facts.json", host_like(spr, "1.5.06", profile="legacy", remaining_updates=9))
     policy = tmp_path / "p.yaml"
@@ -138,7 +138,7 @@ def test_hop_limit_and_prefer_cost(run, spr: HostFacts, tmp_path: Path) -> None:
     assert path_under("rules: {strict-compat: require}\n") == (["1.5.08", "1.5.13"], 5)
 
 
-def test_same_inputs_same_bytes_whatever_the_order_of_releases(run, tmp_path: Path, spr: HostFacts) -> None:
+def test_same_inputs_same_bytes_whatever_the_order_of_releases(run: Run, tmp_path: Path, spr: HostFacts) -> None:
     import json
 
     facts = write_facts(tmp_path / "facts.json", spr)

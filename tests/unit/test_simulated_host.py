@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,7 @@ def upload(host: SimulatedHost, image: bytes = IMAGE) -> None:
     host.write(f"{NODE}/loading", b"0\n")
 
 
-def fails(number: int):
+def fails(number: int) -> Any:
     return pytest.raises(OSError, check=lambda error: error.errno == number)
 
 
@@ -160,7 +161,7 @@ def test_headers_that_the_kernel_refuses_are_harmless(spr: HostFacts, image: byt
 
 
 @pytest.mark.parametrize("changes", [{"cpus_online": "0-3"}, {"remaining_updates": 0}])
-def test_what_the_kernel_does_not_check_is_fatal(spr: HostFacts, changes) -> None:
+def test_what_the_kernel_does_not_check_is_fatal(spr: HostFacts, changes: Any) -> None:
     from dataclasses import replace
 
     host = SimulatedHost(replace(spr, **changes), MODULES)
