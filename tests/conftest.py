@@ -13,7 +13,7 @@ import pytest
 
 from seamstep import catalog, facts, planner, policy
 from seamstep.cli import main
-from seamstep.demo.synthetic import synthetic_image
+from seamstep.demo.synthetic import Parts, Signer, synthetic_image, synthetic_module
 from seamstep.facts import HostFacts
 from seamstep.plan import Plan
 from seamstep.versions import ModuleVersion, SeamldrVersion
@@ -22,6 +22,12 @@ DATA = Path(__file__).parent / "data"
 LATEST = Path(str(resources.files("seamstep") / "demo" / "mapping_file.json"))
 FEBRUARY = DATA / "mapping_file-2026-02.json"
 FACTS = DATA / "facts-spr.json"
+SIGNER = Signer()
+#: Options that make seamstep trust the images of the tests.
+TRUST = ("--signer", SIGNER.fingerprint)
+TRUSTED = frozenset({SIGNER.fingerprint})
+#: What the published sigstructs say.
+PUBLISHED = json.loads((DATA / "sigstruct-facts.json").read_text())
 
 
 @dataclass(frozen=True)
@@ -77,11 +83,32 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for release in catalog.load(str(LATEST)).releases:
         place = folder / "joined_files" / release.version.series
         place.mkdir(parents=True, exist_ok=True)
-        (place / f"tdx_module_{release.version}.blob").write_bytes(synthetic_image(release.version))
+        (place / f"tdx_module_{release.version}.blob").write_bytes(synthetic_image(release.version, SIGNER))
     return folder
 
 
 def plan_for(host: HostFacts, folder: Path, policy_name: str = "shortest-path") -> Plan:
     """A plan that can be applied."""
-    loaded = catalog.load(str(folder / catalog.MAPPING_FILE), str(folder))
-    return planner.make_plan(loaded.mapping, loaded.releases, host, policy.load(policy_name))
+    loaded = catalog.load(str(folder / catalog.MAPPING_FILE), str(folder), TRUSTED)
+    chosen = policy.load(policy_name).with_signers(TRUSTED)
+    return planner.make_plan(loaded.mapping, loaded.releases, host, chosen)
+
+
+def published_parts(release: dict[str, Any]) -> Parts:
+    """The parts of a made-up sigstruct that says what the published one of a release says."""
+    return Parts(
+        cpuid=tuple(int(signature, 16) for signature in release["cpuid"]),
+        seamsvn=int(release["seamsvn"], 16),
+        build_date=release["build_date"],
+        module_type=int(release["module_type"], 16),
+        module_hv=release["module_hv"],
+        min_update_hv=release["min_update_hv"],
+        no_downgrade=release["no_downgrade"],
+        handoff_pages=release["num_handoff_pages"],
+    )
+
+
+def published_image(release: dict[str, Any]) -> tuple[bytes, bytes]:
+    """A sigstruct and a module that mirror a published release, size included."""
+    module = synthetic_module(release["version"], release["module_pages"])
+    return SIGNER.sigstruct(module, published_parts(release)), module

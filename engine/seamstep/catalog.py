@@ -1,7 +1,8 @@
 """The catalog: the releases of a mapping file, each with its image.
 
-An image belongs to the release that its file name tells, ``tdx_module_<version>.blob``: nothing inside an image names
-its version.
+An image belongs to the release that its file name tells, ``tdx_module_<version>.blob``, or ``.bin`` and ``.sigstruct``
+beside each other: nothing inside an image names its version. Loading reads headers and sigstructs; verification comes
+when somebody asks.
 """
 
 from __future__ import annotations
@@ -12,27 +13,31 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from seamstep import image, mapping
+from seamstep import mapping
 from seamstep.errors import InputError, Problem
-from seamstep.model import Release
+from seamstep.image import files
+from seamstep.image.files import TRUSTED
+from seamstep.model import NO_IMAGE, Image, Release
 from seamstep.versions import ModuleVersion
 
 MAPPING_FILE = "mapping_file.json"
-_IMAGE_NAME = re.compile(r"tdx_module_([0-9]+\.[0-9]+\.[0-9]+)\.blob", re.ASCII)
+_IMAGE_NAME = re.compile(r"tdx_module_([0-9]+\.[0-9]+\.[0-9]+)\.(blob|bin|sigstruct)", re.ASCII)
 _FILES_MAX = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """Releases in ascending order. ``findings`` lists what is wrong with the images; it stops nobody, but a release
-    whose image is broken has no image."""
+    """Releases in ascending order. ``findings`` lists what is wrong with the catalog as a whole (a release without an
+    image, an image without a release, two images of one release), ``unreadable`` the images that can't be used at all.
+    Neither stops anybody, but a release whose image is in doubt has none."""
 
     mapping: mapping.MappingFile
     releases: tuple[Release, ...]
     findings: tuple[Problem, ...] = ()
+    unreadable: tuple[Problem, ...] = ()
 
 
-def load(mapping_path: str, images: str | None = None) -> Catalog:
+def load(mapping_path: str, images: str | None = None, trusted: frozenset[str] = TRUSTED) -> Catalog:
     """Read a mapping file and, below the folder ``images``, the images of its releases.
 
     Raises:
@@ -42,42 +47,81 @@ def load(mapping_path: str, images: str | None = None) -> Catalog:
     if images is None:
         return Catalog(file, file.releases)
     found: dict[ModuleVersion, list[str]] = {}
-    for version, path in _find(images):
-        found.setdefault(version, []).append(path)
     findings: list[Problem] = []
-    releases = tuple(_with_image(release, found.pop(release.version, []), findings) for release in file.releases)
+    unreadable: list[Problem] = []
+    for path in find(images):
+        version = version_of(path)
+        if version is None:
+            findings.append(Problem(path, "the version in the file's name is none"))
+        else:
+            found.setdefault(version, []).append(path)
+    releases = []
+    for release in file.releases:
+        readable, errors = _read_all(found.pop(release.version, []), trusted)
+        unreadable += errors
+        releases.append(_with_image(release, readable, errors, findings))
     for version, paths in sorted(found.items()):
-        findings += [Problem(path, f"the mapping file does not list {version}") for path in paths]
-    return Catalog(file, releases, tuple(findings))
+        findings += [Problem(path, f"an image without a release: the mapping file lacks {version}") for path in paths]
+    bare = [release.version for release in releases if release.image is None and release.image_problem == NO_IMAGE]
+    findings += [Problem(mapping_path, f"release {version} has no image") for version in bare]
+    return Catalog(file, tuple(releases), tuple(findings), tuple(unreadable))
 
 
-def _find(images: str) -> Iterator[tuple[ModuleVersion, str]]:
+def find(images: str) -> Iterator[str]:
+    """The images below a folder, as absolute paths in sorted order. A module and its sigstruct count once, as the
+    module (or as the sigstruct where there is no module).
+
+    Raises:
+        InputError: not a folder, or more files than any catalog has.
+    """
     if not Path(images).is_dir():
         raise InputError(Problem(images, "can't read the images: not a folder"))
     count = 0
-    for folder, folders, files in os.walk(images):
+    for folder, folders, names in os.walk(images):
         folders.sort()
-        count += len(files)
+        count += len(names)
         if count > _FILES_MAX:
             raise InputError(Problem(images, f"more than {_FILES_MAX} files below it; name the images' own folder"))
-        for name in sorted(files):
-            match = _IMAGE_NAME.fullmatch(name)
-            if match:
-                try:
-                    yield ModuleVersion(match[1]), str(Path(folder, name).absolute())
-                except ValueError:
-                    continue
+        here = set(names)
+        for name in sorted(names):
+            is_second = name.endswith(files.SIGSTRUCT_SUFFIX) and f"{Path(name).stem}{files.MODULE_SUFFIX}" in here
+            if _IMAGE_NAME.fullmatch(name) and not is_second:
+                yield str(Path(folder, name).absolute())
 
 
-def _with_image(release: Release, paths: list[str], findings: list[Problem]) -> Release:
-    if not paths:
-        return release
-    if len(paths) > 1:
-        message = f"more than one image of {release.version}: {', '.join(paths)}"
-        findings.append(Problem(paths[0], message))
-        return replace(release, image_problem=message)
+def version_of(path: str) -> ModuleVersion | None:
+    """The release that an image's file name tells; None if it tells none."""
+    match = _IMAGE_NAME.fullmatch(Path(path).name)
     try:
-        return replace(release, image=image.read(paths[0]))
-    except InputError as error:
-        findings += error.problems
-        return replace(release, image_problem=str(error))
+        return ModuleVersion(match[1]) if match else None
+    except ValueError:
+        return None
+
+
+def _read_all(paths: list[str], trusted: frozenset[str]) -> tuple[list[Image], list[Problem]]:
+    images: list[Image] = []
+    errors: list[Problem] = []
+    for path in paths:
+        try:
+            images.append(files.read(path, trusted))
+        except InputError as error:
+            errors += error.problems
+    return images, errors
+
+
+def _with_image(release: Release, images: list[Image], errors: list[Problem], findings: list[Problem]) -> Release:
+    """The release with its image; a joined one goes before separate files, which Intel publishes beside it."""
+    joined = [image for image in images if image.sigstruct_path is None]
+    separate = [image for image in images if image.sigstruct_path is not None]
+    for alike in (joined, separate):
+        findings += [
+            Problem(image.path, f"a second image of {release.version}, beside {alike[0].path}") for image in alike[1:]
+        ]
+    images = joined + separate
+    if len({image.sigstruct for image in images}) > 1:
+        message = f"the images of {release.version} contradict each other: {', '.join(image.path for image in images)}"
+        findings.append(Problem(images[0].path, message))
+        return replace(release, image_problem=message)
+    if images:
+        return replace(release, image=images[0])
+    return replace(release, image_problem="; ".join(map(str, errors))) if errors else release

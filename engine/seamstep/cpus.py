@@ -51,6 +51,12 @@ def format_signature(value: int) -> str:
     return f"0x{value:X}"
 
 
+def describe(value: int) -> str:
+    """With the platform's name where there is one: ``0x806F8 (Sapphire Rapids)``."""
+    name = platform(value)
+    return f"{format_signature(value)} ({name})" if name else format_signature(value)
+
+
 def parse_signature(text: str) -> int:
     """The reverse of :func:`format_signature`. Raises ValueError for anything but a 32-bit hex number."""
     if not re.fullmatch(r"0x[0-9A-Fa-f]{1,8}", text, re.ASCII):

@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from seamstep.documents import read_bytes
 from seamstep.errors import ExitCode, InputError, RefusedError
 from seamstep.facts import HostFacts
 from seamstep.host.base import PROFILES, Host
 from seamstep.host.read_facts import module_version, read_facts
 from seamstep.host.upload import IDLE, UploadPort
+from seamstep.image.files import TRUSTED, read_for_upload
 from seamstep.plan import Hop, Plan, PlannedImage, PlanOutcome
 from seamstep.versions import ModuleVersion
 
-_IMAGE_SIZE_LIMIT = 4 << 20
 _IDLE_TIMEOUT = 600.0  # seconds; an update takes well under a second, so this is long past any doubt
 _POLL_FIRST, _POLL_LONGEST = 0.001, 0.010  # seconds
 _BUSY = "device-busy"
@@ -109,19 +107,6 @@ class Reporter:
         """The kernel's upload is in another phase."""
 
 
-def read_image(image: PlannedImage) -> bytes:
-    """The bytes of a planned image.
-
-    Raises:
-        InputError: the file can't be read.
-        ValueError: it is not the file that was planned with.
-    """
-    content = read_bytes(image.path, _IMAGE_SIZE_LIMIT, "TDX module image")
-    if hashlib.sha256(content).hexdigest() != image.sha256:
-        raise ValueError(f"the image {image.path} is not the one the plan was made with")
-    return content
-
-
 class Executor:
     """Performs one plan on one host."""
 
@@ -129,12 +114,13 @@ class Executor:
         self,
         host: Host,
         reporter: Reporter | None = None,
-        image_bytes: Callable[[PlannedImage], bytes] = read_image,
+        image_bytes: Callable[[PlannedImage, frozenset[str]], bytes] = read_for_upload,
     ) -> None:
         self._host = host
         self._reporter = reporter or Reporter()
         self._image_bytes = image_bytes
         self._state = State.PREFLIGHT
+        self._trusted = TRUSTED
 
     def run(self, plan: Plan) -> RunResult:
         """Perform all hops of ``plan``, or as many as go well.
@@ -146,6 +132,7 @@ class Executor:
             raise RefusedError(f"the plan holds no update: its outcome is {plan.outcome.value}")
         if plan.provisional:
             raise RefusedError("the plan is provisional: rules that need an image were left open; plan with --images")
+        self._trusted = TRUSTED | plan.signers
         result = self._check_images(plan)
         applied: tuple[Hop, ...] = ()
         for number, hop in enumerate(plan.hops):
@@ -185,7 +172,7 @@ class Executor:
     def _image(self, hop: Hop) -> bytes:
         if hop.image is None:
             raise ValueError(f"the plan has no image for {hop}")
-        return self._image_bytes(hop.image)
+        return self._image_bytes(hop.image, self._trusted)
 
     def _preflight(self, expected: HostFacts) -> RunResult | None:
         facts = read_facts(self._host)

@@ -18,6 +18,9 @@ from seamstep.versions import ModuleVersion, SeamldrVersion
 
 SCHEMA = "seamstep/facts/v1"
 PROFILES = ("mainline", "legacy")
+#: The image format that each profile's kernel takes. Sources: Linux arch/x86/virt/vmx/tdx/seamldr.c; the third version
+#: of the out-of-tree series "Runtime TDX Module update support".
+IMAGE_FORMATS = {"mainline": "2.0", "legacy": "1.0"}
 _SIZE_LIMIT = 1 << 20
 
 

@@ -117,5 +117,6 @@ class VersionGraph:
         return Judgement(step, verdicts, tuple(blocking), tuple(left_open), tuple(warnings), cost)
 
     def _leaves_open(self, applied: AppliedRule, verdict: Verdict, step: Step) -> bool:
-        missing = verdict.outcome is Outcome.UNKNOWN and step.target.image is None
-        return self._without_images and applied.rule.needs_image and missing
+        lacking = step.target.image is None or step.source.image is None
+        unknown = verdict.outcome is Outcome.UNKNOWN
+        return self._without_images and applied.rule.needs_image and unknown and lacking

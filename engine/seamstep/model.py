@@ -5,27 +5,107 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 from seamstep.versions import ModuleVersion, SeamldrVersion
+
+#: SHA-256 of the modulus that signed all TDX modules which Intel published; measured on the images.
+INTEL_SIGNER = "c821f41f83e0dc73e272852ffc176bcd9ae1e93a4fccec88772c9b4ff2eaa75f"
+
+_DEBUG_BIT = 1 << 31
+
+NO_IMAGE = "there is no image of it at hand"
+
+
+@dataclass(frozen=True, slots=True)
+class Sigstruct:
+    """What an image's sigstruct says.
+
+    ``build_date`` is yyyymmdd; ``mrseam`` the SEAMHASH in hex, the MRSEAM of attestation; ``seamsvn`` the raw 16-bit
+    field; ``module_hv`` and ``min_update_hv`` the handoff versions; ``cpuid`` the CPU signatures that the module is
+    for; ``signer`` the SHA-256 of the modulus in hex. Source: P-SEAMLDR source, ``seam_sigstruct_t``.
+    """
+
+    module_type: int
+    vendor: int
+    build_date: str
+    mrseam: str
+    seamsvn: int
+    attributes: int
+    module_hv: int
+    min_update_hv: int
+    no_downgrade: bool
+    handoff_pages: int
+    cpuid: tuple[int, ...]
+    signer: str
+
+    @property
+    def debug(self) -> bool:
+        """Whether this is a debug module."""
+        return bool(self.module_type & _DEBUG_BIT)
+
+    @property
+    def svn_major(self) -> int:
+        """The high byte of seamsvn: TEE_TCB_SVN[1]. P-SEAMLDR refuses an update that changes it."""
+        return self.seamsvn >> 8
+
+    @property
+    def svn_minor(self) -> int:
+        """The low byte of seamsvn: TEE_TCB_SVN[0], isvsvn in Intel's TCB Info."""
+        return self.seamsvn & 0xFF
+
+    @property
+    def identity(self) -> str:
+        """The id of the TDX module identity in Intel's TCB Info, such as TDX_01."""
+        return f"TDX_{self.svn_major:02X}"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check of an image: ``ok`` is None where it could not be made; ``message`` says what is wrong or missing."""
+
+    name: str
+    ok: bool | None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """The outcome of verifying an image: every check, and the SHA-256 of its file in hex."""
+
+    checks: tuple[Check, ...]
+    sha256: str
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What stands against using the image."""
+        return tuple(f"{check.name}: {check.message}" for check in self.checks if not check.ok)
+
+
+class ImageContent(Protocol):
+    """The bytes behind an image, asked only when they matter."""
+
+    def verification(self) -> Verification:
+        """All checks; computed once."""
+        ...
+
+    def sha256_as(self, format_: str) -> str:
+        """The SHA-256 in hex of the image in the format ``2.0`` or ``1.0``."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What a TDX module image says of itself.
-
-    ``format`` is the header's version field (0x200); ``cpuid`` the CPU signatures of the sigstruct's table;
-    ``mrseam`` the sigstruct's SEAMHASH in hex, the MRSEAM of attestation; ``seamsvn`` the raw 16-bit field, low byte
-    TEE_TCB_SVN[0], high byte TEE_TCB_SVN[1]; ``sha256`` the digest of the whole file in hex.
-    """
+    """A TDX module image. ``format`` is ``2.0``, ``1.0`` or ``separate`` (``path`` is the module then, and
+    ``sigstruct_path`` its sigstruct); sizes are in bytes."""
 
     path: str
-    format: int
+    sigstruct_path: str | None
+    format: str
     size: int
-    sha256: str
-    mrseam: str
-    seamsvn: int
-    cpuid: tuple[int, ...]
+    module_size: int
+    sigstruct: Sigstruct
+    content: ImageContent = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +122,17 @@ class Release:
     features0: int | None = None
     strict_compat: tuple[ModuleVersion, ...] | None = None
     image: Image | None = None
-    image_problem: str = "there is no image of it at hand"
+    image_problem: str = NO_IMAGE
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def usable_image(self) -> Image | None:
+        """The image, if there is one and nothing stands against it."""
+        return self.image if self.image and not self.image.content.verification().problems else None
+
+    def why_no_image(self) -> str:
+        """Why there is no usable image."""
+        problems = self.image.content.verification().problems if self.image else ()
+        return "; ".join(problems) or self.image_problem
 
 
 @dataclass(frozen=True, slots=True)

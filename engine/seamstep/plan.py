@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 from seamstep.documents import Fields, canonical, read_json
-from seamstep.facts import HostFacts
+from seamstep.facts import IMAGE_FORMATS, HostFacts
 from seamstep.versions import ModuleVersion
 
 SCHEMA = "seamstep/plan/v1"
@@ -29,11 +29,14 @@ class PlanOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PlannedImage:
-    """The image of a hop: the file, its SHA-256 in hex, and its format (0x200)."""
+    """The image of a hop: its file with its SHA-256 in hex, its sigstruct's file where that is separate, and the format
+    (``2.0`` or ``1.0``) and SHA-256 of what is uploaded."""
 
     path: str
+    sigstruct: str | None
     sha256: str
-    format: int
+    upload_format: str
+    upload_sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,8 @@ class Hop:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A plan: the whole ``document``, and typed what the executor acts on."""
+    """A plan: the whole ``document``, and typed what the executor acts on. ``signers`` are the fingerprints that were
+    trusted besides Intel's."""
 
     document: Mapping[str, Any]
     id: str
@@ -59,6 +63,7 @@ class Plan:
     host: HostFacts
     source: ModuleVersion
     hops: tuple[Hop, ...]
+    signers: frozenset[str]
 
     @classmethod
     def seal(cls, document: Mapping[str, Any]) -> Self:
@@ -86,6 +91,7 @@ class Plan:
             host=HostFacts.from_document(fields.sub("host")),
             source=fields.parsed("source", ModuleVersion),
             hops=tuple(_hop(hop) for hop in fields.items("hops")),
+            signers=frozenset(fields.texts("signers")),
         )
         versions = [plan.source, *(hop.target for hop in plan.hops)]
         linked = all(hop.source == before for hop, before in zip(plan.hops, versions, strict=False))
@@ -118,4 +124,17 @@ def _hop(fields: Fields) -> Hop:
 
 
 def _image(fields: Fields) -> PlannedImage:
-    return PlannedImage(fields.text("path"), fields.text("sha256"), fields.integer("format"))
+    upload = fields.sub("upload")
+    return PlannedImage(
+        path=fields.text("path"),
+        sigstruct=fields.optional("sigstruct", fields.text),
+        sha256=fields.text("sha256"),
+        upload_format=upload.parsed("format", _upload_format),
+        upload_sha256=upload.text("sha256"),
+    )
+
+
+def _upload_format(text: str) -> str:
+    if text not in IMAGE_FORMATS.values():
+        raise ValueError(f"{text!r} is not an image format that a kernel takes")
+    return text

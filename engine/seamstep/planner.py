@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from seamstep.errors import InputError, Problem
-from seamstep.facts import HostFacts
+from seamstep.facts import IMAGE_FORMATS, HostFacts
 from seamstep.graph import Judgement, VersionGraph
 from seamstep.mapping import MappingFile
-from seamstep.model import Release, Verdict
+from seamstep.model import Image, Release, Verdict
 from seamstep.plan import Plan, PlanOutcome
 from seamstep.policy import PathChoice, Policy
 from seamstep.rules import HARD_RULES, AppliedRule
@@ -120,7 +120,8 @@ def make_plan(
         "source": str(graph.running),
         "target": str(target) if target else None,
         "objective": {"path": policy.choice.value, "cost": best.cost if best else None},
-        "hops": [_hop_document(judgement) for judgement in judgements],
+        "signers": sorted(policy.signers),
+        "hops": [_hop_document(judgement, host.profile) for judgement in judgements],
         "alternatives": _alternatives(table[target], best) if target and best else [],
         "rejected": _rejected(graph, table) if wanted else [],
         "attestation": {
@@ -176,20 +177,27 @@ def _hops(graph: VersionGraph, best: FoundPath | None) -> list[Judgement]:
     return [graph.judge(source, target, used) for used, (source, target) in enumerate(pairwise(best.versions))]
 
 
-def _hop_document(judgement: Judgement) -> dict[str, Any]:
+def _hop_document(judgement: Judgement, profile: str | None) -> dict[str, Any]:
     image = judgement.step.target.image
     return {
         "from": str(judgement.step.source.version),
         "to": str(judgement.step.target.version),
-        "image": image
-        and {
-            "path": image.path,
-            "sha256": image.sha256,
-            "format": image.format,
-            "mrseam": image.mrseam,
-            "seamsvn": image.seamsvn,
-        },
+        "image": _image_document(image, profile) if image else None,
         "verdicts": _documents(judgement.verdicts),
+    }
+
+
+def _image_document(image: Image, profile: str | None) -> dict[str, Any]:
+    upload = IMAGE_FORMATS[profile or "mainline"]
+    sha256 = image.content.verification().sha256
+    return {
+        "path": image.path,
+        "sigstruct": image.sigstruct_path,
+        "sha256": sha256,
+        "format": image.format,
+        "mrseam": image.sigstruct.mrseam,
+        "seamsvn": image.sigstruct.seamsvn,
+        "upload": {"format": upload, "sha256": sha256 if image.format == upload else image.content.sha256_as(upload)},
     }
 
 
@@ -226,8 +234,8 @@ def _measurement(release: Release) -> dict[str, Any]:
     image = release.image
     return {
         "version": str(release.version),
-        "mrseam": image.mrseam if image else None,
-        "seamsvn": image.seamsvn if image else None,
+        "mrseam": image.sigstruct.mrseam if image else None,
+        "seamsvn": image.sigstruct.seamsvn if image else None,
     }
 
 

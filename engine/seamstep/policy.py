@@ -51,7 +51,8 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A policy. ``file`` is None for one that ships with seamstep; ``max_hops`` is None where nothing limits it."""
+    """A policy. ``file`` is None for one that ships with seamstep; ``max_hops`` is None where nothing limits it;
+    ``signers`` are the fingerprints (SHA-256 of the modulus in hex) that it trusts besides Intel's."""
 
     name: str
     sha256: str
@@ -61,11 +62,16 @@ class Policy:
     max_hops: int | None
     keep_updates: int
     rules: tuple[AppliedRule, ...]
+    signers: frozenset[str] = frozenset()
     description: str = ""
 
     def with_target(self, target: Target) -> Policy:
         """The same policy with another target."""
         return replace(self, target=target)
+
+    def with_signers(self, signers: frozenset[str]) -> Policy:
+        """The same policy, trusting these signers too."""
+        return replace(self, signers=self.signers | signers)
 
 
 def load(name_or_file: str) -> Policy:
@@ -110,6 +116,7 @@ def _parse(document: Document, file: str | None) -> Policy:
         max_hops=data.get("max_hops"),
         keep_updates=data.get("keep_updates", 0),
         rules=_applied(data.get("rules", {})),
+        signers=frozenset(data.get("signers", ())),
         description=data.get("description", ""),
     )
 
@@ -124,10 +131,9 @@ def _applied(settings: Mapping[str, Any]) -> tuple[AppliedRule, ...]:
     applied = []
     for name, (rule, default) in POLICY_RULES.items():
         setting = settings.get(name, default)
-        if isinstance(setting, str):
-            setting = {"level": setting}
-        level = Level(setting["level"])
-        cost = setting.get("cost", _DEFAULT_COST) if level is Level.PREFER else 0
+        parameters: dict[str, Any] = {"level": setting} if isinstance(setting, str) else dict(setting)
+        level = Level(parameters.pop("level"))
+        cost = parameters.pop("cost", _DEFAULT_COST) if level is Level.PREFER else 0
         if level is not Level.OFF:
-            applied.append(AppliedRule(rule(), level, cost))
+            applied.append(AppliedRule(rule(**parameters), level, cost))
     return tuple(applied)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from test_host_facts import COMMON, LAYOUTS, tree
 
-from conftest import FACTS, LATEST, Run, host_like, plan_for, write_facts
+from conftest import FACTS, LATEST, TRUST, Run, host_like, plan_for, write_facts
 from seamstep import cli
 from seamstep.cli.output import to_json
 from seamstep.facts import HostFacts
@@ -21,6 +21,7 @@ from seamstep.host.read_facts import read_facts
 from seamstep.plan import digest
 from seamstep.versions import ModuleVersion
 
+HOP = {"from": "1.5.24", "to": "1.5.34"}
 PLAN = ("plan", "--mapping", LATEST, "--without-images", "--facts", FACTS)
 
 
@@ -34,7 +35,10 @@ def catalog_copy(images: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def saved(run: Run, catalog_copy: Path, tmp_path: Path) -> Path:
     path = tmp_path / "plan.json"
-    assert run("plan", "--catalog", catalog_copy, "--facts", FACTS, "--policy", "shortest-path", "-o", path).code == 0
+    assert (
+        run("plan", *TRUST, "--catalog", catalog_copy, "--facts", FACTS, "--policy", "shortest-path", "-o", path).code
+        == 0
+    )
     return path
 
 
@@ -59,7 +63,7 @@ def test_plan_text_says_what_and_why(run: Run) -> None:
 
 def test_plan_with_images_is_not_provisional(run: Run, images: Path) -> None:
     for arguments in (("--catalog", images), ("--mapping", LATEST, "--images", images)):
-        plan = run("plan", *arguments, "--facts", FACTS, "--json").json
+        plan = run("plan", *TRUST, *arguments, "--facts", FACTS, "--json").json
         assert not plan["provisional"]
         assert Path(plan["hops"][0]["image"]["path"]).name == "tdx_module_1.5.34.blob"
         assert {verdict["outcome"] for verdict in plan["hops"][0]["verdicts"]} == {"pass"}
@@ -67,7 +71,7 @@ def test_plan_with_images_is_not_provisional(run: Run, images: Path) -> None:
 
 def test_cpu_that_no_image_names(run: Run, images: Path, spr: HostFacts, tmp_path: Path) -> None:
     facts = write_facts(tmp_path / "facts.json", replace(spr, cpu_signatures=(0xA06D1,)))
-    ran = run("plan", "--catalog", images, "--facts", facts)
+    ran = run("plan", *TRUST, "--catalog", images, "--facts", facts)
     assert ran.code == 1
     assert "cpu-supported: 1.5.34 is not for CPU 0xA06D1" in ran.out
 
@@ -196,7 +200,7 @@ def test_apply_of_a_plan_without_update_tells_why(
 ) -> None:
     facts = write_facts(tmp_path / "facts.json", host_like(spr, host))
     path = tmp_path / "plan.json"
-    code = run("plan", "--catalog", catalog_copy, "--facts", facts, "-o", path).code
+    code = run("plan", *TRUST, "--catalog", catalog_copy, "--facts", facts, "-o", path).code
     ran = run("apply", path, "--yes")
     assert ran.code == code == (0 if host == "1.5.34" else 1)
     assert ("newest release" if host == "1.5.34" else "update-compatibility") in ran.out
@@ -218,7 +222,13 @@ def test_plans_that_were_changed_are_refused(run: Run, saved: Path) -> None:
         ({"hops": [{"from": "1.5.24", "to": "1.5.34", "image": None}]}, "lack an image"),
         ({"hops": [7]}, "hops[0]: expected an object"),
         ({"hops": [{"from": "1.5", "to": "1.5.34"}]}, "hops[0].from: '1.5' is not a version"),
-        ({"hops": [{"from": "1.5.24", "to": "1.5.34", "image": {"path": 3}}]}, "hops[0].image.path: expected text"),
+        ({"hops": [HOP | {"image": {"upload": {"format": "3.0"}}}]}, "hops[0].image.path: expected text"),
+        ({"hops": [HOP | {"image": {"path": "x", "sha256": "", "upload": {}}}]}, "hops[0].image.upload.format"),
+        (
+            {"hops": [HOP | {"image": {"path": "x", "sha256": "", "upload": {"format": "3.0"}}}]},
+            "is not an image format",
+        ),
+        ({"signers": [1]}, "signers: expected a list of texts"),
         ({"outcome": "maybe"}, "outcome"),
         ({"provisional": "no"}, "provisional: expected true or false"),
         ({"host": None}, "host: expected an object"),
@@ -243,7 +253,7 @@ def test_drift_of_mapping_and_policy(run: Run, catalog_copy: Path, tmp_path: Pat
     policy = tmp_path / "policy.yaml"
     policy.write_text("schema: seamstep/policy/v1\nname: mine\n")
     path = tmp_path / "plan.json"
-    assert run("plan", "--catalog", catalog_copy, "--facts", FACTS, "--policy", policy, "-o", path).code == 0
+    assert run("plan", *TRUST, "--catalog", catalog_copy, "--facts", FACTS, "--policy", policy, "-o", path).code == 0
     assert run("apply", path, "--simulate", "--yes").code == 0
     victim = policy if what == "policy" else catalog_copy / "mapping_file.json"
     victim.write_text(victim.read_text() + "\n") if change == "edit" else victim.unlink()
@@ -266,7 +276,7 @@ def test_plan_and_apply_in_one_go_against_files(run: Run, images: Path, tmp_path
     files = COMMON | LAYOUTS["mainline"] | {"sys/devices/faux/tdx_host/version": "1.5.24\n"}
     node = "sys/class/firmware/tdx_module"
     tree(root, files, {f"{node}/{name}": "" for name in ("loading", "data", "error")})
-    ran = run("apply", "--catalog", images, "--sysroot", root, "--yes")
+    ran = run("apply", *TRUST, "--catalog", images, "--sysroot", root, "--yes")
     assert ran.code == 6
     assert "the kernel reports success, but it is none; 1.5.24 and its TDs run on" in ran.out
     staged = (root / node / "data").read_bytes()

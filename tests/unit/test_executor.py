@@ -12,10 +12,11 @@ import pytest
 
 from conftest import plan_for
 from seamstep.errors import ExitCode, InputError, Problem, RefusedError
-from seamstep.executor import MOVES, Executor, Reporter, RunResult, State, read_image
+from seamstep.executor import MOVES, Executor, Reporter, RunResult, State
 from seamstep.facts import HostFacts
 from seamstep.host.read_facts import read_facts
 from seamstep.host.simulated import Fault, SimulatedHost
+from seamstep.image.files import read_for_upload
 from seamstep.plan import Hop, Plan
 from seamstep.versions import ModuleVersion
 
@@ -40,7 +41,7 @@ class Recorder(Reporter):
 
 
 def simulated(plan: Plan, *faults: Fault | None, **settings: Any) -> SimulatedHost:
-    modules = {hop.image.sha256: hop.target for hop in plan.hops if hop.image}
+    modules = {hop.image.upload_sha256: hop.target for hop in plan.hops if hop.image}
     return SimulatedHost(plan.host, modules, faults=faults, **settings)
 
 
@@ -143,12 +144,12 @@ def test_images_are_checked_before_the_first_hop(spr: HostFacts, images: Path) -
     last = plan.hops[-1].image
     assert last
 
-    def tampered(image: Any) -> bytes:
+    def tampered(image: Any, trusted: frozenset[str]) -> bytes:
         if image == last:
             raise ValueError(f"the image {image.path} is not the one the plan was made with")
-        return read_image(image)
+        return read_for_upload(image, trusted)
 
-    def unreadable(image: Any) -> bytes:
+    def unreadable(image: Any, trusted: frozenset[str]) -> bytes:
         raise InputError(Problem(image.path, "can't read the TDX module image: Permission denied"))
 
     for reader, says in [(tampered, "not the one"), (unreadable, "Permission denied")]:
@@ -206,7 +207,7 @@ def test_staging_that_goes_wrong_changes_nothing(spr: HostFacts, images: Path, m
 
 def test_short_writes_are_continued(spr: HostFacts, images: Path) -> None:
     plan = plan_for(spr, images, "fewest-hops")
-    host = Meddled(plan.host, {hop.image.sha256: hop.target for hop in plan.hops if hop.image})
+    host = Meddled(plan.host, {hop.image.upload_sha256: hop.target for hop in plan.hops if hop.image})
     host.meddle = "takes 7 bytes"
     assert Executor(host).run(plan).state is State.APPLIED
 
@@ -259,7 +260,7 @@ def test_never_success_on_what_can_not_be_read(
     spr: HostFacts, images: Path, attribute: str, answer: Any, says: str
 ) -> None:
     plan = plan_for(spr, images)
-    host = Unreadable(plan.host, {hop.image.sha256: hop.target for hop in plan.hops if hop.image})
+    host = Unreadable(plan.host, {hop.image.upload_sha256: hop.target for hop in plan.hops if hop.image})
     host.attribute, host.answer = attribute, answer
     result = Executor(host).run(plan)
     assert (result.state, result.exit_code, result.applied) == (State.UNKNOWN, ExitCode.UNKNOWN, ())

@@ -12,21 +12,52 @@ from hypothesis import strategies as st
 
 from seamstep.facts import HostFacts, UploadNode
 from seamstep.mapping import MappingFile
-from seamstep.model import Image, Release, Step
+from seamstep.model import Check, Image, Release, Sigstruct, Step, Verification
 from seamstep.planner import applied_rules, make_plan
 from seamstep.policy import PathChoice, Policy, Target
 from seamstep.rules import AppliedRule, Level
 from seamstep.rules.strict_compat import StrictCompat
+from seamstep.rules.svn_rollback import SvnRollback
 from seamstep.versions import ModuleVersion, SeamldrVersion
 
 VERSIONS = [ModuleVersion(f"{series}.{update:02}") for series in ("1.5", "2.0") for update in range(1, 8)]
 SEAMLDRS = [SeamldrVersion(text) for text in ("1.5.00", "1.5.02", "2.0.00", "2.0.01")]
 GOOD = 1 << 47 | 1 << 18 | 1 << 1
+NEED_IMAGES = {"cpu-supported", "image-authentic", "handoff", "svn-major", "svn-rollback"}
 SPR, SRF = 0x806F8, 0xA06F0
+
+
+class Content:
+    """Image content that is what the test says."""
+
+    def __init__(self, problem: str | None) -> None:
+        self.problem = problem
+
+    def verification(self) -> Verification:
+        return Verification((Check("signature", self.problem is None, self.problem or ""),), "00" * 32)
+
+    def sha256_as(self, format_: str) -> str:
+        return "11" * 32
+
+
+def _image(cpuid: tuple[int, ...], svn: int, module_hv: int, min_hv: int, problem: str | None = None) -> Image:
+    says = Sigstruct(0, 0x8086, "20260101", "00" * 48, svn, 0, module_hv, min_hv, True, 13, cpuid, "22" * 32)
+    return Image("x.blob", None, "2.0", 12288, 4096, says, Content(problem))
+
+
+images = st.none() | st.builds(
+    _image,
+    st.sampled_from([(SPR,), (SPR, SRF)]),
+    st.sampled_from([0x105, 0x105, 0x106, 0x205]),
+    st.sampled_from([1, 1, 1, 2]),
+    st.sampled_from([0, 0, 0, 2]),
+    st.sampled_from([None] * 6 + ["bad"]),
+)
 
 
 @st.composite
 def releases(draw: st.DrawFn) -> tuple[Release, ...]:
+    image = images if draw(st.booleans()) else st.none()
     chosen = sorted(draw(st.sets(st.sampled_from(VERSIONS), min_size=1, max_size=9)))
     return tuple(
         Release(
@@ -35,14 +66,10 @@ def releases(draw: st.DrawFn) -> tuple[Release, ...]:
             minimum_seamldrs=tuple(draw(st.lists(st.sampled_from(SEAMLDRS), min_size=1, max_size=3))),
             features0=draw(st.sampled_from([GOOD] * 5 + [GOOD ^ 1 << 47, GOOD ^ 1 << 18])),
             strict_compat=draw(st.none() | st.lists(st.sampled_from(VERSIONS), max_size=5).map(tuple)),
-            image=draw(st.none() | st.just(_image((SPR,))) | st.just(_image((SPR, SRF)))),
+            image=draw(image),
         )
         for version in chosen
     )
-
-
-def _image(cpuid: tuple[int, ...]) -> Image:
-    return Image("x.blob", 0x200, 12288, "00" * 32, "00" * 48, 0x105, cpuid)
 
 
 hosts = st.builds(
@@ -68,7 +95,9 @@ policies = st.builds(
     max_hops=st.none() | st.integers(1, 4),
     keep_updates=st.sampled_from([0, 0, 0, 1, 3]),
     rules=st.sampled_from(
-        [()] + [(AppliedRule(StrictCompat(), level, cost),) for level, cost in [(Level.REQUIRE, 0), (Level.PREFER, 3)]]
+        [()]
+        + [(AppliedRule(StrictCompat(), level, cost),) for level, cost in [(Level.REQUIRE, 0), (Level.PREFER, 3)]]
+        + [(AppliedRule(SvnRollback()), AppliedRule(StrictCompat(), Level.PREFER, 2))]
     ),
 )
 
@@ -118,7 +147,12 @@ def cost_of(path: Any, known: Any, ladder: Any, host: Any, policy: Any, *, witho
                 continue
             if applied.level is Level.PREFER:
                 total += applied.cost
-            elif not (without_images and applied.rule.name == "cpu-supported" and known[target].image is None):
+            elif not (
+                without_images
+                and applied.rule.name in NEED_IMAGES
+                and verdict.outcome == "unknown"
+                and (known[target].image is None or known[source].image is None)
+            ):
                 return None
         total += (ladder.index(target) - ladder.index(source)) ** 2
     return total
@@ -135,4 +169,5 @@ def test_planner_agrees_with_brute_force(listed: Any, host: Any, policy: Any, wi
     else:
         found = [document["source"], *(hop["to"] for hop in document["hops"])]
         assert (found, document["objective"]["cost"]) == expected
-        assert document["provisional"] == any(hop["image"] is None for hop in document["hops"])
+        unknown = [verdict for hop in document["hops"] for verdict in hop["verdicts"] if verdict["rule"] in NEED_IMAGES]
+        assert document["provisional"] == any(verdict["outcome"] == "unknown" for verdict in unknown)

@@ -6,10 +6,12 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pytest
+from test_oracle import _image
 
 from seamstep.facts import HostFacts, UploadNode
-from seamstep.model import Image, Outcome, Release, Step
-from seamstep.rules import HARD_RULES, POLICY_RULES
+from seamstep.model import Outcome, Release, Step
+from seamstep.rules import HARD_RULES, POLICY_RULES, Rule
+from seamstep.rules.minimum_svn import MinimumSvn
 from seamstep.versions import ModuleVersion, SeamldrVersion
 
 HOST = HostFacts(
@@ -23,8 +25,8 @@ HOST = HostFacts(
     upload=UploadNode("tdx_module", "idle"),
     cpu_bugs=(),
 )
-IMAGE = Image("i.blob", 0x200, 12288, "00" * 32, "00" * 48, 0x10D, (0x806F0, 0xC06F0))
-SOURCE = Release(ModuleVersion("1.5.24"), features0=1 << 47)
+IMAGE = _image((0x806F0, 0xC06F0), 0x10D, 1, 0)
+SOURCE = Release(ModuleVersion("1.5.24"), features0=1 << 47, image=IMAGE)
 TARGET = Release(
     ModuleVersion("1.5.28"),
     minimum_module=ModuleVersion("1.5.01"),
@@ -106,26 +108,34 @@ CASES = [
 ALL_RULES = HARD_RULES | {name: rule for name, (rule, _) in POLICY_RULES.items()}
 
 
+def rule_of(name: str) -> Rule:
+    return MinimumSvn(0x10C) if name == MinimumSvn.name else ALL_RULES[name]()
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.rule}-{case.outcome}-{case.says[:20]}")
 def test_rule(case: Case) -> None:
     step = Step(replace(SOURCE, **case.source), replace(TARGET, **case.target))
-    verdict = ALL_RULES[case.rule]().check(step, replace(HOST, **case.host))
+    verdict = rule_of(case.rule).check(step, replace(HOST, **case.host))
     assert (verdict.rule, verdict.outcome) == (case.rule, case.outcome)
     assert case.says in verdict.reason
 
 
 @pytest.mark.parametrize("name", ALL_RULES)
 def test_every_rule_passes_the_good_step_and_is_exercised(name: str) -> None:
-    rule = ALL_RULES[name]
-    assert rule().check(Step(SOURCE, TARGET), HOST).outcome is Outcome.PASS
+    from test_image_rules import CASES as IMAGE_CASES
+
+    rule = rule_of(name)
+    assert rule.check(Step(SOURCE, TARGET), HOST).outcome is Outcome.PASS
     assert rule.name == name
     assert rule.summary.endswith(".")
     assert rule.source
-    assert any(case.rule == name and case.outcome is Outcome.BLOCK for case in CASES)
+    blocked = {case.rule for case in CASES if case.outcome is Outcome.BLOCK}
+    blocked |= {case.rule for case in IMAGE_CASES if case.outcome is Outcome.BLOCK}
+    assert name in blocked
 
 
 def test_no_rule_lets_a_step_through_on_an_empty_host() -> None:
     """Fail closed: with no facts and no data, no rule that needs them passes."""
     step = Step(Release(ModuleVersion("1.5.24")), Release(ModuleVersion("1.5.28")))
-    passing = {name for name, rule in ALL_RULES.items() if rule().check(step, HostFacts()).outcome is Outcome.PASS}
+    passing = {name for name in ALL_RULES if rule_of(name).check(step, HostFacts()).outcome is Outcome.PASS}
     assert passing == {"same-series", "forward-only"}

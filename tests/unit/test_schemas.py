@@ -11,7 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from conftest import FACTS, FEBRUARY, LATEST, host_like, plan_for
-from seamstep import catalog, mapping, policy, resources
+from seamstep import mapping, policy, resources
 from seamstep.facts import HostFacts
 
 KINDS = ("mapping", "facts", "policy", "plan")
@@ -80,26 +80,3 @@ def test_unknown_keys_are_kept(tmp_path: Path) -> None:
     loaded = mapping.load(str(path))
     assert loaded.extra == {"comment": {"by": "us"}}
     assert loaded.releases[0].extra == {"sha384": "ab"}
-
-
-def test_catalog_tells_what_is_wrong_with_images(images: Path, tmp_path: Path) -> None:
-    assert catalog.load(str(LATEST), str(images)).findings == ()
-    (tmp_path / "a").mkdir()
-    (tmp_path / "b").mkdir()
-    good = (images / "joined_files" / "1.5" / "tdx_module_1.5.28.blob").read_bytes()
-    for name, content in {
-        "a/tdx_module_1.5.28.blob": good,
-        "b/tdx_module_1.5.28.blob": good,
-        "tdx_module_1.5.34.blob": good[:-1],
-        "tdx_module_1.5.99.blob": good,
-        "tdx_module_1.5.999999.blob": good,
-        "tdx_module_1.5.24.blob": b"",
-        "notes.txt": b"hello",
-    }.items():
-        (tmp_path / name).write_bytes(content)
-    loaded = catalog.load(str(LATEST), str(tmp_path))
-    said = "\n".join(map(str, loaded.findings))
-    assert len(loaded.findings) == 4
-    for says in ("more than one image of 1.5.28", "its header says", "does not list 1.5.99", "the file is empty"):
-        assert says in said
-    assert all(release.image is None for release in loaded.releases)

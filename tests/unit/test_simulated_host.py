@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from conftest import SIGNER
 from seamstep.demo.synthetic import synthetic_image
 from seamstep.facts import HostFacts
 from seamstep.host.simulated import Fault, SimulatedHost
@@ -17,7 +18,7 @@ from seamstep.versions import ModuleVersion
 NODE = "/sys/class/firmware/tdx_module"
 VERSION = "/sys/devices/faux/tdx_host/version"
 REMAINING = "/sys/devices/faux/tdx_host/num_remaining_updates"
-IMAGE = synthetic_image(ModuleVersion("1.5.28"))
+IMAGE = synthetic_image(ModuleVersion("1.5.28"), SIGNER)
 MODULES = {hashlib.sha256(IMAGE).hexdigest(): ModuleVersion("1.5.28")}
 
 
@@ -173,7 +174,7 @@ def test_what_the_kernel_does_not_check_is_fatal(spr: HostFacts, changes: Any) -
 
 def test_an_image_that_is_no_known_module_is_fatal(spr: HostFacts) -> None:
     host = SimulatedHost(spr, MODULES)
-    upload(host, synthetic_image(ModuleVersion("1.5.34")))
+    upload(host, synthetic_image(ModuleVersion("1.5.34"), SIGNER))
     host.sleep(1)
     with fails(errno.ENXIO):
         get(host, VERSION)

@@ -12,10 +12,11 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NoReturn
 
 from seamstep import __version__
-from seamstep.cli import apply, demo, facts, plan
+from seamstep.cli import apply, demo, facts, image, measurements, plan
 from seamstep.cli.output import print_error
 from seamstep.errors import ExitCode, InputError, Problem, SeamstepError
 
@@ -51,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--version", action="version", version=f"seamstep {__version__}")
     commands = root.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
-    for command in (facts, plan, apply, demo):
+    for command in (facts, plan, apply, image, measurements, demo):
         command.add(commands)
     return root
 
@@ -59,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit code."""
     arguments = sys.argv[1:] if argv is None else list(argv)
-    as_json = "--json" in arguments
+    as_json = "--json" in arguments or "--format=json" in arguments or ("--format", "json") in pairwise(arguments)
     try:
         options = parser().parse_args(arguments)
         code = int(options.run(options))

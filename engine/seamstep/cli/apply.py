@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from seamstep.host.base import Host
     from seamstep.plan import Plan
 
-_PLANNING = ("mapping", "images", "catalog", "policy", "target")
+_PLANNING = ("mapping", "images", "catalog", "policy", "signer", "target")
 
 
 def add(commands: Any) -> None:
@@ -116,7 +116,7 @@ def _host(options: argparse.Namespace, plan: Plan) -> Host:
     if options.simulate:
         from seamstep.host.simulated import SimulatedHost
 
-        return SimulatedHost(plan.host, {hop.image.sha256: hop.target for hop in plan.hops if hop.image})
+        return SimulatedHost(plan.host, {hop.image.upload_sha256: hop.target for hop in plan.hops if hop.image})
     from seamstep.host.sysfs import SysfsHost
 
     if options.sysroot == "/" and os.geteuid() != 0:

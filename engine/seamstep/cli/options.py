@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from typing import TYPE_CHECKING
 
 from seamstep import facts as facts_document
@@ -27,14 +28,39 @@ def add_sysroot(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sysroot", metavar="DIR", default="/", help="read and write the host's files below DIR")
 
 
+def add_catalog(parser: argparse._ActionsContainer) -> None:
+    """``--mapping``, ``--images`` and ``--catalog``."""
+    parser.add_argument("--mapping", metavar="FILE", help="Intel's mapping_file.json, or one of its form")
+    parser.add_argument("--images", metavar="DIR", help="folder with tdx_module_<version>.blob files, at any depth")
+    parser.add_argument("--catalog", metavar="DIR", help="a folder with both: mapping_file.json, and images below it")
+
+
 def add_planning(parser: argparse.ArgumentParser) -> None:
     """What a plan is made from."""
     group = parser.add_argument_group("what the plan is made from")
-    group.add_argument("--mapping", metavar="FILE", help="Intel's mapping_file.json, or one of its form")
-    group.add_argument("--images", metavar="DIR", help="folder with tdx_module_<version>.blob files, at any depth")
-    group.add_argument("--catalog", metavar="DIR", help="a folder with both: mapping_file.json, and images below it")
+    add_catalog(group)
     group.add_argument("--policy", metavar="NAME|FILE", help=f"the policy to plan by (default: {DEFAULT_POLICY})")
+    add_signer(group)
     group.add_argument("--target", metavar="TARGET", help="newest, a version or a specifier, instead of the policy's")
+
+
+def add_signer(parser: argparse._ActionsContainer) -> None:
+    """``--signer``."""
+    parser.add_argument(
+        "--signer",
+        metavar="SHA256",
+        action="append",
+        default=[],
+        help="trust images signed by this key too: the SHA-256 of its modulus (may be given several times)",
+    )
+
+
+def signers(options: argparse.Namespace) -> frozenset[str]:
+    """The fingerprints from ``--signer``. Raises InputError for one that is none."""
+    for signer in options.signer:
+        if not re.fullmatch(r"[0-9a-f]{64}", signer):
+            raise InputError(Problem("--signer", f"{signer!r} is not a SHA-256 in 64 lower-case hex digits"))
+    return frozenset(options.signer)
 
 
 def host_facts(options: argparse.Namespace) -> HostFacts:
@@ -64,32 +90,40 @@ def host_facts(options: argparse.Namespace) -> HostFacts:
 def make_plan(options: argparse.Namespace, *, without_images: bool = False) -> Plan:
     """Plan as the options say. Raises what reading the inputs raises."""
     from seamstep import catalog, planner, policy
+    from seamstep.image.files import TRUSTED
 
-    mapping, images = _sources(options, without_images=without_images)
+    why = "images are needed to tell which CPUs a release supports, or give --without-images for a provisional plan"
+    if without_images and options.images:
+        raise InputError(Problem("--without-images", "contradicts --images; give either"))
+    mapping, images = sources(options, why="" if without_images else why)
+    images = None if without_images else images
     chosen = policy.load(options.policy or DEFAULT_POLICY)
     if options.target:
         try:
             chosen = chosen.with_target(policy.Target.parse(options.target))
         except ValueError as error:
             raise InputError(Problem("--target", f"{error}, or 'newest'")) from None
+    chosen = chosen.with_signers(signers(options))
     host = host_facts(options)
-    loaded = catalog.load(mapping, images)
+    loaded = catalog.load(mapping, images, TRUSTED | chosen.signers)
     return planner.make_plan(loaded.mapping, loaded.releases, host, chosen, without_images=without_images)
 
 
-def _sources(options: argparse.Namespace, *, without_images: bool) -> tuple[str, str | None]:
+def sources(options: argparse.Namespace, *, why: str) -> tuple[str, str | None]:
+    """The mapping file and the folder of images that the options name; ``why`` says what images are needed for, and is
+    empty if they are not.
+
+    Raises:
+        InputError: one is missing, or both ways of naming them are mixed.
+    """
     from seamstep.catalog import MAPPING_FILE
 
-    given = options.mapping or options.images
-    if options.catalog and given:
+    if options.catalog and (options.mapping or options.images):
         raise InputError(Problem("--catalog", "stands for --mapping and --images; give either"))
-    if without_images and options.images:
-        raise InputError(Problem("--without-images", "contradicts --images; give either"))
     mapping = f"{options.catalog}/{MAPPING_FILE}" if options.catalog else options.mapping
     if not mapping:
         raise InputError(Problem("--mapping", "a mapping file is needed: give --mapping FILE or --catalog DIR"))
-    images = None if without_images else options.images or options.catalog
-    if not images and not without_images:
-        message = "images are needed to tell which CPUs a release supports: give --images DIR, or --without-images"
-        raise InputError(Problem("--images", f"{message} for a provisional plan"))
+    images = options.images or options.catalog
+    if why and not images:
+        raise InputError(Problem("--images", f"give --images DIR or --catalog DIR: {why}"))
     return mapping, images

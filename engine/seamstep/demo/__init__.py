@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from seamstep import catalog, planner, policy
-from seamstep.demo.synthetic import synthetic_image
+from seamstep.demo.synthetic import Signer, synthetic_image
 from seamstep.errors import ExitCode
 from seamstep.executor import Executor, Reporter, RunResult
 from seamstep.facts import HostFacts, UploadNode
@@ -43,17 +43,24 @@ class _Stage:
 
     def __init__(self, folder: Path, *, real_time: bool) -> None:
         mapping = folder / catalog.MAPPING_FILE
+        signer = Signer()
         mapping.write_bytes((resources.files("seamstep") / "demo" / catalog.MAPPING_FILE).read_bytes())
         for release in catalog.load(str(mapping)).releases:
-            (folder / f"tdx_module_{release.version}.blob").write_bytes(synthetic_image(release.version))
-        self.catalog = catalog.load(str(mapping), str(folder))
-        modules = {release.image.sha256: release.version for release in self.catalog.releases if release.image}
+            (folder / f"tdx_module_{release.version}.blob").write_bytes(synthetic_image(release.version, signer))
+        self.signers = frozenset({signer.fingerprint})
+        self.catalog = catalog.load(str(mapping), str(folder), self.signers)
+        modules = {
+            release.image.content.verification().sha256: release.version
+            for release in self.catalog.releases
+            if release.image
+        }
         self.host = SimulatedHost(FACTS, modules, real_time=real_time, phase_seconds=_PHASE_SECONDS)
         self.before = read_facts(self.host)
         self.plans = {name: self._plan(name) for name in _POLICIES}
 
     def _plan(self, name: str) -> Plan:
-        return planner.make_plan(self.catalog.mapping, self.catalog.releases, self.before, policy.load(name))
+        chosen = policy.load(name).with_signers(self.signers)
+        return planner.make_plan(self.catalog.mapping, self.catalog.releases, self.before, chosen)
 
     def update(self, reporter: Reporter | None = None) -> RunResult:
         return Executor(self.host, reporter).run(self.plans["shortest-path"])

@@ -18,11 +18,12 @@ from enum import Enum, auto
 
 from seamstep import cpus
 from seamstep.facts import HostFacts
-from seamstep.host.base import MAINLINE, MODULE_VERSION, PAGE, PROFILES
+from seamstep.host.base import LEGACY, MAINLINE, MODULE_VERSION, PAGE, PROFILES
 from seamstep.versions import ModuleVersion
 
 _PHASES = ("receiving", "preparing", "transferring", "programming")
 _HEADER = struct.Struct("<HH8sII4076s")
+_LEGACY_HEADER = struct.Struct("<HHI8sI4076s")
 _FORMATS = {"mainline": 0x200, "legacy": 0x100}
 
 
@@ -255,7 +256,10 @@ class SimulatedHost:
         facts = self._facts
         if not self._header_is_valid():
             return Fault(error="firmware-invalid")
-        if facts.cpus_online != facts.cpus_present or not self._remaining:
+        offline = facts.cpus_online != facts.cpus_present
+        if offline and facts.profile == LEGACY.name:
+            return Fault(error="firmware-invalid")  # the legacy kernel does look
+        if offline or not self._remaining:
             return Fault(error="firmware-invalid", lost=True)
         if hashlib.sha256(self._data).hexdigest() not in self._modules:
             return Fault(error="firmware-invalid", lost=True)
@@ -268,13 +272,22 @@ class SimulatedHost:
         if version != _FORMATS[self._facts.profile or MAINLINE.name]:
             return False
         if version == _FORMATS["legacy"]:
-            return True
+            return self._legacy_header_is_valid()
         fits = (
             sigstruct_pages <= 1
             and module_pages <= 496
             and len(self._data) == (1 + sigstruct_pages + module_pages) * PAGE
         )
         return fits and signature == b"TDX-BLOB" and not any(reserved)
+
+    def _legacy_header_is_valid(self) -> bool:
+        """init_seamldr_params() of the third version of "Runtime TDX Module update support"."""
+        _, _, module_offset, signature, length, reserved = _LEGACY_HEADER.unpack_from(self._data)
+        words = sum(memoryview(bytes(self._data)).cast("H")) if len(self._data) % 2 == 0 else 1
+        fits = PAGE < module_offset < len(self._data) and (len(self._data) - module_offset) % PAGE == 0
+        return (
+            fits and length == len(self._data) and signature == b"TDX-BLOB" and not any(reserved) and not words & 0xFFFF
+        )
 
 
 def _cpuinfo(facts: HostFacts) -> str | None:

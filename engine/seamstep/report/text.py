@@ -44,15 +44,10 @@ def _fact(facts: HostFacts, fact: str) -> str:
         status = facts.upload.status if facts.upload else None
         return printable(f"{value.name} ({status or facts.why_unknown('upload.status')})")
     if fact == "cpu_signatures":
-        return ", ".join(_signature(signature) for signature in value)
+        return ", ".join(cpus.describe(signature) for signature in value)
     if fact == "cpu_bugs":
         return printable(" ".join(value)) or "none"
     return printable(value)
-
-
-def _signature(signature: int) -> str:
-    platform = cpus.platform(signature)
-    return cpus.format_signature(signature) + (f" ({platform})" if platform else "")
 
 
 def plan_text(plan: Mapping[str, Any]) -> str:
@@ -68,6 +63,8 @@ def plan_text(plan: Mapping[str, Any]) -> str:
     ]
     for hop in plan["hops"]:
         lines += ["", f"{hop['from']} → {hop['to']}", *_hop_lines(hop)]
+    if plan["signers"]:
+        lines += ["", *(f"trusted besides Intel: signer {printable(signer)}" for signer in plan["signers"])]
     if plan["provisional"]:
         lines += ["", "provisional: rules that need an image were left open; such a plan can't be applied"]
     if plan["alternatives"]:
@@ -89,8 +86,11 @@ def _hop_lines(hop: Mapping[str, Any]) -> Iterable[str]:
         if verdict["outcome"] != "pass":
             word = "open" if verdict["outcome"] == "unknown" else "note"
             yield f"  {word}: {verdict['rule']}: {printable(verdict['reason'])}"
-    if hop["image"]:
-        yield f"  image {printable(hop['image']['path'])}"
+    image = hop["image"]
+    if image:
+        form, upload = image["format"], image["upload"]["format"]
+        repacked = "" if form == upload else f" ({form}, repacked as {upload} for this kernel)"
+        yield f"  image {printable(image['path'])}{repacked}"
 
 
 def _rejected_lines(rejected: list[Mapping[str, Any]]) -> Iterable[str]:

@@ -8,12 +8,19 @@ from enum import StrEnum
 from seamstep.rules.base import Rule
 from seamstep.rules.cpu_supported import CpuSupported
 from seamstep.rules.cpus_online import CpusOnline
+from seamstep.rules.debug_module import DebugModule
 from seamstep.rules.forward_only import ForwardOnly
+from seamstep.rules.handoff import Handoff
+from seamstep.rules.image_authentic import ImageAuthentic
 from seamstep.rules.kernel_features import KernelFeatures
 from seamstep.rules.minimum_module import MinimumModule
+from seamstep.rules.minimum_svn import MinimumSvn
 from seamstep.rules.same_series import SameSeries
+from seamstep.rules.same_signer import SameSigner
 from seamstep.rules.seamldr_minimum import SeamldrMinimum
 from seamstep.rules.strict_compat import StrictCompat
+from seamstep.rules.svn_major import SvnMajor
+from seamstep.rules.svn_rollback import SvnRollback
 from seamstep.rules.update_compatibility import UpdateCompatibility
 from seamstep.rules.updates_remaining import UpdatesRemaining
 from seamstep.rules.upload_interface import UploadInterface
@@ -52,11 +59,21 @@ HARD_RULES: dict[str, type[Rule]] = {
         SeamldrMinimum,
         CpuSupported,
         UpdateCompatibility,
+        Handoff,
+        SvnMajor,
+        ImageAuthentic,
         KernelFeatures,
     )
 }
 
 #: Rules whose level a policy sets, with the level they have when it does not.
 POLICY_RULES: dict[str, tuple[type[Rule], Level]] = {
-    StrictCompat.name: (StrictCompat, Level.WARN),
+    rule.name: (rule, level)
+    for rule, level in (
+        (StrictCompat, Level.WARN),
+        (SvnRollback, Level.REQUIRE),
+        (MinimumSvn, Level.OFF),
+        (DebugModule, Level.REQUIRE),
+        (SameSigner, Level.WARN),
+    )
 }

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 from seamstep.facts import HostFacts
-from seamstep.model import Outcome, Step, Verdict
+from seamstep.model import Image, Outcome, Step, Verdict
 
 
 class Rule(ABC):
@@ -43,3 +43,13 @@ class Rule(ABC):
     def lacks(self, host: HostFacts, fact: str) -> Verdict:
         """The host's ``fact`` is missing."""
         return self.unknown(f"{fact} is not known ({host.why_unknown(fact)})", missing=fact)
+
+    def both_images(self, step: Step) -> tuple[Image, Image] | Verdict:
+        """The images of source and target, or the verdict that one is missing. What the source's image says is believed
+        of the running module, so it has to be authentic too; the target's is judged by ``image-authentic``."""
+        source = step.source.usable_image()
+        if source is None:
+            return self.unknown(f"can't tell what {step.source.version} is: {step.source.why_no_image()}")
+        if step.target.image is None:
+            return self.unknown(f"can't tell what {step.target.version} is: {step.target.image_problem}")
+        return source, step.target.image

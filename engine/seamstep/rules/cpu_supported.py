@@ -22,9 +22,9 @@ class CpuSupported(Rule):
             return self.unknown(f"can't tell which CPUs {step.target.version} supports: {step.target.image_problem}")
         if not host.cpu_signatures:
             return self.lacks(host, "cpu_signatures")
-        supported = {cpus.without_stepping(signature) for signature in image.cpuid}
+        supported = {cpus.without_stepping(signature) for signature in image.sigstruct.cpuid}
         missing = [s for s in host.cpu_signatures if cpus.without_stepping(s) not in supported]
-        table = [cpus.format_signature(signature) for signature in image.cpuid]
+        table = [cpus.format_signature(signature) for signature in image.sigstruct.cpuid]
         if missing:
             names = ", ".join(cpus.format_signature(signature) for signature in missing)
             return self.blocked(

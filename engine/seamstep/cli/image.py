@@ -1,0 +1,171 @@
+"""``seamstep image``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seamstep.cli import options as shared
+from seamstep.cli.output import emit
+from seamstep.errors import ExitCode, InputError, Problem
+from seamstep.report.text import printable
+
+if TYPE_CHECKING:
+    from seamstep.model import Image
+
+
+def add(commands: Any) -> None:
+    """Add the commands."""
+    parser = commands.add_parser("image", help="inspect, verify, convert and join TDX module images")
+    actions = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=type(parser))
+
+    inspect = actions.add_parser("inspect", help="show what images say of themselves; verifies nothing")
+    inspect.add_argument("files", nargs="+", metavar="FILE", help=".blob, or .bin with its .sigstruct beside it")
+    inspect.add_argument("--json", action="store_true", help="print JSON, errors included")
+    inspect.set_defaults(run=run_inspect)
+
+    verify = actions.add_parser("verify", help="check structure, checksum, hash, signature and signer of images")
+    verify.add_argument("files", nargs="+", metavar="FILE|DIR", help="an image, or a folder with images at any depth")
+    shared.add_signer(verify)
+    verify.add_argument("--json", action="store_true", help="print JSON, errors included")
+    verify.set_defaults(run=run_verify)
+
+    convert = actions.add_parser("convert", help="write an image in another format; the payload stays as it is")
+    convert.add_argument("file", metavar="FILE", help=".blob, or .bin with its .sigstruct beside it")
+    _add_writing(convert, run_convert)
+
+    join = actions.add_parser("join", help="make one image of a module and its sigstruct")
+    join.add_argument("module", metavar="BIN", help="the module")
+    join.add_argument("sigstruct", metavar="SIGSTRUCT", help="its sigstruct")
+    _add_writing(join, run_join)
+
+
+def _add_writing(parser: argparse.ArgumentParser, run: Any) -> None:
+    parser.add_argument("--to", choices=("2.0", "1.0"), default="2.0", help="the format to write (default: 2.0)")
+    parser.add_argument("-o", "--output", metavar="OUT", required=True, help="where to write it")
+    parser.add_argument("--force", action="store_true", help="overwrite OUT")
+    parser.add_argument("--json", action="store_true", help="print JSON, errors included")
+    parser.set_defaults(run=run)
+
+
+def run_inspect(options: argparse.Namespace) -> ExitCode:
+    """Show images."""
+    from seamstep.image import files
+    from seamstep.report.images import image_document, image_text
+
+    images: list[Image] = []
+    problems: list[Problem] = []
+    for path in options.files:
+        try:
+            images.append(files.read(path))
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(problems)
+    document = {"schema": "seamstep/images/v1", "images": [image_document(image) for image in images]}
+    emit(document, "\n\n".join(map(image_text, images)), as_json=options.json)
+    return ExitCode.DONE
+
+
+def run_verify(options: argparse.Namespace) -> ExitCode:
+    """Verify images; NO on any finding, INVALID where one can't be read."""
+    from seamstep.image import files, verify
+    from seamstep.report.images import checks_text
+
+    trusted = files.TRUSTED | shared.signers(options)
+    paths, findings = _images(options.files, trusted)
+    images: list[dict[str, Any]] = []
+    texts: list[str] = []
+    unreadable: list[Problem] = []
+    for path in paths:
+        try:
+            checks, debug = files.checks(path, trusted), _is_debug(path)
+        except InputError as error:
+            unreadable += error.problems
+            continue
+        listed = [{"name": check.name, "ok": check.ok, "message": check.message} for check in checks]
+        ok = all(check.ok for check in checks)
+        images.append({"path": path, "ok": ok, "debug": debug, "checks": listed})
+        texts.append(checks_text(path, checks, verify.CHECKS, debug=debug))
+    document = {
+        "schema": "seamstep/verification/v1",
+        "images": images,
+        "findings": [problem.to_document() for problem in findings],
+        "unreadable": [problem.to_document() for problem in unreadable],
+    }
+    texts += [f"finding: {printable(problem)}" for problem in (*findings, *unreadable)]
+    failed = sum(not image["ok"] for image in images)
+    texts.append(f"{len(images)} images: {failed} with findings; {len(findings)} findings on the whole")
+    emit(document, "\n".join(texts), as_json=options.json)
+    if unreadable:
+        return ExitCode.INVALID
+    return ExitCode.NO if failed or findings else ExitCode.DONE
+
+
+def _images(arguments: list[str], trusted: frozenset[str]) -> tuple[list[str], list[Problem]]:
+    """The images that the arguments name, and for folders with a mapping file what is wrong with the catalog."""
+    from seamstep import catalog
+
+    paths: list[str] = []
+    findings: list[Problem] = []
+    for argument in arguments:
+        if not Path(argument).is_dir():
+            paths.append(argument)
+            continue
+        found = list(catalog.find(argument))
+        if not found:
+            raise InputError(Problem(argument, "no image below this folder (tdx_module_<version>.blob or .bin)"))
+        paths += found
+        mapping = Path(argument, catalog.MAPPING_FILE)
+        if mapping.exists():
+            findings += catalog.load(str(mapping), argument, trusted).findings
+    return paths, findings
+
+
+def _is_debug(path: str) -> bool:
+    from seamstep.image import files
+
+    try:
+        return files.read(path).sigstruct.debug
+    except InputError:
+        return False
+
+
+def run_convert(options: argparse.Namespace) -> ExitCode:
+    """Write an image in another format."""
+    from seamstep.image import files
+
+    return _write(files.read(options.file), options)
+
+
+def run_join(options: argparse.Namespace) -> ExitCode:
+    """Write one image of two files."""
+    from seamstep.image import files
+
+    return _write(files.read_separate(options.module, options.sigstruct), options)
+
+
+def _write(image: Image, options: argparse.Namespace) -> ExitCode:
+    import hashlib
+
+    from seamstep.documents import write_atomic
+    from seamstep.image import files
+
+    content = files.packed(image, options.to)
+    write_atomic(Path(options.output), content, replace=options.force)
+    sha256 = hashlib.sha256(content).hexdigest()
+    document = {
+        "schema": "seamstep/converted/v1",
+        "path": options.output,
+        "format": options.to,
+        "size": len(content),
+        "sha256": sha256,
+        "mrseam": image.sigstruct.mrseam,
+    }
+    emit(
+        document,
+        f"{printable(options.output)}: format {options.to}, {len(content)} bytes, SHA-256 {sha256}",
+        as_json=options.json,
+    )
+    return ExitCode.DONE

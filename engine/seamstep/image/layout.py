@@ -1,0 +1,151 @@
+"""Where things are in an image file.
+
+An image holds a sigstruct and a module. Format 2.0 and format 1.0 put both behind a header of one page; Intel also
+publishes them as two files. All numbers are little-endian, all offsets and sizes are bytes.
+
+Sources: Linux arch/x86/virt/vmx/tdx/seamldr.c (``struct tdx_image_header`` and the limits of format 2.0); Intel's
+blob_structure.txt and the third version of the out-of-tree series "Runtime TDX Module update support"
+(``struct tdx_blob``, format 1.0).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from seamstep.model import Check
+
+PAGE = 4096
+SIGNATURE = b"TDX-BLOB"
+SIGSTRUCT_SIZE = 2048
+SIGSTRUCT_PAGES = 1
+MODULE_PAGES_MAX = 496
+SIZE_MAX = (1 + SIGSTRUCT_PAGES + MODULE_PAGES_MAX) * PAGE
+
+#: Format 2.0: version, checksum, signature, sigstruct_nr_pages, module_nr_pages; zeros up to a page.
+HEADER_2_0 = struct.Struct("<HH8sII")
+#: Format 1.0: version, checksum, offset_of_module, signature, length; zeros up to a page.
+HEADER_1_0 = struct.Struct("<HHI8sI")
+VERSION = struct.Struct("<H")
+VERSIONS = {0x200: "2.0", 0x100: "1.0"}
+SEPARATE = "separate"
+
+SIGSTRUCT_OFFSET = PAGE
+MODULE_OFFSET = SIGSTRUCT_OFFSET + SIGSTRUCT_PAGES * PAGE
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """The outcome of looking at a joined image's header: its checks, and where sigstruct and module are as far as both
+    can be told (``sigstruct`` is the SIGSTRUCT_SIZE bytes without padding; empty where there is none)."""
+
+    format: str | None
+    checks: tuple[Check, ...]
+    sigstruct: memoryview
+    module: memoryview
+
+    @property
+    def sound(self) -> bool:
+        """Whether sigstruct and module are where the header says."""
+        return all(check.ok for check in self.checks if check.name in {"format", "length", "limits"})
+
+
+def of(content: memoryview) -> Structure:
+    """The structure of a joined image of either format. Reads the header and the padding, no more.
+
+    Never raises: whatever is wrong is a check that is not ok.
+    """
+    format_, problem = _format(content)
+    if format_ is None:
+        unchecked = (
+            Check(name, None, "not checked: the format is not known") for name in ("limits", "length", "reserved")
+        )
+        return Structure(None, (Check("format", False, problem), *unchecked), content[:0], content[:0])
+    header = _Header2(content) if format_ == "2.0" else _Header1(content)
+    padding = content[SIGSTRUCT_OFFSET + SIGSTRUCT_SIZE : MODULE_OFFSET]
+    reserved = [*header.reserved(), *(["the padding after the sigstruct is not zero"] if any(padding) else [])]
+    checks = (
+        Check("format", True),
+        _check("limits", header.limits()),
+        _check("length", header.length()),
+        _check("reserved", reserved),
+    )
+    return Structure(format_, checks, content[SIGSTRUCT_OFFSET:][:SIGSTRUCT_SIZE], content[MODULE_OFFSET:])
+
+
+def checksum_problem(content: memoryview) -> str | None:
+    """What is wrong with the checksum: all 16-bit words of an image add up to 0 modulo 2^16. None if nothing is."""
+    even = len(content) & ~1  # "H" is the machine's own order, little-endian wherever TDX runs
+    total = sum(content[:even].cast("H")) + sum(content[even:])
+    return None if total & 0xFFFF == 0 else f"the words add up to 0x{total & 0xFFFF:04x} instead of 0"
+
+
+def module_size_problem(size: int) -> str | None:
+    """What is wrong with a module of ``size`` bytes; None if nothing is."""
+    if size % PAGE or not PAGE <= size <= MODULE_PAGES_MAX * PAGE:
+        return f"a module of {size} bytes; expected 1 to {MODULE_PAGES_MAX} whole pages of {PAGE}"
+    return None
+
+
+def _check(name: str, problems: Iterator[str] | list[str]) -> Check:
+    message = "; ".join(problems)
+    return Check(name, not message, message)
+
+
+def _format(content: memoryview) -> tuple[str | None, str]:
+    if len(content) < PAGE:
+        return None, f"not a TDX module image: {len(content)} bytes are less than a header's {PAGE}"
+    (version,) = VERSION.unpack_from(content)
+    if version not in VERSIONS:
+        return None, f"image format 0x{version:x}; expected 2.0 (0x200) or 1.0 (0x100)"
+    header = HEADER_2_0 if VERSIONS[version] == "2.0" else HEADER_1_0
+    if SIGNATURE not in header.unpack_from(content):
+        return None, f"not a TDX module image: the header lacks the signature {SIGNATURE.decode()}"
+    return VERSIONS[version], ""
+
+
+class _Header2:
+    """The header of format 2.0, as init_seamldr_params() of the kernel reads it."""
+
+    def __init__(self, content: memoryview) -> None:
+        self._content = content
+        _, _, _, self._sigstruct_pages, self._module_pages = HEADER_2_0.unpack_from(content)
+
+    def limits(self) -> Iterator[str]:
+        if self._sigstruct_pages != SIGSTRUCT_PAGES:
+            yield f"{self._sigstruct_pages} sigstruct pages; expected {SIGSTRUCT_PAGES}"
+        if not 1 <= self._module_pages <= MODULE_PAGES_MAX:
+            yield f"{self._module_pages} module pages; expected 1 to {MODULE_PAGES_MAX}"
+
+    def length(self) -> Iterator[str]:
+        expected = (1 + self._sigstruct_pages + self._module_pages) * PAGE
+        if len(self._content) != expected:
+            yield f"{len(self._content)} bytes long; its header says {expected}"
+
+    def reserved(self) -> Iterator[str]:
+        if any(self._content[HEADER_2_0.size : PAGE]):
+            yield "reserved bytes of the header are not zero"
+
+
+class _Header1:
+    """The header of format 1.0, as the out-of-tree series reads it; Intel's images have the module at 8192."""
+
+    def __init__(self, content: memoryview) -> None:
+        self._content = content
+        _, _, self._module_offset, _, self._length = HEADER_1_0.unpack_from(content)
+
+    def limits(self) -> Iterator[str]:
+        if self._module_offset != MODULE_OFFSET:
+            yield f"the module begins at {self._module_offset}; expected {MODULE_OFFSET}"
+        problem = module_size_problem(max(len(self._content) - MODULE_OFFSET, 0))
+        if problem:
+            yield problem
+
+    def length(self) -> Iterator[str]:
+        if len(self._content) != self._length:
+            yield f"{len(self._content)} bytes long; its header says {self._length}"
+
+    def reserved(self) -> Iterator[str]:
+        if any(self._content[HEADER_1_0.size : PAGE]):
+            yield "reserved bytes of the header are not zero"

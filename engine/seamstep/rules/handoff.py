@@ -1,0 +1,28 @@
+"""``handoff``."""
+
+from __future__ import annotations
+
+from seamstep.facts import HostFacts
+from seamstep.model import Step, Verdict
+from seamstep.rules.base import Rule
+
+
+class Handoff(Rule):
+    """The target understands the state that the source hands over."""
+
+    name = "handoff"
+    summary = "The source's module_hv lies between the target's min_update_hv and module_hv."
+    source = "TDX module source, TDH.SYS.UPDATE: otherwise the install fails after the old module was shut down"
+    needs_image = True
+
+    def check(self, step: Step, host: HostFacts) -> Verdict:
+        images = self.both_images(step)
+        if isinstance(images, Verdict):
+            return images
+        packed = images[0].sigstruct.module_hv
+        lowest, highest = images[1].sigstruct.min_update_hv, images[1].sigstruct.module_hv
+        evidence = {"source_module_hv": packed, "target_min_update_hv": lowest, "target_module_hv": highest}
+        takes = f"{step.target.version} takes handoff versions {lowest} to {highest}"
+        if not lowest <= packed <= highest:
+            return self.blocked(f"{takes}; {step.source.version} hands over version {packed}", **evidence)
+        return self.passed(f"{takes}, {step.source.version} hands over {packed}", **evidence)

@@ -1,0 +1,29 @@
+"""``image-authentic``."""
+
+from __future__ import annotations
+
+from seamstep.facts import HostFacts
+from seamstep.model import Step, Verdict
+from seamstep.rules.base import Rule
+
+
+class ImageAuthentic(Rule):
+    """The target's image is whole, is the module its sigstruct names, and is signed by somebody trusted."""
+
+    name = "image-authentic"
+    summary = "The target's image has a sound structure, checksum, hash and signature, and a trusted signer."
+    source = "P-SEAMLDR source (EBADSIG, EBADHASH): the kernel finds out only after it shut the old module down"
+    needs_image = True
+
+    def check(self, step: Step, host: HostFacts) -> Verdict:
+        image = step.target.image
+        if image is None:
+            return self.unknown(f"can't verify {step.target.version}: {step.target.image_problem}")
+        verification = image.content.verification()
+        if verification.problems:
+            return self.blocked(
+                f"the image {image.path} must not be used: {'; '.join(verification.problems)}",
+                problems=list(verification.problems),
+            )
+        signer = image.sigstruct.signer
+        return self.passed(f"signed by {signer}", sha256=verification.sha256, signer=signer)

@@ -1,0 +1,25 @@
+"""``same-signer``."""
+
+from __future__ import annotations
+
+from seamstep.facts import HostFacts
+from seamstep.model import Step, Verdict
+from seamstep.rules.base import Rule
+
+
+class SameSigner(Rule):
+    """Source and target are signed by the same key."""
+
+    name = "same-signer"
+    summary = "Source and target are signed by the same key; otherwise MRSIGNERSEAM changes for verifiers."
+    source = "Intel TDX module sigstruct, modulus; TDX quote, MRSIGNERSEAM"
+    needs_image = True
+
+    def check(self, step: Step, host: HostFacts) -> Verdict:
+        images = self.both_images(step)
+        if isinstance(images, Verdict):
+            return images
+        source, target = (image.sigstruct.signer for image in images)
+        if source != target:
+            return self.blocked(f"the signer changes from {source} to {target}", source=source, target=target)
+        return self.passed("both have the same signer", signer=source)

@@ -1,0 +1,25 @@
+"""``svn-major``."""
+
+from __future__ import annotations
+
+from seamstep.facts import HostFacts
+from seamstep.model import Step, Verdict
+from seamstep.rules.base import Rule
+
+
+class SvnMajor(Rule):
+    """Source and target have the same SVN major byte."""
+
+    name = "svn-major"
+    summary = "Source and target have the same major byte of seamsvn (TEE_TCB_SVN[1])."
+    source = "P-SEAMLDR source: an image whose SVN major differs is refused (EUNSUPPORTED)"
+    needs_image = True
+
+    def check(self, step: Step, host: HostFacts) -> Verdict:
+        images = self.both_images(step)
+        if isinstance(images, Verdict):
+            return images
+        source, target = (image.sigstruct.svn_major for image in images)
+        if source != target:
+            return self.blocked(f"the SVN major changes from {source} to {target}", source=source, target=target)
+        return self.passed(f"both have SVN major {source}", major=source)

@@ -1,0 +1,75 @@
+"""The rules that look into images."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import pytest
+from test_oracle import Content, _image
+from test_rules import HOST, SOURCE, TARGET, rule_of
+
+from seamstep.model import Image, Outcome, Release, Step
+
+BLOCK, UNKNOWN, PASS = Outcome.BLOCK, Outcome.UNKNOWN, Outcome.PASS
+GOOD = _image((0x806F8,), 0x10D, 1, 0)
+
+
+def image(**says: Any) -> Image:
+    return replace(GOOD, sigstruct=replace(GOOD.sigstruct, **says))
+
+
+BROKEN = replace(GOOD, content=Content("it does not fit"))
+
+
+class Case(NamedTuple):
+    rule: str
+    source: Image | None
+    target: Image | None
+    outcome: Outcome
+    says: str = ""
+
+
+PAIRS = ("handoff", "svn-major", "svn-rollback", "same-signer")
+SINGLE = ("image-authentic", "minimum-svn", "debug-module")
+CASES = [
+    *(Case(rule, GOOD, GOOD, PASS) for rule in (*PAIRS, *SINGLE)),
+    *(Case(rule, GOOD, None, UNKNOWN, "no image") for rule in (*PAIRS, *SINGLE)),
+    *(Case(rule, None, GOOD, UNKNOWN, "1.5.24 is: there is no image") for rule in PAIRS),
+    *(Case(rule, BROKEN, GOOD, UNKNOWN, "it does not fit") for rule in PAIRS),
+    *(Case(rule, None, GOOD, PASS) for rule in SINGLE),
+    Case("image-authentic", GOOD, BROKEN, BLOCK, "signature: it does not fit"),
+    Case("handoff", image(module_hv=1), image(min_update_hv=1, module_hv=1), PASS),
+    Case("handoff", image(module_hv=0), image(min_update_hv=0, module_hv=3), PASS),
+    Case("handoff", image(module_hv=0), image(min_update_hv=1, module_hv=3), BLOCK, "hands over version 0"),
+    Case("handoff", image(module_hv=2), image(min_update_hv=0, module_hv=1), BLOCK, "takes handoff versions 0 to 1"),
+    Case("svn-major", image(seamsvn=0x10D), image(seamsvn=0x1FF), PASS),
+    Case("svn-major", image(seamsvn=0x10D), image(seamsvn=0x20D), BLOCK, "from 1 to 2"),
+    Case("svn-rollback", image(seamsvn=0x10C), image(seamsvn=0x10D), PASS),
+    Case("svn-rollback", image(seamsvn=0x10D), image(seamsvn=0x10C), BLOCK, "from 0x10d to 0x10c"),
+    Case("minimum-svn", GOOD, image(seamsvn=0x10B), BLOCK, "0x10b, below 0x10c"),
+    Case("minimum-svn", GOOD, image(seamsvn=0x10C), PASS),
+    Case("debug-module", GOOD, image(module_type=1 << 31), BLOCK, "debug module"),
+    Case("debug-module", image(module_type=1 << 31), GOOD, PASS),
+    Case("same-signer", GOOD, image(signer="33" * 32), BLOCK, "from 2222"),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.rule}-{case.outcome}-{case.says[:16]}")
+def test_rule(case: Case) -> None:
+    step = Step(replace(SOURCE, image=case.source), replace(TARGET, image=case.target))
+    verdict = rule_of(case.rule).check(step, HOST)
+    assert (verdict.rule, verdict.outcome) == (case.rule, case.outcome)
+    assert case.says in verdict.reason
+
+
+@pytest.mark.parametrize("name", [*PAIRS, *SINGLE])
+def test_image_rules_say_that_they_need_one(name: str) -> None:
+    assert rule_of(name).needs_image
+
+
+def test_why_there_is_no_usable_image() -> None:
+    assert Release(SOURCE.version, image=GOOD).usable_image() is GOOD
+    assert Release(SOURCE.version, image=BROKEN).usable_image() is None
+    assert "it does not fit" in Release(SOURCE.version, image=BROKEN).why_no_image()
+    assert "at hand" in Release(SOURCE.version).why_no_image()

@@ -1,0 +1,214 @@
+"""An image is used only if every byte of it is as its signer left it."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from conftest import PUBLISHED, SIGNER, TRUSTED, published_image
+from seamstep.demo.synthetic import Parts, Signer, synthetic_module
+from seamstep.errors import InputError
+from seamstep.image import files, layout, sigstruct, verify
+from seamstep.image.layout import MODULE_OFFSET, PAGE, SIGSTRUCT_OFFSET, SIGSTRUCT_SIZE
+from seamstep.image.pack import FORMATS, pack
+from seamstep.model import INTEL_SIGNER, Check
+
+MODULE = synthetic_module("test", 3)
+SIGNED = SIGNER.sigstruct(MODULE, Parts())
+IMAGES = {format_: pack(SIGNED, MODULE, format_) for format_ in FORMATS}
+
+
+def checks(content: bytes) -> dict[str, Check]:
+    found = verify.joined(memoryview(content), TRUSTED)
+    assert tuple(check.name for check in found) == tuple(verify.CHECKS)
+    return {check.name: check for check in found}
+
+
+def failed(content: bytes) -> set[str]:
+    return {name for name, check in checks(content).items() if check.ok is False}
+
+
+def refused(content: bytes) -> bool:
+    return any(not check.ok for check in verify.joined(memoryview(content), TRUSTED))
+
+
+def with_checksum(content: bytes | bytearray) -> bytes:
+    """``content`` with its checksum made to fit, as a forger would."""
+    fresh = bytearray(content)
+    struct.pack_into("<H", fresh, 2, 0)
+    struct.pack_into("<H", fresh, 2, -sum(memoryview(fresh).cast("H")) & 0xFFFF)
+    return bytes(fresh)
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_a_good_image_passes_every_check(format_: str) -> None:
+    assert failed(IMAGES[format_]) == set()
+    assert not refused(IMAGES[format_])
+
+
+@pytest.mark.parametrize("release", PUBLISHED["releases"], ids=lambda release: str(release["version"]))
+@pytest.mark.parametrize("format_", FORMATS)
+def test_images_that_mirror_the_published_ones(release: dict[str, object], format_: str, tmp_path: Path) -> None:
+    path = tmp_path / "i.blob"
+    path.write_bytes(pack(*published_image(release), format_))
+    image = files.read(str(path), TRUSTED)
+    says = image.sigstruct
+    assert image.content.verification().problems == ()
+    assert image.module_size == release["module_pages"] * PAGE  # type: ignore[operator]
+    assert (f"0x{says.seamsvn:x}", says.build_date) == (release["seamsvn"], release["build_date"])
+    assert [f"0x{signature:X}" for signature in says.cpuid] == release["cpuid"]
+    assert (says.module_hv, says.min_update_hv, int(says.no_downgrade), says.handoff_pages) == tuple(
+        release[key] for key in ("module_hv", "min_update_hv", "no_downgrade", "num_handoff_pages")
+    )
+    assert says.identity == ("TDX_01" if str(release["version"]).startswith("1.5") else "TDX_03")
+    assert not says.debug
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+@pytest.mark.parametrize("forge", [bytes, with_checksum], ids=["as-is", "checksum-forged"])
+def test_every_corrupted_byte_of_header_and_sigstruct_is_noticed(format_: str, forge: Callable[[bytes], bytes]) -> None:
+    """Also when the checksum is made to fit: then everything rests on structure, hash and signature."""
+    good = IMAGES[format_]
+    for offset in range(MODULE_OFFSET):
+        content = bytearray(good)
+        content[offset] ^= 1 << offset % 8
+        if forge is with_checksum and offset in {2, 3}:
+            continue
+        assert refused(forge(bytes(content))), f"byte {offset}"
+
+
+@pytest.mark.parametrize("forge", [bytes, with_checksum], ids=["as-is", "checksum-forged"])
+def test_a_sample_of_corrupted_bytes_of_the_module_is_noticed(forge: Callable[[bytes], bytes]) -> None:
+    for offset in [*range(MODULE_OFFSET, len(IMAGES["2.0"]), 97), len(IMAGES["2.0"]) - 1]:
+        content = bytearray(IMAGES["2.0"])
+        content[offset] ^= 0x80
+        assert "module-hash" in failed(forge(bytes(content))), f"byte {offset}"
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_every_truncation_is_noticed(format_: str, tmp_path: Path) -> None:
+    good = IMAGES[format_]
+    for size in range(0, len(good), 512):
+        assert refused(good[:size]), f"{size} bytes"
+        path = tmp_path / "i.blob"
+        path.write_bytes(good[:size])
+        with pytest.raises(InputError):
+            files.read(str(path))
+
+
+@given(st.sampled_from([(12, 16), (4, 16)]), st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1))
+@settings(max_examples=300)
+def test_hostile_lengths_and_counts_are_refused(offsets: tuple[int, int], one: int, other: int) -> None:
+    for good in IMAGES.values():
+        content = bytearray(good)
+        struct.pack_into("<I", content, offsets[0], one)
+        struct.pack_into("<I", content, offsets[1], other)
+        assert bytes(content) == good or refused(with_checksum(content))
+
+
+@pytest.mark.parametrize("count", [0, 255, 256, 1000, 2**31, 2**32 - 1])
+def test_hostile_cpuid_counts(count: int) -> None:
+    content = bytearray(SIGNED)
+    struct.pack_into("<I", content, sigstruct.CPUID_COUNT_OFFSET, count)
+    signed = SIGNER.sign(content)
+    assert len(sigstruct.parse(signed).cpuid) == (count if count <= 255 else 0)
+    assert failed(pack(signed, MODULE, "2.0")) == (set() if count <= 255 else {"sigstruct"})
+
+
+@given(st.binary(max_size=3 * PAGE) | st.binary(max_size=PAGE).map(lambda tail: IMAGES["2.0"][: PAGE * 2] + tail))
+@settings(max_examples=300)
+def test_any_bytes_get_an_answer(content: bytes) -> None:
+    assert refused(content)
+    structure = layout.of(memoryview(content))
+    assert structure.sound is False or structure.format in FORMATS
+
+
+@pytest.mark.parametrize(
+    ("patch", "check", "says"),
+    [
+        ((0, b"\x00\x03"), "format", "image format 0x300"),
+        ((4, b"TDX-BLOC"), "format", "lacks the signature TDX-BLOB"),
+        ((12, b"\2"), "limits", "2 sigstruct pages; expected 1"),
+        ((12, b"\0"), "limits", "0 sigstruct pages; expected 1"),
+        ((16, b"\xf1\1"), "limits", "497 module pages; expected 1 to 496"),
+        ((16, b"\4"), "length", "its header says 24576"),
+        ((100, b"x"), "reserved", "reserved bytes of the header"),
+        ((SIGSTRUCT_OFFSET + SIGSTRUCT_SIZE, b"x"), "reserved", "padding after the sigstruct"),
+        ((MODULE_OFFSET, b"xx"), "checksum", "add up to 0x"),
+        ((SIGSTRUCT_OFFSET, b"\7"), "sigstruct", "header_type is 0x7; expected 0x6"),
+        ((SIGSTRUCT_OFFSET + 8, b"\1"), "sigstruct", "header_version"),
+        ((SIGSTRUCT_OFFSET + 16, b"\1"), "sigstruct", "module_vendor"),
+        ((SIGSTRUCT_OFFSET + 20, b"\x0f"), "sigstruct", "not in decimal digits"),
+        ((SIGSTRUCT_OFFSET + 32, b"\1"), "sigstruct", "modulus_size"),
+        ((SIGSTRUCT_OFFSET + 128, bytes(384)), "signature", "not one of an RSA key"),
+        ((SIGSTRUCT_OFFSET + 128, b"\0"), "signature", "not one of an RSA key"),
+        ((SIGSTRUCT_OFFSET + 512, b"\3\0\0"), "signature", "the public exponent is 3"),
+        ((SIGSTRUCT_OFFSET + 516, b"\0\0"), "signature", "does not fit the sigstruct"),
+        ((SIGSTRUCT_OFFSET + 516, b"\xff" * 384), "signature", "does not fit the sigstruct"),
+    ],
+)
+def test_what_is_said(patch: tuple[int, bytes], check: str, says: str) -> None:
+    offset, value = patch
+    content = IMAGES["2.0"][:offset] + value + IMAGES["2.0"][offset + len(value) :]
+    found = checks(content)[check]
+    assert found.ok is False
+    assert says in found.message
+
+
+def test_findings_are_all_told_not_the_first() -> None:
+    content = bytearray(IMAGES["2.0"] + b"\0")
+    content[100] = 8
+    content[MODULE_OFFSET] ^= 1
+    assert failed(bytes(content)) >= {"length", "reserved", "checksum", "module-hash"}
+
+
+def test_an_unknown_signer_is_refused_with_what_to_add() -> None:
+    stranger = Signer()
+    content = pack(stranger.sigstruct(MODULE, Parts()), MODULE, "2.0")
+    assert failed(content) == {"signer"}
+    message = checks(content)["signer"].message
+    assert f"--signer {stranger.fingerprint}" in message
+    assert "'signers:' in the policy" in message
+    assert INTEL_SIGNER in message
+    assert not refused(IMAGES["2.0"])
+
+
+def test_the_signature_of_another_sigstruct_does_not_fit() -> None:
+    other = SIGNER.sigstruct(synthetic_module("other", 3), Parts())
+    content = bytearray(SIGNED)
+    content[sigstruct.RSA_SIGNATURE] = other[sigstruct.RSA_SIGNATURE]
+    assert "signature" in failed(pack(bytes(content), MODULE, "2.0"))
+
+
+@pytest.mark.parametrize("covered", [0, 127, 900, 947, 948, 1027, 2047])
+@pytest.mark.parametrize("resigned", [False, True])
+def test_what_the_signature_covers(covered: int, resigned: bool) -> None:
+    content = bytearray(SIGNED)
+    content[covered] ^= 1
+    signed = SIGNER.sign(content) if resigned else bytes(content)
+    assert (sigstruct.signature_problem(signed) is None) == resigned
+
+
+def test_separate_files() -> None:
+    found = verify.separate(memoryview(SIGNED), memoryview(MODULE), TRUSTED)
+    assert all(check.ok for check in found)
+    assert tuple(check.name for check in found) == tuple(verify.CHECKS)
+    for signed, module, name in [
+        (SIGNED[:-1], MODULE, "length"),
+        (SIGNED, MODULE[:-1], "limits"),
+        (SIGNED, b"", "limits"),
+        (SIGNED, MODULE[PAGE:], "module-hash"),
+        (SIGNED, synthetic_module("large", 497), "limits"),
+    ]:
+        found = verify.separate(memoryview(signed), memoryview(module), TRUSTED)
+        assert name in {check.name for check in found if check.ok is False}
+
+
+def test_sigstruct_size() -> None:
+    with pytest.raises(ValueError, match="2047 bytes"):
+        sigstruct.parse(SIGNED[:-1])
