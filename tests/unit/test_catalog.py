@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from conftest import FACTS, LATEST, PUBLISHED, SIGNER, TRUST, TRUSTED, Run, published_image
+from conftest import FACTS, LATEST, PUBLISHED, SIGNER, TRUST, TRUSTED, Run, published_image, write_facts
 from seamstep import catalog
 from seamstep.demo.synthetic import Parts, synthetic_module
+from seamstep.facts import HostFacts, UploadNode
 from seamstep.image.pack import pack
+from seamstep.model import Check, Release
 from seamstep.versions import ModuleVersion
 
 
@@ -26,7 +29,7 @@ def put(folder: Path, **contents: bytes) -> None:
         path.write_bytes(content)
 
 
-def release(loaded: catalog.Catalog, version: str) -> catalog.Release:
+def release(loaded: catalog.Catalog, version: str) -> Release:
     return next(release for release in loaded.releases if release.version == ModuleVersion(version))
 
 
@@ -102,12 +105,17 @@ def test_a_good_image_beside_an_unreadable_one_is_used(tmp_path: Path) -> None:
 
 
 def test_images_are_verified_when_asked_for_and_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from seamstep.image import files
+    from seamstep.image import verify
 
     put(tmp_path, **{f"tdx_module_1.5.{update}.blob": blob(str(update)) for update in (24, 28, 34)})
     seen: list[int] = []
-    real = files.verify.all_checks
-    monkeypatch.setattr(files.verify, "all_checks", lambda *args: seen.append(1) or real(*args))
+    real = verify.all_checks
+
+    def counted(content: memoryview, signed: memoryview | None, trusted: frozenset[str]) -> tuple[Check, ...]:
+        seen.append(1)
+        return real(content, signed, trusted)
+
+    monkeypatch.setattr(verify, "all_checks", counted)
     loaded = load(tmp_path)
     assert seen == []
     for _ in range(3):
@@ -247,13 +255,8 @@ def test_signers_of_the_policy_are_trusted_and_told(run: Run, images: Path, tmp_
     assert json.dumps(plan["hops"][0]["verdicts"]).count("signed by") == 1
 
 
-def test_a_plan_for_a_legacy_kernel_repacks_and_says_so(run: Run, images: Path, tmp_path: Path, spr: object) -> None:
-    from dataclasses import replace
-
-    from conftest import write_facts
-    from seamstep.facts import UploadNode
-
-    host = replace(spr, profile="legacy", upload=UploadNode("seamldr_upload", "idle"))  # type: ignore[type-var]
+def test_a_plan_for_a_legacy_kernel_repacks_and_says_so(run: Run, images: Path, tmp_path: Path, spr: HostFacts) -> None:
+    host = replace(spr, profile="legacy", upload=UploadNode("seamldr_upload", "idle"))
     facts = write_facts(tmp_path / "facts.json", host)
     path = tmp_path / "plan.json"
     ran = run("plan", "--catalog", images, *TRUST, "--facts", facts, "-o", path)
