@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import date
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from seamstep import catalog, facts, planner, policy
+from seamstep import catalog, facts, planner, policy_file
 from seamstep.cli import main
 from seamstep.demo.synthetic import Parts, Signer, synthetic_image, synthetic_module
 from seamstep.facts import HostFacts
@@ -23,6 +24,7 @@ LATEST = Path(str(resources.files("seamstep") / "demo" / "mapping_file.json"))
 FEBRUARY = DATA / "mapping_file-2026-02.json"
 FACTS = DATA / "facts-spr.json"
 SIGNER = Signer()
+DAY = date(2026, 11, 23)
 #: Options that make seamstep trust the images of the tests.
 TRUST = ("--signer", SIGNER.fingerprint)
 TRUSTED = frozenset({SIGNER.fingerprint})
@@ -90,8 +92,8 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def plan_for(host: HostFacts, folder: Path, policy_name: str = "shortest-path") -> Plan:
     """A plan that can be applied."""
     loaded = catalog.load(str(folder / catalog.MAPPING_FILE), str(folder), TRUSTED)
-    chosen = policy.load(policy_name).with_signers(TRUSTED)
-    return planner.make_plan(loaded.mapping, loaded.releases, host, chosen)
+    chosen = policy_file.load(policy_name, DAY).with_signers(TRUSTED)
+    return planner.make_plan(loaded.mapping, loaded.releases, host, chosen, as_of=DAY)
 
 
 def published_parts(release: dict[str, Any]) -> Parts:

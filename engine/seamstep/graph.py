@@ -1,20 +1,62 @@
 """The version graph: every candidate step between the releases, with what all rules say of it.
 
-A candidate step leads from a release to a newer one of its series. It is an edge whether it is permitted or not;
-what was rejected stays, with the reasons. Verdicts are computed when asked for, and once.
+A candidate step leads from a release to a newer one of its series. It is an edge whether it is permitted or not; what
+was rejected stays, with the reasons. Nothing is judged before it is asked for: the search asks only whether a step is
+permitted and stops at the first rule that forbids it; the full verdicts are drawn up for the steps that are shown.
 """
 
 from __future__ import annotations
 
+import functools
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-
-import networkx
+from enum import Enum, auto
+from typing import TYPE_CHECKING
 
 from seamstep.facts import HostFacts
 from seamstep.model import Outcome, Release, Step, Verdict
-from seamstep.rules import AppliedRule, Level
+from seamstep.rules import AppliedRule, Level, Rule, Scope, Waiver
 from seamstep.versions import ModuleVersion
+
+if TYPE_CHECKING:
+    import networkx
+
+_LOG = logging.getLogger("seamstep")
+_UNSEEN = -1
+
+
+class _Effect(Enum):
+    """What a verdict does to a step under the policy."""
+
+    NONE = auto()
+    WAIVED = auto()
+    WARN = auto()
+    COST = auto()
+    OPEN = auto()
+    BLOCK = auto()
+
+
+class _SearchOrder:
+    """The rules that count in the search, by what they depend on. A rule with waivers depends on the target, whatever
+    its scope."""
+
+    def __init__(self, rules: Iterable[AppliedRule]) -> None:
+        self.host: list[AppliedRule] = []
+        self.source: list[AppliedRule] = []
+        self.target: list[AppliedRule] = []
+        self.step: list[AppliedRule] = []
+        self.late: list[AppliedRule] = []
+        by_scope = {Scope.HOST: self.host, Scope.SOURCE: self.source, Scope.TARGET: self.target, Scope.TURN: self.late}
+        for applied in rules:
+            if applied.level is Level.WARN:
+                continue
+            if applied.rule.looks_ahead:
+                self.late.append(applied)
+            elif applied.waivers and applied.rule.scope is not Scope.TURN:
+                self.step.append(applied)
+            else:
+                by_scope.get(applied.rule.scope, self.step).append(applied)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +64,8 @@ class Judgement:
     """What all rules say of one step.
 
     ``blocking`` are the verdicts that forbid it, ``left_open`` the unknown ones that a provisional plan passes over,
-    ``warnings`` those of rules that only warn; ``cost`` is the length of the step in squared ranks plus the cost of
-    each preferred rule it does not meet.
+    ``warnings`` those of rules that only warn, ``waived`` those that the policy accepts, each with what accepts it.
+    ``cost`` is the length of the step in squared ranks plus the cost of each preferred rule it does not meet.
     """
 
     step: Step
@@ -31,6 +73,7 @@ class Judgement:
     blocking: tuple[Verdict, ...]
     left_open: tuple[Verdict, ...]
     warnings: tuple[Verdict, ...]
+    waived: tuple[tuple[Verdict, tuple[Waiver, ...]], ...]
     cost: int
 
     @property
@@ -42,9 +85,8 @@ class Judgement:
 class VersionGraph:
     """The releases of a catalog and the candidate steps between them, as one host sees them.
 
-    ``digraph`` is a networkx DiGraph over :class:`ModuleVersion`; each node has its ``release`` and each edge its
-    ``step``. The running version is a node even if the mapping file lacks it. With ``without_images``, a rule that
-    needs an image leaves a step open whose target has none.
+    The running version is a node even if the mapping file lacks it. With ``without_images``, a rule that needs an image
+    leaves a step open where one is missing.
     """
 
     def __init__(
@@ -60,63 +102,215 @@ class VersionGraph:
             raise ValueError("the running module's version is not known")
         self.host = host
         self.running: ModuleVersion = host.module_version
-        self._rules = tuple(applied for applied in rules if applied.level is not Level.OFF)
+        asked = [applied for applied in rules if applied.level is not Level.OFF]
+        self._rules = tuple(sorted(asked, key=lambda applied: applied.rule.looks_ahead))
         self._without_images = without_images
         known = {release.version: release for release in releases}
         known.setdefault(self.running, Release(self.running))
-        self.digraph: networkx.DiGraph[ModuleVersion] = networkx.DiGraph()
-        self._ranks: dict[ModuleVersion, int] = {}
-        by_series: dict[str, list[ModuleVersion]] = {}
+        self._ladders: dict[str, list[Release]] = {}
         for version in sorted(known):
-            ladder = by_series.setdefault(version.series, [])
-            self.digraph.add_node(version, release=known[version])
-            for source in ladder:
-                self.digraph.add_edge(source, version, step=Step(known[source], known[version]))
-            self._ranks[version] = len(ladder)
-            ladder.append(version)
-        self._once: dict[tuple[ModuleVersion, ModuleVersion], tuple[Verdict | None, ...]] = {}
-        self._judged: dict[tuple[ModuleVersion, ModuleVersion, int], Judgement] = {}
+            self._ladders.setdefault(version.series, []).append(known[version])
+        self._ranks = {
+            release.version: rank for ladder in self._ladders.values() for rank, release in enumerate(ladder)
+        }
+        self._order = _SearchOrder(self._rules)
+        self._hosts: dict[tuple[ModuleVersion, int], HostFacts] = {}
+        self._shared: dict[tuple[object, ...], Verdict] = {}
+        self._costs: dict[tuple[str, int, int], int | None] = {}
+        self._parts: dict[object, int | None] = {}
+        self._reach: dict[tuple[str, int], int] = {}
+
+    # -- the releases
+
+    def ladder(self, series: str) -> Sequence[Release]:
+        """The releases of a series, ascending; their positions are their ranks."""
+        return self._ladders.get(series, ())
+
+    def rank(self, version: ModuleVersion) -> int:
+        """The position of a version in its series."""
+        return self._ranks[version]
+
+    def __contains__(self, version: ModuleVersion) -> bool:
+        return version in self._ranks
 
     def release(self, version: ModuleVersion) -> Release:
-        """The release at a node."""
-        release: Release = self.digraph.nodes[version]["release"]
-        return release
+        """The release of a version."""
+        return self._ladders[version.series][self._ranks[version]]
 
     def newer(self, version: ModuleVersion) -> Iterator[ModuleVersion]:
         """The targets of the candidate steps from ``version``, ascending."""
-        return iter(self.digraph.successors(version))
+        return (release.version for release in self._ladders[version.series][self._ranks[version] + 1 :])
+
+    @functools.cached_property
+    def digraph(self) -> networkx.DiGraph[ModuleVersion]:
+        """The whole graph as networkx knows it, for those who draw or export it: each node has its ``release``, each
+        edge its ``step``."""
+        import networkx
+
+        graph: networkx.DiGraph[ModuleVersion] = networkx.DiGraph()
+        for ladder in self._ladders.values():
+            for rank, release in enumerate(ladder):
+                graph.add_node(release.version, release=release)
+                for source in ladder[:rank]:
+                    graph.add_edge(source.version, release.version, step=Step(source, release, self))
+        return graph
+
+    # -- judging
+
+    def step_cost(self, series: str, source: int, target: int, used: int) -> int | None:
+        """The cost of the step between two ranks after ``used`` updates; None if it is not permitted."""
+        base = self._base_cost(series, source, target)
+        if base is None:
+            return None
+        ladder = self._ladders[series]
+        late = self._added_cost(self._order.late, Step(ladder[source], ladder[target], self), used)
+        return None if late is None else base + late
 
     def judge(self, source: ModuleVersion, target: ModuleVersion, used: int) -> Judgement:
-        """What the rules say of the step once ``used`` updates have led from the running module to ``source``."""
-        key = source, target, used
-        if key not in self._judged:
-            self._judged[key] = self._judge(source, target, used)
-        return self._judged[key]
-
-    def _judge(self, source: ModuleVersion, target: ModuleVersion, used: int) -> Judgement:
-        step = Step(self.release(source), self.release(target))
-        host = self.host.after(source, used) if used else self.host
-        once = self._once.get((source, target))
-        if once is None:
-            once = tuple(None if a.rule.per_hop else a.rule.check(step, host) for a in self._rules)
-            self._once[source, target] = once
-        verdicts = tuple(v or a.rule.check(step, host) for a, v in zip(self._rules, once, strict=True))
-        blocking, left_open, warnings = [], [], []
+        """What the rules say of the step once ``used`` updates have led from the running module to ``source``. Any two
+        releases will do; the cost means something for candidate steps only."""
+        step = Step(self.release(source), self.release(target), self)
+        effects: dict[_Effect, list[Verdict]] = {effect: [] for effect in _Effect}
+        waived: list[tuple[Verdict, tuple[Waiver, ...]]] = []
+        verdicts = []
         cost = (self._ranks[target] - self._ranks[source]) ** 2
-        for applied, verdict in zip(self._rules, verdicts, strict=True):
+        for applied in self._rules:
+            if applied.rule.looks_ahead and effects[_Effect.BLOCK]:
+                continue  # what would come after a step that is refused is nobody's question
+            verdict = self._ask(applied.rule, step, used)
+            effect = self._effect(applied, verdict, step)
+            verdicts.append(verdict)
+            effects[effect].append(verdict)
+            if effect is _Effect.WAIVED:
+                waived.append((verdict, applied.waivers_for(step.target.version)))
+            elif effect is _Effect.COST:
+                cost += applied.cost
+        return Judgement(
+            step=step,
+            verdicts=tuple(verdicts),
+            blocking=tuple(effects[_Effect.BLOCK]),
+            left_open=tuple(effects[_Effect.OPEN]),
+            warnings=tuple(effects[_Effect.WARN]),
+            waived=tuple(waived),
+            cost=cost,
+        )
+
+    def cut_off(self, source: ModuleVersion, target: ModuleVersion) -> tuple[ModuleVersion, ...]:
+        """The releases newer than ``target`` that can be reached from ``source`` and no longer from ``target``, however
+        many updates it takes."""
+        if source.series != target.series or not source < target:
+            return ()
+        series, rank = target.series, self._ranks[target]
+        before, after = self._reachable(series, self._ranks[source]), self._reachable(series, rank)
+        lost = (before & ~after) >> (rank + 1) << (rank + 1)
+        return tuple(self._ladders[series][position].version for position in _positions(lost))
+
+    def _reachable(self, series: str, rank: int) -> int:
+        """The ranks that permitted steps lead to from ``rank``, as bits. What is reached through an earlier step is not
+        asked again, so that on a ladder without obstacles one step a release is judged."""
+        top = len(self._ladders[series])
+        for source in range(top - 1, rank - 1, -1):
+            if (series, source) in self._reach:
+                continue
+            reached = 0
+            for target in range(source + 1, top):
+                if not reached >> target & 1 and self._base_cost(series, source, target) is not None:
+                    reached |= 1 << target | self._reach[series, target]
+            self._reach[series, source] = reached
+        return self._reach[series, rank]
+
+    def _base_cost(self, series: str, source: int, target: int) -> int | None:
+        """The cost of a step by all rules but those that look ahead or count updates."""
+        key = series, source, target
+        known = self._costs.get(key, _UNSEEN)
+        if known != _UNSEEN:
+            return known
+        ladder = self._ladders[series]
+        step = Step(ladder[source], ladder[target], self)
+        cost = self._ends_cost(series, source, target, step)
+        if cost is not None:
+            added = self._added_cost(self._order.step, step, 0)
+            cost = None if added is None else cost + added + (target - source) ** 2
+        self._costs[key] = cost
+        return cost
+
+    def _ends_cost(self, series: str, source: int, target: int, step: Step) -> int | None:
+        """What the rules add that don't look at both ends of a step; asked once for each end."""
+        parts, order = self._parts, self._order
+        total = 0
+        for key, rules in (("", order.host), ((series, source), order.source), ((target, series), order.target)):
+            if key not in parts:
+                parts[key] = self._added_cost(rules, step, 0)
+            added = parts[key]
+            if added is None:
+                return None
+            total += added
+        return total
+
+    def _added_cost(self, rules: list[AppliedRule], step: Step, used: int) -> int | None:
+        """What ``rules`` add to the cost of a step; None as soon as one forbids it. That one is asked first next time:
+        what forbids one step is likely to forbid its neighbours."""
+        added = 0
+        host = self._host(step.source.version, used)
+        for position, applied in enumerate(rules):
+            verdict = self._check(applied.rule, step, host)
             if verdict.outcome is Outcome.PASS:
                 continue
-            if applied.level is Level.WARN:
-                warnings.append(verdict)
-            elif applied.level is Level.PREFER:
-                cost += applied.cost
-            elif self._leaves_open(applied, verdict, step):
-                left_open.append(verdict)
-            else:
-                blocking.append(verdict)
-        return Judgement(step, verdicts, tuple(blocking), tuple(left_open), tuple(warnings), cost)
+            effect = self._effect(applied, verdict, step)
+            if effect is _Effect.BLOCK:
+                rules.insert(0, rules.pop(position))
+                return None
+            if effect is _Effect.COST:
+                added += applied.cost
+        return added
 
-    def _leaves_open(self, applied: AppliedRule, verdict: Verdict, step: Step) -> bool:
-        lacking = step.target.image is None or step.source.image is None
-        unknown = verdict.outcome is Outcome.UNKNOWN
-        return self._without_images and applied.rule.needs_image and unknown and lacking
+    def _effect(self, applied: AppliedRule, verdict: Verdict, step: Step) -> _Effect:
+        if verdict.outcome is Outcome.PASS:
+            return _Effect.NONE
+        if applied.waivers and verdict.outcome is Outcome.BLOCK and applied.waivers_for(step.target.version):
+            return _Effect.WAIVED
+        if applied.level is Level.WARN:
+            return _Effect.WARN
+        if applied.level is Level.PREFER:
+            return _Effect.COST
+        if not self._without_images or verdict.outcome is not Outcome.UNKNOWN or not applied.rule.needs_image:
+            return _Effect.BLOCK
+        releases = (step.source, step.target) if applied.rule.scope is Scope.STEP else (step.target,)
+        return _Effect.OPEN if any(release.image is None for release in releases) else _Effect.BLOCK
+
+    def _ask(self, rule: Rule, step: Step, used: int) -> Verdict:
+        """The rule's verdict, asked once for whatever its scope says it depends on."""
+        host = self._host(step.source.version, used)
+        if rule.scope is Scope.STEP:
+            return self._check(rule, step, host)
+        depends = {Scope.TURN: used, Scope.SOURCE: step.source.version, Scope.TARGET: step.target.version}
+        key = rule.name, depends.get(rule.scope)
+        if key not in self._shared:
+            self._shared[key] = self._check(rule, step, host)
+        return self._shared[key]
+
+    def _check(self, rule: Rule, step: Step, host: HostFacts) -> Verdict:
+        """Ask the rule. One that fails, or answers for another, has not answered: unknown, which blocks."""
+        try:
+            verdict = rule.check(step, host)
+            if isinstance(verdict, Verdict) and verdict.rule == rule.name:
+                return verdict
+            reason = "the rule did not answer with a verdict of its own"
+        except Exception as error:  # a rule may come from anybody
+            _LOG.debug("the rule %s failed on %s", rule.name, step, exc_info=True)
+            reason = f"the rule failed: {type(error).__name__}: {error} (SEAMSTEP_DEBUG=1 shows where)"
+        return Verdict(rule.name, Outcome.UNKNOWN, reason)
+
+    def _host(self, version: ModuleVersion, used: int) -> HostFacts:
+        """The host predicted to be there when the step's turn comes."""
+        key = version, used
+        if key not in self._hosts:
+            self._hosts[key] = self.host.after(version, used)
+        return self._hosts[key]
+
+
+def _positions(bits: int) -> Iterator[int]:
+    while bits:
+        lowest = bits & -bits
+        yield lowest.bit_length() - 1
+        bits ^= lowest

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
 
 from seamstep.versions import ModuleVersion, SeamldrVersion
 
@@ -135,12 +136,20 @@ class Release:
         return "; ".join(problems) or self.image_problem
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One possible update, from one release to another."""
+class Outlook(Protocol):
+    """What a graph can tell a rule about the steps after this one."""
+
+    def cut_off(self, source: ModuleVersion, target: ModuleVersion) -> tuple[ModuleVersion, ...]:
+        """The releases newer than ``target`` that can be reached from ``source`` and no longer from ``target``."""
+        ...
+
+
+class Step(NamedTuple):
+    """One possible update, from one release to another; ``outlook`` is None where no graph stands behind it."""
 
     source: Release
     target: Release
+    outlook: Outlook | None = None
 
     def __str__(self) -> str:
         return f"{self.source.version} → {self.target.version}"
@@ -154,14 +163,13 @@ class Outcome(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """A rule's answer on one step: ``reason`` for people, ``evidence`` (JSON-able) for programs."""
 
     rule: str
     outcome: Outcome
     reason: str
-    evidence: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    evidence: Mapping[str, Any] = MappingProxyType({})
 
     def to_document(self) -> dict[str, Any]:
         """As it stands in a plan."""

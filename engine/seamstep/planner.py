@@ -1,9 +1,7 @@
 """From graph and policy to plan. Pure: values in, values out.
 
-Steps only lead upwards inside a series, so the graph has no cycles and all paths of k hops grow from those of k - 1.
-For each number of hops the search keeps the cheapest path to each release (the lexicographically smallest among
-equals); both objectives, and the choice of the newest release within the budget, read their answer off that table.
-Why squared steps: plain distances along a ladder telescope, every path from a to b would cost the same.
+The search itself is in ``search``; here it is asked for the newest release within the budget and for the best way to it
+by both ways of choosing, and the answer becomes a plan with the reasons for what was not chosen.
 """
 
 from __future__ import annotations
@@ -11,10 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from seamstep import search
 from seamstep.errors import InputError, Problem
 from seamstep.facts import IMAGE_FORMATS, HostFacts
 from seamstep.graph import Judgement, VersionGraph
@@ -22,54 +22,64 @@ from seamstep.mapping import MappingFile
 from seamstep.model import Image, Release, Verdict
 from seamstep.plan import Plan, PlanOutcome
 from seamstep.policy import PathChoice, Policy
-from seamstep.rules import HARD_RULES, AppliedRule
 from seamstep.validation import did_you_mean
 from seamstep.versions import ModuleVersion
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class FoundPath:
-    """A permitted path: ``versions`` from the running one to the last; ``cost`` in squared ranks plus prefer costs."""
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A permitted path: its versions from the running one on, and its cost (squared ranks plus prefer costs)."""
 
-    cost: int
     versions: tuple[ModuleVersion, ...]
+    cost: int
 
     @property
     def hops(self) -> int:
         """How many updates it takes."""
         return len(self.versions) - 1
 
-    def key(self, choice: PathChoice) -> tuple[int, int, tuple[ModuleVersion, ...]]:
-        """What the choice minimises."""
-        if choice is PathChoice.FEWEST_HOPS:
-            return self.hops, self.cost, self.versions
-        return self.cost, self.hops, self.versions
 
+class Router:
+    """Finds routes from the running module of a graph within a budget of updates.
 
-Table = dict[ModuleVersion, list[FoundPath]]
+    ``target`` is the newest of the wanted releases that can be reached, None if none can; ``reached`` are all versions
+    that were reached on the way to finding out, with the fewest hops to each.
+    """
 
+    def __init__(self, graph: VersionGraph, wanted: Sequence[ModuleVersion], budget: int) -> None:
+        self._graph = graph
+        self._series = graph.running.series
+        self._start = graph.rank(graph.running)
+        self._versions = [release.version for release in graph.ladder(self._series)]
+        ranks = [graph.rank(version) for version in wanted]
+        goal, fewest = search.newest_reachable(self.step, self._start, ranks, len(self._versions), budget)
+        self._budget = budget
+        self.reached = {self._versions[rank]: hops for rank, hops in fewest.items()}
+        self.target = None if goal is None else self._versions[goal]
 
-def applied_rules(policy: Policy) -> tuple[AppliedRule, ...]:
-    """All hard rules, and the policy's."""
-    return (*(AppliedRule(rule()) for rule in HARD_RULES.values()), *policy.rules)
+    def step(self, source: int, target: int, used: int) -> int | None:
+        """The cost of a step between two ranks, None if it is not permitted."""
+        return self._graph.step_cost(self._series, source, target, used)
 
+    def best(
+        self, choice: PathChoice, banned: frozenset[tuple[ModuleVersion, ModuleVersion]] = frozenset()
+    ) -> Route | None:
+        """The best route to the target by a way of choosing, without the banned steps; None if there is none."""
+        if self.target is None:
+            return None
+        out = {(self._graph.rank(source), self._graph.rank(target)) for source, target in banned}
 
-def search(graph: VersionGraph, budget: int) -> Table:
-    """For each release that can be reached with 1 to ``budget`` updates: the cheapest path of each length."""
-    table: Table = {}
-    layer = {graph.running: FoundPath(0, (graph.running,))}
-    for used in range(min(budget, len(graph.digraph))):
-        following: dict[ModuleVersion, FoundPath] = {}
-        for source, path in layer.items():
-            for target in graph.newer(source):
-                judgement = graph.judge(source, target, used)
-                if judgement.permitted:
-                    longer = FoundPath(path.cost + judgement.cost, (*path.versions, target))
-                    following[target] = min(following.get(target, longer), longer)
-        for target, path in following.items():
-            table.setdefault(target, []).append(path)
-        layer = following
-    return table
+        def step(source: int, target: int, used: int) -> int | None:
+            return None if (source, target) in out else self.step(source, target, used)
+
+        goal, most = self._graph.rank(self.target), self._budget
+        if choice is PathChoice.FEWEST_HOPS and not out:
+            most = self.reached[self.target]
+        elif choice is PathChoice.FEWEST_HOPS:
+            _, fewest = search.newest_reachable(step, self._start, [goal], goal + 1, self._budget)
+            most = fewest.get(goal, 0)
+        found = search.cheapest(step, self._start, goal, most)
+        return Route(tuple(self._versions[rank] for rank in found.ranks), found.cost) if found else None
 
 
 def make_plan(
@@ -78,6 +88,7 @@ def make_plan(
     host: HostFacts,
     policy: Policy,
     *,
+    as_of: date,
     without_images: bool = False,
 ) -> Plan:
     """The plan for a host under a policy.
@@ -87,24 +98,21 @@ def make_plan(
         releases: those of the catalog, with their images.
         host: its facts; the running version must be known.
         policy: where to go and how to choose.
+        as_of: the day that decided what of the policy is in force; stands in the plan.
         without_images: leave rules that need an image open, and mark the plan provisional.
 
     Raises:
         InputError: the policy's target is one version, and there is no such release.
         ValueError: the running version is not known.
     """
-    graph = VersionGraph(releases, host, applied_rules(policy), without_images=without_images)
+    graph = VersionGraph(releases, host, policy.applied_rules(), without_images=without_images)
     _check_target(graph, policy)
     wanted = [version for version in graph.newer(graph.running) if policy.target.names(version)]
     budget = _budget(host, policy)
-    table = search(graph, budget) if wanted else {}
-    target = next((version for version in reversed(wanted) if version in table), None)
-    best = min(table[target], key=lambda path: path.key(policy.choice)) if target else None
+    router = Router(graph, wanted, budget)
+    best = router.best(policy.choice)
     if best:
-        outcome, reason = (
-            PlanOutcome.UPDATE,
-            f"{' → '.join(map(str, best.versions))}, {_count(best.hops, 'hop')}",
-        )
+        outcome, reason = PlanOutcome.UPDATE, f"{' → '.join(map(str, best.versions))}, {_count(best.hops, 'hop')}"
     elif wanted:
         outcome, reason = PlanOutcome.NO_PATH, _why_no_path(graph, policy, wanted, budget)
     else:
@@ -115,20 +123,26 @@ def make_plan(
         "reason": reason,
         "provisional": any(judgement.left_open for judgement in judgements),
         "host": host.to_document(),
-        "policy": {"name": policy.name, "sha256": policy.sha256, "path": policy.file},
+        "policy": {
+            "name": policy.name,
+            "sha256": policy.sha256,
+            "target": policy.target.text,
+            "layers": [{"name": one.name, "sha256": one.sha256, "path": one.file} for one in policy.sources],
+        },
+        "as_of": as_of.isoformat(),
         "mapping": {"sha256": mapping.sha256, "path": str(Path(mapping.path).absolute())},
         "source": str(graph.running),
-        "target": str(target) if target else None,
+        "target": str(best.versions[-1]) if best else None,
         "objective": {"path": policy.choice.value, "cost": best.cost if best else None},
         "signers": sorted(policy.signers),
         "hops": [_hop_document(judgement, host.profile) for judgement in judgements],
-        "alternatives": _alternatives(table[target], best) if target and best else [],
-        "rejected": _rejected(graph, table) if wanted else [],
+        "alternatives": _alternatives(router, best) if best else [],
+        "rejected": _rejected(graph, router, wanted),
         "attestation": {
             "before": _measurement(graph.release(graph.running)),
-            "after": _measurement(graph.release(target or graph.running)),
+            "after": _measurement(graph.release(best.versions[-1] if best else graph.running)),
         },
-        "apply": {},
+        "apply": dict(policy.apply),
     }
     return Plan.seal(document)
 
@@ -140,18 +154,18 @@ def _budget(host: HostFacts, policy: Policy) -> int:
 
 def _check_target(graph: VersionGraph, policy: Policy) -> None:
     version = policy.target.version
-    if version is None or version in graph.digraph:
+    if version is None or version in graph:
         return
     if version.series == graph.running.series and version > graph.running:
-        known = [str(v) for v in graph.digraph if v.series == version.series]
+        known = [str(release.version) for release in graph.ladder(version.series)]
         hint = did_you_mean(str(version), known) or f"; its series has {', '.join(known)}"
         message = f"the target {version} is not in the mapping file{hint}"
-        raise InputError(Problem(policy.file or policy.name, message, ("target",)))
+        raise InputError(Problem("target", message))
 
 
 def _why_up_to_date(graph: VersionGraph, policy: Policy) -> str:
     series = graph.running.series
-    if policy.target.specifier is None:
+    if not policy.target.specifiers:
         return f"{graph.running} is the newest release of series {series}"
     return f"series {series} has no release newer than {graph.running} that the target {policy.target.text} names"
 
@@ -171,7 +185,7 @@ def _why_no_path(graph: VersionGraph, policy: Policy, wanted: list[ModuleVersion
     return f"no permitted path leads from {graph.running} to {names} within {_count(budget, 'hop')}"
 
 
-def _hops(graph: VersionGraph, best: FoundPath | None) -> list[Judgement]:
+def _hops(graph: VersionGraph, best: Route | None) -> list[Judgement]:
     if best is None:
         return []
     return [graph.judge(source, target, used) for used, (source, target) in enumerate(pairwise(best.versions))]
@@ -184,6 +198,11 @@ def _hop_document(judgement: Judgement, profile: str | None) -> dict[str, Any]:
         "to": str(judgement.step.target.version),
         "image": _image_document(image, profile) if image else None,
         "verdicts": _documents(judgement.verdicts),
+        "waived": [
+            {"rule": waiver.rule, "reason": waiver.reason, "by": waiver.by, "until": waiver.until}
+            for _, waivers in judgement.waived
+            for waiver in waivers
+        ],
     }
 
 
@@ -201,20 +220,25 @@ def _image_document(image: Image, profile: str | None) -> dict[str, Any]:
     }
 
 
-def _alternatives(paths: list[FoundPath], best: FoundPath) -> list[dict[str, Any]]:
-    by_choice = ((choice, min(paths, key=lambda path: path.key(choice))) for choice in PathChoice)
+def _alternatives(router: Router, best: Route) -> list[dict[str, Any]]:
+    by_choice = ((choice, router.best(choice)) for choice in PathChoice)
     return [
-        {"path": choice.value, "versions": [str(version) for version in path.versions], "cost": path.cost}
-        for choice, path in by_choice
-        if path != best
+        {"path": choice.value, "versions": [str(version) for version in route.versions], "cost": route.cost}
+        for choice, route in by_choice
+        if route and route != best
     ]
 
 
-def _rejected(graph: VersionGraph, table: Table) -> list[dict[str, Any]]:
-    fewest = {graph.running: 0} | {version: min(path.hops for path in paths) for version, paths in table.items()}
-    judgements = (
-        graph.judge(source, target, fewest[source]) for source in sorted(fewest) for target in graph.newer(source)
-    )
+def _rejected(graph: VersionGraph, router: Router, wanted: list[ModuleVersion]) -> list[dict[str, Any]]:
+    """The refused steps that tell why it is not another way: all out of the running module, and those from whatever can
+    be reached to the newest release that is wanted, unless the plan leads there."""
+    if not wanted:
+        return []
+    steps = [(graph.running, target) for target in graph.newer(graph.running)]
+    if router.target != wanted[-1]:
+        others = sorted(version for version in router.reached if graph.running < version < wanted[-1])
+        steps += [(source, wanted[-1]) for source in others]
+    judgements = (graph.judge(source, target, router.reached[source]) for source, target in steps)
     return [
         {
             "from": str(judgement.step.source.version),

@@ -22,17 +22,22 @@ if TYPE_CHECKING:
 _SHOWN = 60
 
 
-def check(document: Document, kind: str) -> list[Problem]:
-    """Every way in which the document breaks the schema of its kind, in reading order."""
-    found = (explained for error in _validator(kind).iter_errors(document.data) for explained in _explain(error))
+def check(document: Document, kind: str, schema: dict[str, Any] | None = None) -> list[Problem]:
+    """Every way in which the document breaks the schema of its kind (or ``schema``), in reading order."""
+    validator = _validator(kind) if schema is None else _draft(schema)
+    found = (explained for error in validator.iter_errors(document.data) for explained in _explain(error))
     return in_reading_order(document.problem(path, message) for path, message in dict.fromkeys(found))
 
 
 @functools.cache
 def _validator(kind: str) -> Draft202012Validator:
+    return _draft(resources.schema(kind))
+
+
+def _draft(schema: dict[str, Any]) -> Draft202012Validator:
     from jsonschema import Draft202012Validator
 
-    return Draft202012Validator(resources.schema(kind))
+    return Draft202012Validator(schema)
 
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:

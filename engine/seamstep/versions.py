@@ -7,7 +7,6 @@ Both are ``major.minor.update``, three unsigned 16-bit numbers; the kernel print
 from __future__ import annotations
 
 import re
-from functools import total_ordering
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
@@ -20,11 +19,10 @@ _PART_MAX = 0xFFFF
 EXPECTED = "a version of three numbers, such as 1.5.06"
 
 
-@total_ordering
 class _ThreePartVersion:
     """A three-part version; orders numerically, prints as the kernel does, equal only to its own kind."""
 
-    __slots__ = ("_release", "_text")
+    __slots__ = ("_hash", "_release", "_text")
 
     def __init__(self, text: str) -> None:
         """Parse ``text``.
@@ -37,6 +35,7 @@ class _ThreePartVersion:
         if len(parts) != 3 or max(parts) > _PART_MAX:
             raise ValueError(f"{text!r} is not {EXPECTED}")
         self._release: tuple[int, int, int] = parts
+        self._hash = hash(parts)
         self._text = f"{parts[0]}.{parts[1]}.{parts[2]:02}"
 
     @property
@@ -63,7 +62,7 @@ class _ThreePartVersion:
         return f"{type(self).__name__}({self._text!r})"
 
     def __hash__(self) -> int:
-        return hash(self._release)
+        return self._hash
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
@@ -71,9 +70,16 @@ class _ThreePartVersion:
         return self._release == other._release
 
     def __lt__(self, other: Self) -> bool:
-        if type(other) is not type(self):
-            return NotImplemented
-        return self._release < other._release
+        return self._release < other._release if type(other) is type(self) else NotImplemented
+
+    def __le__(self, other: Self) -> bool:
+        return self._release <= other._release if type(other) is type(self) else NotImplemented
+
+    def __gt__(self, other: Self) -> bool:
+        return self._release > other._release if type(other) is type(self) else NotImplemented
+
+    def __ge__(self, other: Self) -> bool:
+        return self._release >= other._release if type(other) is type(self) else NotImplemented
 
 
 class ModuleVersion(_ThreePartVersion):
@@ -108,15 +114,16 @@ class Specifier:
         #: The one version meant, where ``text`` is a plain version.
         self.version: ModuleVersion | None = None
         bare = re.fullmatch(r"[0-9.]+(\.\*)?", self.text, re.ASCII)
-        if bare and not bare[1]:
-            self.version = ModuleVersion(self.text)
+        exact = re.fullmatch(r"(?:== *)?([0-9.]+)", self.text, re.ASCII)
+        if exact:
+            self.version = ModuleVersion(exact[1])
         try:
             self._set: SpecifierSet = SpecifierSet(f"=={self.text}" if bare else self.text)
         except InvalidSpecifier:
             raise ValueError(
                 f"{text!r} is not a version or a specifier such as '>=1.5.24,<1.5.30' or '1.5.*'"
             ) from None
-        if not self.text or any(not _is_plain(part) for part in self._set):
+        if not len(self._set) or any(not _is_plain(part) for part in self._set):
             raise ValueError(f"{text!r}: expected comparisons with numeric versions, such as '>=1.5.24,<1.5.30'")
 
     def __contains__(self, version: ModuleVersion) -> bool:
@@ -127,5 +134,8 @@ class Specifier:
 
 
 def _is_plain(part: Any) -> bool:
+    """Whether a comparison is with numbers alone; == and != want all three or a prefix."""
     numeric = re.fullmatch(r"[0-9]{1,5}(\.[0-9]{1,5}){0,2}(\.\*)?", part.version, re.ASCII)
-    return part.operator != "===" and numeric is not None
+    if numeric is None or part.operator == "===":
+        return False
+    return part.operator not in {"==", "!="} or part.version.count(".") == 2 or part.version.endswith(".*")

@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pytest
-from test_oracle import Content, _image
+from made import Content, made_image
 from test_rules import HOST, SOURCE, TARGET, rule_of
 
 from seamstep.model import Image, Outcome, Release, Step
 
 BLOCK, UNKNOWN, PASS = Outcome.BLOCK, Outcome.UNKNOWN, Outcome.PASS
-GOOD = _image((0x806F8,), 0x10D, 1, 0)
+GOOD = made_image((0x806F8,), 0x10D, 1, 0)
 
 
 def image(**says: Any) -> Image:

@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pytest
-from test_oracle import _image
+from made import made_image
 
 from seamstep.facts import HostFacts, UploadNode
 from seamstep.model import Outcome, Release, Step
-from seamstep.rules import HARD_RULES, POLICY_RULES, Rule
+from seamstep.rules import HARD_RULES, Rule, policy_rules
 from seamstep.rules.minimum_svn import MinimumSvn
 from seamstep.versions import ModuleVersion, SeamldrVersion
 
@@ -25,16 +25,25 @@ HOST = HostFacts(
     upload=UploadNode("tdx_module", "idle"),
     cpu_bugs=(),
 )
-IMAGE = _image((0x806F0, 0xC06F0), 0x10D, 1, 0)
+IMAGE = made_image((0x806F0, 0xC06F0), 0x10D, 1, 0)
 SOURCE = Release(ModuleVersion("1.5.24"), features0=1 << 47, image=IMAGE)
 TARGET = Release(
     ModuleVersion("1.5.28"),
     minimum_module=ModuleVersion("1.5.01"),
     minimum_seamldrs=(SeamldrVersion("2.0.00"), SeamldrVersion("1.5.02")),
-    features0=1 << 18 | 1 << 1,
+    features0=1 << 47 | 1 << 18 | 1 << 1,
     strict_compat=(ModuleVersion("1.5.24"),),
     image=IMAGE,
 )
+
+
+class Ahead(NamedTuple):
+    """An outlook in which these releases are cut off."""
+
+    versions: tuple[str, ...]
+
+    def cut_off(self, source: ModuleVersion, target: ModuleVersion) -> tuple[ModuleVersion, ...]:
+        return tuple(map(ModuleVersion, self.versions))
 
 
 class Case(NamedTuple):
@@ -44,6 +53,7 @@ class Case(NamedTuple):
     host: dict[str, Any] = {}
     source: dict[str, Any] = {}
     target: dict[str, Any] = {}
+    outlook: tuple[str, ...] | None = ()
 
 
 def block(rule: str, says: str, **changes: Any) -> Case:
@@ -104,8 +114,16 @@ CASES = [
     unknown("kernel-features", "does not list", target={"features0": None}),
     block("strict-compat", "does not list 1.5.24", target={"strict_compat": (ModuleVersion("1.5.20"),)}),
     unknown("strict-compat", "no strict_compat_versions", target={"strict_compat": None}),
+    block("feature-loss", "lacks UPDATE_COMPATIBILITY", target={"features0": 1 << 18 | 1 << 1}),
+    ok("feature-loss", source={"features0": 1 << 18}, target={"features0": 1 << 18 | 1 << 50}),
+    block("feature-loss", "lacks bit 50", source={"features0": 1 << 50}),
+    unknown("feature-loss", "does not list 1.5.24", source={"features0": None}),
+    unknown("feature-loss", "does not list 1.5.28", target={"features0": None}),
+    block("preproduction", "pre-production", target={"version": ModuleVersion("2.0.18")}),
+    block("no-stranding", "1.5.34, 1.5.40 can be reached from 1.5.24", outlook=("1.5.34", "1.5.40")),
+    unknown("no-stranding", "no graph", outlook=None),
 ]
-ALL_RULES = HARD_RULES | {name: rule for name, (rule, _) in POLICY_RULES.items()}
+ALL_RULES = HARD_RULES | policy_rules()
 
 
 def rule_of(name: str) -> Rule:
@@ -114,7 +132,8 @@ def rule_of(name: str) -> Rule:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.rule}-{case.outcome}-{case.says[:20]}")
 def test_rule(case: Case) -> None:
-    step = Step(replace(SOURCE, **case.source), replace(TARGET, **case.target))
+    outlook = None if case.outlook is None else Ahead(case.outlook)
+    step = Step(replace(SOURCE, **case.source), replace(TARGET, **case.target), outlook)
     verdict = rule_of(case.rule).check(step, replace(HOST, **case.host))
     assert (verdict.rule, verdict.outcome) == (case.rule, case.outcome)
     assert case.says in verdict.reason
@@ -125,7 +144,7 @@ def test_every_rule_passes_the_good_step_and_is_exercised(name: str) -> None:
     from test_image_rules import CASES as IMAGE_CASES
 
     rule = rule_of(name)
-    assert rule.check(Step(SOURCE, TARGET), HOST).outcome is Outcome.PASS
+    assert rule.check(Step(SOURCE, TARGET, Ahead(())), HOST).outcome is Outcome.PASS
     assert rule.name == name
     assert rule.summary.endswith(".")
     assert rule.source
@@ -138,4 +157,4 @@ def test_no_rule_lets_a_step_through_on_an_empty_host() -> None:
     """Fail closed: with no facts and no data, no rule that needs them passes."""
     step = Step(Release(ModuleVersion("1.5.24")), Release(ModuleVersion("1.5.28")))
     passing = {name for name in ALL_RULES if rule_of(name).check(step, HostFacts()).outcome is Outcome.PASS}
-    assert passing == {"same-series", "forward-only"}
+    assert passing == {"same-series", "forward-only", "preproduction"}

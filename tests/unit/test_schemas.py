@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from conftest import FACTS, FEBRUARY, LATEST, host_like, plan_for
-from seamstep import mapping, policy, resources
+from conftest import DAY, FACTS, FEBRUARY, LATEST, host_like, plan_for
+from seamstep import mapping, policy_file, resources
 from seamstep.facts import HostFacts
 
 KINDS = ("mapping", "facts", "policy", "plan")
@@ -58,8 +58,8 @@ def test_shipped_policies_fit_the_schema_as_editors_read_them() -> None:
     assert names == ["fewest-hops", "shortest-path"]
     for name, file in resources.policies().items():
         validator.validate(yaml.safe_load(file.read_text("utf-8")))
-        loaded = policy.load(name)
-        assert (loaded.name, loaded.file, loaded.keep_updates) == (name, None, 0)
+        loaded = policy_file.load(name, DAY)
+        assert (loaded.name, loaded.sources[0].file) == (name, None)
 
 
 @pytest.mark.parametrize(("path", "count", "strict"), [(LATEST, 20, True), (FEBRUARY, 11, False)])

@@ -44,4 +44,4 @@ def test_applying_a_saved_plan_is_light(saved_plan: Path) -> None:
 
 
 def test_the_check_can_fail(spr: HostFacts) -> None:
-    assert {"networkx", "jsonschema", "yaml"} <= modules_of("demo", "--json")
+    assert {"jsonschema", "yaml"} <= modules_of("demo", "--json")

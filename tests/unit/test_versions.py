@@ -66,6 +66,7 @@ def test_module_and_seamldr_versions_do_not_mix() -> None:
         ("1.5.6", ["1.5.06"], ["1.5.60"]),
         ("2.0.*", ["2.0.02", "2.0.65535"], ["2.1.00", "1.5.28"]),
         (">=1.5.24,<1.5.30", ["1.5.24", "1.5.28"], ["1.5.23", "1.5.30"]),
+        ("==1.5.28", ["1.5.28"], ["1.5.34"]),
         ("~=1.5.24", ["1.5.24", "1.5.99"], ["1.5.23", "1.6.00"]),
         ("!=1.5.25", ["1.5.24"], ["1.5.25"]),
         (">1.5", ["1.6.00", "1.5.01"], ["1.5.00"]),
@@ -79,7 +80,8 @@ def test_specifiers(text: str, inside: list[str], outside: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "1.5", "latest", "===1.5.06", ">=1.5rc1", ">=1!1.5", "==1.5.06+local", ">=", "1.*.*"]
+    "text",
+    ["", "1.5", "latest", "===1.5.06", ">=1.5rc1", ">=1!1.5", "==1.5.06+local", ">=", "1.*.*", ",", "==1.5", "!=2"],
 )
 def test_refuses_specifiers_that_mean_nothing_here(text: str) -> None:
     with pytest.raises(ValueError, match=r"expected|is not|three numbers"):

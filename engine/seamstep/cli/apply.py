@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from seamstep.host.base import Host
     from seamstep.plan import Plan
 
-_PLANNING = ("mapping", "images", "catalog", "policy", "signer", "target")
+_PLANNING = ("mapping", "images", "catalog", "policy", "signer", "target", "as_of")
 
 
 def add(commands: Any) -> None:
@@ -84,7 +84,7 @@ def _plan(options: argparse.Namespace) -> Plan:
         if options.simulate:
             raise InputError(Problem("--simulate", "needs a saved PLAN; make one with seamstep plan -o"))
         return shared.make_plan(options)
-    given = [f"--{name}" for name in _PLANNING if getattr(options, name)]
+    given = [f"--{name.replace('_', '-')}" for name in _PLANNING if getattr(options, name)]
     if given:
         raise InputError(Problem(given[0], "is for planning; a saved plan already says what to do"))
     return plan.load(options.plan)
@@ -98,8 +98,9 @@ def _refuse_drift(plan: Plan) -> None:
     from seamstep import resources
 
     drifted = []
-    for what in ("mapping", "policy"):
-        reference = plan.document[what]
+    references = [("mapping", plan.document["mapping"])]
+    references += [("policy", layer) for layer in plan.document["policy"]["layers"]]
+    for what, reference in references:
         path = reference.get("path")
         try:
             content = Path(path).read_bytes() if path else resources.policies()[reference["name"]].read_bytes()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from seamstep import facts as facts_document
@@ -12,6 +13,7 @@ from seamstep.facts import HostFacts
 
 if TYPE_CHECKING:
     from seamstep.plan import Plan
+    from seamstep.policy import Policy
 
 DEFAULT_POLICY = "fewest-hops"
 
@@ -35,11 +37,18 @@ def add_catalog(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--catalog", metavar="DIR", help="a folder with both: mapping_file.json, and images below it")
 
 
+def add_policy(parser: argparse._ActionsContainer) -> None:
+    """``--policy`` and ``--as-of``."""
+    text = f"the policy to go by (default: {DEFAULT_POLICY}); given several times, all have to be satisfied"
+    parser.add_argument("--policy", metavar="NAME|FILE", action="append", help=text)
+    parser.add_argument("--as-of", metavar="DAY", help="judge what has expired as of this day (default: today, UTC)")
+
+
 def add_planning(parser: argparse.ArgumentParser) -> None:
     """What a plan is made from."""
     group = parser.add_argument_group("what the plan is made from")
     add_catalog(group)
-    group.add_argument("--policy", metavar="NAME|FILE", help=f"the policy to plan by (default: {DEFAULT_POLICY})")
+    add_policy(group)
     add_signer(group)
     group.add_argument("--target", metavar="TARGET", help="newest, a version or a specifier, instead of the policy's")
 
@@ -89,24 +98,46 @@ def host_facts(options: argparse.Namespace) -> HostFacts:
 
 def make_plan(options: argparse.Namespace, *, without_images: bool = False) -> Plan:
     """Plan as the options say. Raises what reading the inputs raises."""
-    from seamstep import catalog, planner, policy
+    from seamstep import catalog, planner
     from seamstep.image.files import TRUSTED
 
     why = "images are needed to tell which CPUs a release supports, or give --without-images for a provisional plan"
     if without_images and options.images:
         raise InputError(Problem("--without-images", "contradicts --images; give either"))
     mapping, images = sources(options, why="" if without_images else why)
-    images = None if without_images else images
-    chosen = policy.load(options.policy or DEFAULT_POLICY)
+    as_of = day(options)
+    chosen = policy(options, as_of)
+    host = host_facts(options)
+    loaded = catalog.load(mapping, None if without_images else images, TRUSTED | chosen.signers)
+    return planner.make_plan(loaded.mapping, loaded.releases, host, chosen, as_of=as_of, without_images=without_images)
+
+
+def policy(options: argparse.Namespace, as_of: date) -> Policy:
+    """The policy that the options name: all layers of ``--policy``, with ``--target`` and ``--signer``.
+
+    Raises:
+        InputError: a layer can't be read or is invalid, or an option is.
+    """
+    from seamstep import policy_file, policy_layers
+    from seamstep.policy import Target
+
+    chosen = policy_layers.merge([policy_file.layer(name, as_of) for name in options.policy or [DEFAULT_POLICY]])
     if options.target:
         try:
-            chosen = chosen.with_target(policy.Target.parse(options.target))
+            chosen = chosen.with_target(Target.parse(options.target))
         except ValueError as error:
             raise InputError(Problem("--target", f"{error}, or 'newest'")) from None
-    chosen = chosen.with_signers(signers(options))
-    host = host_facts(options)
-    loaded = catalog.load(mapping, images, TRUSTED | chosen.signers)
-    return planner.make_plan(loaded.mapping, loaded.releases, host, chosen, without_images=without_images)
+    return chosen.with_signers(signers(options))
+
+
+def day(options: argparse.Namespace) -> date:
+    """The day of ``--as-of``, or today in UTC: the only place that looks at the clock for what has expired."""
+    if not options.as_of:
+        return datetime.now(UTC).date()
+    try:
+        return date.fromisoformat(options.as_of)
+    except ValueError:
+        raise InputError(Problem("--as-of", f"{options.as_of!r} is not a day such as 2027-03-31")) from None
 
 
 def sources(options: argparse.Namespace, *, why: str) -> tuple[str, str | None]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import tempfile
+from datetime import date
 from importlib import resources
 from pathlib import Path
 from typing import Any, TextIO
 
-from seamstep import catalog, planner, policy
+from seamstep import catalog, planner, policy_file
 from seamstep.demo.synthetic import Signer, synthetic_image
 from seamstep.errors import ExitCode
 from seamstep.executor import Executor, Reporter, RunResult
@@ -21,6 +22,7 @@ from seamstep.versions import ModuleVersion, SeamldrVersion
 
 _POLICIES = ("fewest-hops", "shortest-path")
 _PHASE_SECONDS = 0.08
+_TODAY = date(2026, 1, 1)  # nothing in the shipped policies depends on the day
 
 FACTS = HostFacts(
     hostname="demo-host",
@@ -59,8 +61,8 @@ class _Stage:
         self.plans = {name: self._plan(name) for name in _POLICIES}
 
     def _plan(self, name: str) -> Plan:
-        chosen = policy.load(name).with_signers(self.signers)
-        return planner.make_plan(self.catalog.mapping, self.catalog.releases, self.before, chosen)
+        chosen = policy_file.load(name, _TODAY).with_signers(self.signers)
+        return planner.make_plan(self.catalog.mapping, self.catalog.releases, self.before, chosen, as_of=_TODAY)
 
     def update(self, reporter: Reporter | None = None) -> RunResult:
         return Executor(self.host, reporter).run(self.plans["shortest-path"])

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
-from seamstep.rules.base import Rule
+from seamstep.rules.base import Level, Rule, Scope
 from seamstep.rules.cpu_supported import CpuSupported
 from seamstep.rules.cpus_online import CpusOnline
 from seamstep.rules.debug_module import DebugModule
+from seamstep.rules.deny import Denial, Deny
+from seamstep.rules.feature_loss import FeatureLoss
 from seamstep.rules.forward_only import ForwardOnly
 from seamstep.rules.handoff import Handoff
 from seamstep.rules.image_authentic import ImageAuthentic
 from seamstep.rules.kernel_features import KernelFeatures
 from seamstep.rules.minimum_module import MinimumModule
 from seamstep.rules.minimum_svn import MinimumSvn
+from seamstep.rules.no_stranding import NoStranding
+from seamstep.rules.preproduction import Preproduction
 from seamstep.rules.same_series import SameSeries
 from seamstep.rules.same_signer import SameSigner
 from seamstep.rules.seamldr_minimum import SeamldrMinimum
@@ -24,26 +27,53 @@ from seamstep.rules.svn_rollback import SvnRollback
 from seamstep.rules.update_compatibility import UpdateCompatibility
 from seamstep.rules.updates_remaining import UpdatesRemaining
 from seamstep.rules.upload_interface import UploadInterface
+from seamstep.rules.waypoint import Waypoint
 
-__all__ = ["HARD_RULES", "POLICY_RULES", "AppliedRule", "Level", "Rule"]
+__all__ = [
+    "HARD_RULES",
+    "AppliedRule",
+    "Denial",
+    "Deny",
+    "Level",
+    "Rule",
+    "Scope",
+    "Waiver",
+    "Waypoint",
+    "policy_rules",
+]
+
+from seamstep.versions import ModuleVersion, Specifier
 
 
-class Level(StrEnum):
-    """What a verdict does: REQUIRE blocks the step, PREFER makes it cost more, WARN is shown, OFF is not asked."""
+@dataclass(frozen=True, slots=True)
+class Waiver:
+    """What a policy accepts although a rule is not met: the rule, the targets, why, by whom, and until which day (ISO
+    8601, inclusive)."""
 
-    REQUIRE = "require"
-    PREFER = "prefer"
-    WARN = "warn"
-    OFF = "off"
+    rule: str
+    versions: Specifier
+    reason: str
+    by: str
+    until: str
 
 
 @dataclass(frozen=True, slots=True)
 class AppliedRule:
-    """A rule at a level. ``cost`` (squared ranks) is what a hop that does not meet a preferred rule costs."""
+    """A rule at a level. ``cost`` (squared ranks) is what a hop that does not meet a preferred rule costs.
+
+    ``waivers`` are groups of which each has to accept a step for it to be accepted: one group for each policy that sets
+    the rule, so that no layer can waive what another demands.
+    """
 
     rule: Rule
     level: Level = Level.REQUIRE
     cost: int = 0
+    waivers: tuple[tuple[Waiver, ...], ...] = ()
+
+    def waivers_for(self, target: ModuleVersion) -> tuple[Waiver, ...]:
+        """The waivers that together accept steps to ``target``; none if they don't."""
+        found = [next((waiver for waiver in group if target in waiver.versions), None) for group in self.waivers]
+        return tuple(waiver for waiver in found if waiver) if all(found) else ()
 
 
 #: Always on, never waived, in the order in which verdicts are shown.
@@ -66,14 +96,23 @@ HARD_RULES: dict[str, type[Rule]] = {
     )
 }
 
-#: Rules whose level a policy sets, with the level they have when it does not.
-POLICY_RULES: dict[str, tuple[type[Rule], Level]] = {
-    rule.name: (rule, level)
-    for rule, level in (
-        (StrictCompat, Level.WARN),
-        (SvnRollback, Level.REQUIRE),
-        (MinimumSvn, Level.OFF),
-        (DebugModule, Level.REQUIRE),
-        (SameSigner, Level.WARN),
-    )
-}
+_BUILT_IN: tuple[type[Rule], ...] = (
+    StrictCompat,
+    FeatureLoss,
+    SvnRollback,
+    MinimumSvn,
+    DebugModule,
+    Preproduction,
+    NoStranding,
+    SameSigner,
+)
+
+
+def policy_rules() -> dict[str, type[Rule]]:
+    """The rules whose level a policy sets, by name: ours, then those of plug-ins. A plug-in can't take the name of a
+    rule of ours."""
+    from seamstep.rules import plugins
+
+    ours = {rule.name: rule for rule in _BUILT_IN}
+    taken = {*ours, *HARD_RULES, Deny.name, Waypoint.name}
+    return ours | {name: rule for name, rule in plugins.installed().items() if name not in taken}

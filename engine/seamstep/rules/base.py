@@ -3,30 +3,64 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from enum import Enum, StrEnum, auto
 from typing import Any, ClassVar
 
 from seamstep.facts import HostFacts
 from seamstep.model import Image, Outcome, Step, Verdict
 
 
+class Level(StrEnum):
+    """What a verdict does: REQUIRE blocks the step, PREFER makes it cost more, WARN is shown, OFF is not asked."""
+
+    REQUIRE = "require"
+    PREFER = "prefer"
+    WARN = "warn"
+    OFF = "off"
+
+
+class Scope(Enum):
+    """What a rule's answer depends on.
+
+    HOST: the host's constant facts alone. TURN: also how many updates were used before; it may only get stricter with
+    them. SOURCE and TARGET: the host and that release. STEP: the host and both releases.
+    """
+
+    HOST = auto()
+    TURN = auto()
+    SOURCE = auto()
+    TARGET = auto()
+    STEP = auto()
+
+
 class Rule(ABC):
     """One constraint on one step. A rule does no I/O and always answers; a fact it lacks makes the answer unknown.
 
-    ``source`` says where the fact behind the rule comes from. A rule with ``needs_image`` can't answer for a target
-    without an image. A rule with ``per_hop`` looks at how many updates were used before the step and is asked again
-    for each place in a path; any other is asked once for a step.
+    ``source`` says where the fact behind the rule comes from. ``scope`` says what the answer depends on; the rule is
+    asked once for each. A rule with ``needs_image`` can't answer for a release without an image. A rule with
+    ``looks_ahead`` uses the step's outlook, and is itself left out of what others see ahead. ``default_level`` is the
+    level of a policy rule that the policy does not name. ``parameters`` are JSON Schemas, with title and description,
+    of what the policy passes to the constructor by name; all of them are required unless the level is off.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
     source: ClassVar[str]
     needs_image: ClassVar[bool] = False
-    per_hop: ClassVar[bool] = False
+    scope: ClassVar[Scope] = Scope.STEP
+    looks_ahead: ClassVar[bool] = False
+    default_level: ClassVar[Level] = Level.REQUIRE
+    parameters: ClassVar[Mapping[str, Any]] = {}
 
     @abstractmethod
     def check(self, step: Step, host: HostFacts) -> Verdict:
         """Judge a step. ``host`` is what the host will be when the step's turn comes: its module version is the
         step's source and its remaining updates are those left by then."""
+
+    def strictness(self) -> tuple[int, ...]:
+        """How strict the parameters are, for choosing among layers of policies; more is stricter."""
+        return ()
 
     def passed(self, reason: str, **evidence: Any) -> Verdict:
         """The step meets the rule."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from seamstep import cpus
 from seamstep.facts import HostFacts
 from seamstep.model import Step, Verdict
-from seamstep.rules.base import Rule
+from seamstep.rules.base import Rule, Scope
 
 
 class CpuSupported(Rule):
@@ -14,6 +14,7 @@ class CpuSupported(Rule):
     name = "cpu-supported"
     summary = "Every CPU signature of the host is in the CPUID table of the target's image, steppings aside."
     source = "P-SEAMLDR source, check of the sigstruct's cpuid_table (EUNSUPCPU)"
+    scope = Scope.TARGET
     needs_image = True
 
     def check(self, step: Step, host: HostFacts) -> Verdict:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from seamstep import cpus
 from seamstep.facts import HostFacts
 from seamstep.model import Step, Verdict
-from seamstep.rules.base import Rule
+from seamstep.rules.base import Rule, Scope
 
 
 class CpusOnline(Rule):
@@ -14,6 +14,7 @@ class CpusOnline(Rule):
     name = "cpus-online"
     summary = "Every present CPU is online: P-SEAMLDR installs a module on all of them or fails fatally."
     source = "SEAM Loader Interface Specification, SEAMLDR.INSTALL; mainline Linux does not check it (inferred)"
+    scope = Scope.HOST
 
     def check(self, step: Step, host: HostFacts) -> Verdict:
         if host.cpus_present is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from seamstep.facts import HostFacts
 from seamstep.model import Step, Verdict
-from seamstep.rules.base import Rule
+from seamstep.rules.base import Rule, Scope
 
 
 class DebugModule(Rule):
@@ -13,6 +13,7 @@ class DebugModule(Rule):
     name = "debug-module"
     summary = "The target is not a debug module, which keeps no secret of its TDs."
     source = "Intel TDX module sigstruct, module_type bit 31"
+    scope = Scope.TARGET
     needs_image = True
 
     def check(self, step: Step, host: HostFacts) -> Verdict:

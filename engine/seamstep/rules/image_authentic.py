@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from seamstep.facts import HostFacts
 from seamstep.model import Step, Verdict
-from seamstep.rules.base import Rule
+from seamstep.rules.base import Rule, Scope
 
 
 class ImageAuthentic(Rule):
@@ -13,6 +13,7 @@ class ImageAuthentic(Rule):
     name = "image-authentic"
     summary = "The target's image has a sound structure, checksum, hash and signature, and a trusted signer."
     source = "P-SEAMLDR source (EBADSIG, EBADHASH): the kernel finds out only after it shut the old module down"
+    scope = Scope.TARGET
     needs_image = True
 
     def check(self, step: Step, host: HostFacts) -> Verdict:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from seamstep import features
 from seamstep.facts import HostFacts
 from seamstep.model import Step, Verdict
-from seamstep.rules.base import Rule
+from seamstep.rules.base import Rule, Scope
 
 _NEEDED = (features.NO_RBP_MOD, features.TD_PRESERVING)
 
@@ -18,6 +18,7 @@ class KernelFeatures(Rule):
         "The target has NO_RBP_MOD (without it Linux can't use it) and TD_PRESERVING (without it no update follows)."
     )
     source = "Linux arch/x86/virt/vmx/tdx/tdx.c, check_features(); arch/x86/include/asm/tdx.h"
+    scope = Scope.TARGET
 
     def check(self, step: Step, host: HostFacts) -> Verdict:
         features0 = step.target.features0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from seamstep.facts import HostFacts
 from seamstep.model import Step, Verdict
-from seamstep.rules.base import Rule
+from seamstep.rules.base import Level, Rule, Scope
 
 
 class MinimumSvn(Rule):
@@ -13,11 +13,25 @@ class MinimumSvn(Rule):
     name = "minimum-svn"
     summary = "The target's seamsvn is at least the policy's `svn` (the raw 16-bit field)."
     source = "Intel TDX module sigstruct, seamsvn; Intel's TCB Info tells which advisories an SVN closes"
+    default_level = Level.OFF
+    scope = Scope.TARGET
     needs_image = True
+    parameters = {  # noqa: RUF012 - the base class says it is a ClassVar
+        "svn": {
+            "title": "a number from 0 to 0xffff",
+            "description": "The lowest raw seamsvn that is allowed, such as 0x10d.",
+            "type": "integer",
+            "minimum": 0,
+            "maximum": 65535,
+        }
+    }
 
     def __init__(self, svn: int) -> None:
         """``svn``: the lowest raw seamsvn that is allowed."""
         self._svn = svn
+
+    def strictness(self) -> tuple[int, ...]:
+        return (self._svn,)
 
     def check(self, step: Step, host: HostFacts) -> Verdict:
         image = step.target.image

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from seamstep.facts import HostFacts
 from seamstep.model import Step, Verdict
-from seamstep.rules.base import Rule
+from seamstep.rules.base import Level, Rule
 
 
 class SameSigner(Rule):
@@ -13,6 +13,7 @@ class SameSigner(Rule):
     name = "same-signer"
     summary = "Source and target are signed by the same key; otherwise MRSIGNERSEAM changes for verifiers."
     source = "Intel TDX module sigstruct, modulus; TDX quote, MRSIGNERSEAM"
+    default_level = Level.WARN
     needs_image = True
 
     def check(self, step: Step, host: HostFacts) -> Verdict:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from seamstep.facts import HostFacts
 from seamstep.model import Step, Verdict
-from seamstep.rules.base import Rule
+from seamstep.rules.base import Rule, Scope
 
 
 class SeamldrMinimum(Rule):
@@ -13,6 +13,7 @@ class SeamldrMinimum(Rule):
     name = "seamldr-minimum"
     summary = "Some min_seamldr_versions entry of the target has the P-SEAMLDR's major.minor and is not newer than it."
     source = "Intel mapping_file.json, min_seamldr_versions, as the reference script compares them"
+    scope = Scope.TARGET
 
     def check(self, step: Step, host: HostFacts) -> Verdict:
         running, minimums = host.seamldr_version, step.target.minimum_seamldrs

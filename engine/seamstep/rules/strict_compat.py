@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from seamstep.facts import HostFacts
 from seamstep.model import Step, Verdict
-from seamstep.rules.base import Rule
+from seamstep.rules.base import Level, Rule
 
 
 class StrictCompat(Rule):
@@ -13,6 +13,7 @@ class StrictCompat(Rule):
     name = "strict-compat"
     summary = "The target's strict_compat_versions names the source: safe even while a TD is being built."
     source = "Intel mapping_file.json, strict_compat_versions; Intel does not document it, this is our reading"
+    default_level = Level.WARN
 
     def check(self, step: Step, host: HostFacts) -> Verdict:
         source, target = step.source.version, step.target

@@ -5,7 +5,7 @@ from __future__ import annotations
 from seamstep import features
 from seamstep.facts import HostFacts
 from seamstep.model import Step, Verdict
-from seamstep.rules.base import Rule
+from seamstep.rules.base import Rule, Scope
 
 
 class UpdateCompatibility(Rule):
@@ -14,6 +14,7 @@ class UpdateCompatibility(Rule):
     name = "update-compatibility"
     summary = "On a mainline kernel the source module has UPDATE_COMPATIBILITY (features0 bit 47); else it refuses."
     source = "Linux arch/x86/virt/vmx/tdx/tdx.c, tdx_module_shutdown(): AVOID_COMPAT_SENSITIVE is always passed"
+    scope = Scope.SOURCE
 
     def check(self, step: Step, host: HostFacts) -> Verdict:
         if host.profile is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from seamstep.facts import HostFacts
 from seamstep.model import Step, Verdict
-from seamstep.rules.base import Rule
+from seamstep.rules.base import Rule, Scope
 
 
 class UpdatesRemaining(Rule):
@@ -13,7 +13,7 @@ class UpdatesRemaining(Rule):
     name = "updates-remaining"
     summary = "P-SEAMLDR still has an update to give when the step's turn comes."
     source = "Linux Documentation/ABI/testing/sysfs-devices-faux-tdx-host, num_remaining_updates"
-    per_hop = True
+    scope = Scope.TURN
 
     def check(self, step: Step, host: HostFacts) -> Verdict:
         remaining = host.remaining_updates

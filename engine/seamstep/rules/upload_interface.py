@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from seamstep.facts import HostFacts
 from seamstep.model import Step, Verdict
-from seamstep.rules.base import Rule
+from seamstep.rules.base import Rule, Scope
 
 ERRATUM = "seamret_invd_vmcs"
 
@@ -15,6 +15,7 @@ class UploadInterface(Rule):
     name = "upload-interface"
     summary = "The kernel offers a firmware-upload node that is idle, and the CPU has no erratum that hides it."
     source = "Linux drivers/virt/coco/tdx-host/tdx-host.c, seamldr_init() and supports_runtime_update()"
+    scope = Scope.HOST
 
     def check(self, step: Step, host: HostFacts) -> Verdict:
         if host.cpu_bugs is None:

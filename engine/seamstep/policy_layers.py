@@ -1,0 +1,76 @@
+"""Layers of policies (organisation, then team, then host): a step has to satisfy all of them.
+
+The stricter value wins: the higher level of a rule, the fewer hops, the more updates kept, the targets and signers that
+all layers name, everything that any layer denies or makes a waypoint. A waiver counts only if every layer that sets the
+rule accepts the step. Values that have no order (how to choose a path, the executor's settings) are those of the first
+layer that states them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from seamstep.documents import Document
+from seamstep.policy import Policy, Target
+from seamstep.rules import AppliedRule, Level
+
+_STRICTNESS = {Level.WARN: 1, Level.PREFER: 2, Level.REQUIRE: 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A policy and the document it was read from."""
+
+    policy: Policy
+    document: Document
+
+    def states(self, key: str) -> bool:
+        """Whether the document has the key itself."""
+        return key in self.document.data
+
+
+def merge(layers: Sequence[Layer]) -> Policy:
+    """The one policy that all layers amount to; a single layer is itself."""
+    first, *others = (layer.policy for layer in layers)
+    if not others:
+        return first
+    policies = (first, *others)
+    limits = [policy.max_hops for policy in policies if policy.max_hops is not None]
+    choosing = next((layer.policy for layer in layers if layer.states("path")), first)
+    return Policy(
+        sources=tuple(source for policy in policies for source in policy.sources),
+        target=Target(tuple(specifier for policy in policies for specifier in policy.target.specifiers)),
+        choice=choosing.choice,
+        max_hops=min(limits, default=None),
+        keep_updates=max(policy.keep_updates for policy in policies),
+        rules=_rules(policies),
+        denials=tuple(dict.fromkeys(denial for policy in policies for denial in policy.denials)),
+        waypoints=tuple(sorted({waypoint for policy in policies for waypoint in policy.waypoints})),
+        signers=frozenset.intersection(*(policy.signers for policy in policies)),
+        apply=_apply(policies),
+        expired=tuple(problem for policy in policies for problem in policy.expired),
+        description=first.description,
+    )
+
+
+def _rules(policies: Sequence[Policy]) -> tuple[AppliedRule, ...]:
+    by_name: dict[str, list[AppliedRule]] = {}
+    for policy in policies:
+        for applied in policy.rules:
+            by_name.setdefault(applied.rule.name, []).append(applied)
+    return tuple(_strictest(applied) for applied in by_name.values())
+
+
+def _strictest(applied: Sequence[AppliedRule]) -> AppliedRule:
+    strictest = max(applied, key=lambda one: (_STRICTNESS[one.level], one.cost, one.rule.strictness()))
+    groups = tuple(group for one in applied for group in one.waivers)
+    everyone_waives = len(groups) == len(applied)
+    return AppliedRule(strictest.rule, strictest.level, strictest.cost, groups if everyone_waives else ())
+
+
+def _apply(policies: Sequence[Policy]) -> Mapping[str, object]:
+    merged: dict[str, object] = {}
+    for policy in policies:
+        merged = {**policy.apply, **merged}
+    return merged

@@ -1,0 +1,48 @@
+"""``deny``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from seamstep.facts import HostFacts
+from seamstep.model import Step, Verdict
+from seamstep.rules.base import Rule, Scope
+from seamstep.versions import Specifier
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """Releases that a policy forbids to go to, and why. ``until`` is the last day, as ISO 8601; None is for good."""
+
+    versions: Specifier
+    reason: str
+    link: str | None = None
+    until: str | None = None
+
+    def __str__(self) -> str:
+        until = f", until {self.until}" if self.until else ""
+        return self.reason + (f" ({self.link}{until})" if self.link else f" ({until[2:]})" if until else "")
+
+
+class Deny(Rule):
+    """The policy does not forbid the target."""
+
+    name = "deny"
+    summary = "The policy does not list the target under `deny`."
+    source = "the policy"
+    scope = Scope.TARGET
+
+    def __init__(self, denials: Sequence[Denial]) -> None:
+        """``denials``: those that are in force."""
+        self._denials = tuple(denials)
+
+    def check(self, step: Step, host: HostFacts) -> Verdict:
+        version = step.target.version
+        denials = [denial for denial in self._denials if version in denial.versions]
+        if denials:
+            reasons = "; ".join(map(str, denials))
+            return self.blocked(
+                f"{version} is denied: {reasons}", denied_by=[denial.versions.text for denial in denials]
+            )
+        return self.passed(f"{version} is not denied")

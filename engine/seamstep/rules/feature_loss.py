@@ -1,0 +1,29 @@
+"""``feature-loss``."""
+
+from __future__ import annotations
+
+from seamstep import features
+from seamstep.facts import HostFacts
+from seamstep.model import Step, Verdict
+from seamstep.rules.base import Level, Rule
+
+_BITS = 64
+
+
+class FeatureLoss(Rule):
+    """The target has every feature of the source."""
+
+    name = "feature-loss"
+    summary = "The target has every TDX_FEATURES0 bit of the source."
+    source = "Intel mapping_file.json, tdx_feature0; published revisions have had wrong values, hence a warning"
+    default_level = Level.WARN
+
+    def check(self, step: Step, host: HostFacts) -> Verdict:
+        before, after = step.source.features0, step.target.features0
+        if before is None or after is None:
+            missing = step.source if before is None else step.target
+            return self.unknown(f"the mapping file does not list {missing.version}, so its features are not known")
+        lost = [features.name(bit) for bit in range(_BITS) if features.has(before & ~after, bit)]
+        if lost:
+            return self.blocked(f"{step.target.version} lacks {', '.join(lost)}", lost=lost)
+        return self.passed(f"{step.target.version} has every feature of {step.source.version}")

@@ -1,0 +1,28 @@
+"""``no-stranding``."""
+
+from __future__ import annotations
+
+from seamstep.facts import HostFacts
+from seamstep.model import Step, Verdict
+from seamstep.rules.base import Rule
+
+
+class NoStranding(Rule):
+    """The step closes no way to a newer release."""
+
+    name = "no-stranding"
+    summary = "Every newer release that can be reached before the step can still be reached after it."
+    source = "seamstep: a step that looks good by itself can be the wrong one"
+    looks_ahead = True
+
+    def check(self, step: Step, host: HostFacts) -> Verdict:
+        if step.outlook is None:
+            return self.unknown("there is no graph to look ahead in")
+        lost = step.outlook.cut_off(step.source.version, step.target.version)
+        if lost:
+            names = ", ".join(map(str, lost))
+            return self.blocked(
+                f"{names} can be reached from {step.source.version} and no longer from {step.target.version}",
+                cut_off=[str(version) for version in lost],
+            )
+        return self.passed("no newer release is cut off")

@@ -1,0 +1,63 @@
+"""Rules that others bring: classes that packages name in the entry-point group ``seamstep.rules``.
+
+A plug-in is a subclass of :class:`~seamstep.rules.base.Rule` whose entry point has the rule's name. One that can't be
+loaded is still a rule: it answers unknown, which blocks, until the policy turns it off or the plug-in is repaired.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+from importlib.metadata import EntryPoint, entry_points
+
+from seamstep.facts import HostFacts
+from seamstep.model import Step, Verdict
+from seamstep.rules.base import Level, Rule
+
+GROUP = "seamstep.rules"
+_LOG = logging.getLogger("seamstep")
+
+
+@functools.cache
+def installed() -> dict[str, type[Rule]]:
+    """The plug-ins' rules by name, sorted."""
+    return {point.name: _load(point) for point in sorted(entry_points(group=GROUP), key=lambda point: point.name)}
+
+
+def _load(point: EntryPoint) -> type[Rule]:
+    try:
+        rule = point.load()
+        problem = _problem(rule, point.name)
+    except Exception as error:  # a plug-in may fail in any way it likes
+        _LOG.debug("the plug-in %s can't be loaded", point.name, exc_info=True)
+        problem = f"{type(error).__name__}: {error}"
+    return _failed(point.name, problem) if problem else rule
+
+
+def _problem(rule: object, name: str) -> str | None:
+    from jsonschema import Draft202012Validator
+
+    if not inspect.isclass(rule) or not issubclass(rule, Rule) or inspect.isabstract(rule):
+        return "it is not a rule class"
+    texts = [getattr(rule, "name", None), getattr(rule, "summary", None), getattr(rule, "source", None)]
+    if not all(isinstance(text, str) and text for text in texts) or rule.name != name:
+        return f"it lacks name, summary or source, or its name is not {name!r}"
+    if not isinstance(rule.default_level, Level):
+        return "its default_level is not a Level"
+    Draft202012Validator.check_schema({"type": "object", "properties": dict(rule.parameters)})
+    return None
+
+
+def _failed(rule_name: str, problem: str) -> type[Rule]:
+    class Failed(Rule):
+        """Stands in for a plug-in that can't be loaded."""
+
+        name = rule_name
+        summary = "A plug-in that can't be loaded; blocks every step."
+        source = "an installed package"
+
+        def check(self, step: Step, host: HostFacts) -> Verdict:
+            return self.unknown(f"the plug-in can't be loaded: {problem} (SEAMSTEP_DEBUG=1 shows where)")
+
+    return Failed

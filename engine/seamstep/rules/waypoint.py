@@ -1,0 +1,30 @@
+"""``waypoint``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from seamstep.facts import HostFacts
+from seamstep.model import Step, Verdict
+from seamstep.rules.base import Rule
+from seamstep.versions import ModuleVersion
+
+
+class Waypoint(Rule):
+    """The step passes over no waypoint."""
+
+    name = "waypoint"
+    summary = "The step does not pass over a release that the policy lists under `waypoints`."
+    source = "the policy"
+
+    def __init__(self, waypoints: Sequence[ModuleVersion]) -> None:
+        """``waypoints``: releases at which every path across them has to stop."""
+        self._waypoints = tuple(waypoints)
+
+    def check(self, step: Step, host: HostFacts) -> Verdict:
+        source, target = step.source.version, step.target.version
+        passed = [w for w in self._waypoints if w.series == source.series and source < w < target]
+        if passed:
+            names = ", ".join(map(str, passed))
+            return self.blocked(f"the step passes over {names}, where every path has to stop", passes_over=names)
+        return self.passed("no waypoint is passed over")
