@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from seamstep import mapping
 from seamstep.errors import InputError, Problem
-from seamstep.image import files
+from seamstep.image import files, published
 from seamstep.image.files import TRUSTED
 from seamstep.model import NO_IMAGE, Image, Release
 from seamstep.versions import ModuleVersion
 
 MAPPING_FILE = "mapping_file.json"
 _IMAGE_NAME = re.compile(r"tdx_module_([0-9]+\.[0-9]+\.[0-9]+)\.(blob|bin|sigstruct)", re.ASCII)
+_SUFFIXES = (".blob", files.MODULE_SUFFIX, files.SIGSTRUCT_SUFFIX)
 _FILES_MAX = 100_000
 
 
@@ -49,10 +49,14 @@ def load(mapping_path: str, images: str | None = None, trusted: frozenset[str] =
     found: dict[ModuleVersion, list[str]] = {}
     findings: list[Problem] = []
     unreadable: list[Problem] = []
-    for path in find(images):
+    paths, skipped = find(images)
+    findings += skipped
+    for path in paths:
         version = version_of(path)
         if version is None:
-            findings.append(Problem(path, "the version in the file's name is none"))
+            findings.append(
+                Problem(path, "its name tells no release; expected tdx_module_<version>.blob, .bin or .sigstruct")
+            )
         else:
             found.setdefault(version, []).append(path)
     releases = []
@@ -60,33 +64,56 @@ def load(mapping_path: str, images: str | None = None, trusted: frozenset[str] =
         readable, errors = _read_all(found.pop(release.version, []), trusted)
         unreadable += errors
         releases.append(_with_image(release, readable, errors, findings))
-    for version, paths in sorted(found.items()):
-        findings += [Problem(path, f"an image without a release: the mapping file lacks {version}") for path in paths]
+    for version, extra in sorted(found.items()):
+        findings += [Problem(path, f"an image without a release: the mapping file lacks {version}") for path in extra]
     bare = [release.version for release in releases if release.image is None and release.image_problem == NO_IMAGE]
     findings += [Problem(mapping_path, f"release {version} has no image") for version in bare]
-    return Catalog(file, tuple(releases), tuple(findings), tuple(unreadable))
+    return Catalog(file, _without_impostors(releases, findings), tuple(findings), tuple(unreadable))
 
 
-def find(images: str) -> Iterator[str]:
-    """The images below a folder, as absolute paths in sorted order. A module and its sigstruct count once, as the
-    module (or as the sigstruct where there is no module).
+def find(images: str) -> tuple[list[str], list[Problem]]:
+    """The images below a folder, as absolute paths in sorted order, and what was passed over. A module and its
+    sigstruct count once, as the module (or as the sigstruct where there is no module).
 
     Raises:
         InputError: not a folder, or more files than any catalog has.
     """
-    if not Path(images).is_dir():
-        raise InputError(Problem(images, "can't read the images: not a folder"))
+    paths: list[str] = []
+    skipped: list[Problem] = []
+
+    def passed_over(error: OSError) -> None:
+        if error.filename == images:
+            raise InputError(Problem(images, f"can't read the images: {error.strerror}"))
+        skipped.append(Problem(str(error.filename), f"can't look into this folder: {error.strerror}"))
+
     count = 0
-    for folder, folders, names in os.walk(images):
+    for folder, folders, names in os.walk(images, onerror=passed_over):
         folders.sort()
+        skipped += [
+            Problem(str(Path(folder, name)), "a symbolic link to a folder is not followed")
+            for name in folders
+            if Path(folder, name).is_symlink()
+        ]
         count += len(names)
         if count > _FILES_MAX:
             raise InputError(Problem(images, f"more than {_FILES_MAX} files below it; name the images' own folder"))
         here = set(names)
         for name in sorted(names):
             is_second = name.endswith(files.SIGSTRUCT_SUFFIX) and f"{Path(name).stem}{files.MODULE_SUFFIX}" in here
-            if _IMAGE_NAME.fullmatch(name) and not is_second:
-                yield str(Path(folder, name).absolute())
+            if name.endswith(_SUFFIXES) and not is_second:
+                paths.append(str(Path(folder, name).absolute()))
+    for path in paths:
+        if not path.isprintable() and not _is_text(path):
+            raise InputError(Problem(ascii(path), "the name of this file is not UTF-8; rename it"))
+    return paths, skipped
+
+
+def _is_text(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def version_of(path: str) -> ModuleVersion | None:
@@ -125,3 +152,26 @@ def _with_image(release: Release, images: list[Image], errors: list[Problem], fi
     if images:
         return replace(release, image=images[0])
     return replace(release, image_problem="; ".join(map(str, errors))) if errors else release
+
+
+def _without_impostors(releases: list[Release], findings: list[Problem]) -> tuple[Release, ...]:
+    """The releases, of which none has the image of another: an MRSEAM under two versions, or under another than it is
+    known to be, says that some file has the wrong name, and nobody can tell which module would be installed."""
+    holders: dict[str, list[Release]] = {}
+    for release in releases:
+        if release.image:
+            holders.setdefault(release.image.sigstruct.mrseam, []).append(release)
+    doubts: dict[ModuleVersion, str] = {}
+    for mrseam, holding in holders.items():
+        known = published.version_of(mrseam)
+        wrong = [release for release in holding if known and str(release.version) != known]
+        doubtful = wrong or (holding if len(holding) > 1 and not known else [])
+        others = " and ".join(str(release.version) for release in holding)
+        for release in doubtful:
+            message = f"it is the image of {known}" if known else f"one image stands for {others}"
+            doubts[release.version] = f"{message} (MRSEAM {mrseam}): a file has the wrong name"
+            findings.append(Problem(release.image.path if release.image else "", doubts[release.version]))
+    return tuple(
+        replace(release, image=None, image_problem=doubts[release.version]) if release.version in doubts else release
+        for release in releases
+    )

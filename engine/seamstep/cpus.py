@@ -16,14 +16,22 @@ PLATFORMS = {
 
 _STEPPING = 0xF
 _FAMILY_EXTENDED = 0xF
+_FAMILY_MAX = 0xF + 0xFF
+_MODEL_MAX = 0xFF
 _CPU_MAX = 1 << 16
+_LIST_MAX = 4096
 
 
 def signature(family: int, model: int, stepping: int) -> int:
     """CPUID.1.EAX from the family, model and stepping that Linux shows in /proc/cpuinfo.
 
     Source: Intel SDM, CPUID leaf 1; the reverse of x86_family() and x86_model() in arch/x86/lib/cpu.c.
+
+    Raises:
+        ValueError: numbers that no CPU has.
     """
+    if not (0 <= family <= _FAMILY_MAX and 0 <= model <= _MODEL_MAX and 0 <= stepping <= _STEPPING):
+        raise ValueError(f"family {family}, model {model}, stepping {stepping} is no CPU")
     extended = max(family - _FAMILY_EXTENDED, 0)
     base = min(family, _FAMILY_EXTENDED)
     return extended << 20 | (model >> 4) << 16 | base << 8 | (model & 0xF) << 4 | stepping
@@ -70,6 +78,8 @@ def parse_list(text: str) -> frozenset[int]:
     Raises:
         ValueError: malformed, backwards, or a CPU number of 65536 and more.
     """
+    if len(text) > _LIST_MAX:
+        raise ValueError(f"a CPU list of {len(text)} characters; at most {_LIST_MAX} are believable")
     numbers: set[int] = set()
     for part in filter(None, text.strip().split(",")):
         match = re.fullmatch(r"([0-9]{1,6})(?:-([0-9]{1,6}))?", part, re.ASCII)

@@ -6,17 +6,19 @@ and what is wrong is reported with file, line, column and key path.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
 import secrets
+import stat
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from seamstep.errors import InputError, KeyPath, Problem, RefusedError
+from seamstep.errors import PROBLEMS_MAX, InputError, KeyPath, Problem, RefusedError
 
 T = TypeVar("T")
 _DIGITS_MAX = 64
@@ -38,26 +40,52 @@ class Document:
         return Problem(self.source, message, path, line, column)
 
 
-def read_bytes(path: str, limit: int, what: str) -> bytes:
-    """The content of the file ``path`` (``-`` is standard input), at most ``limit`` bytes.
+def read_bytes(path: str, limit: int, what: str, *, standard_input: bool = False) -> bytes:
+    """The content of the file ``path``, at most ``limit`` bytes; ``-`` is standard input where that is allowed.
 
     Raises:
         InputError: the file can't be read, is empty or is larger than ``limit``.
     """
     try:
-        if path == "-":
-            content = sys.stdin.buffer.read(limit + 1)
+        if path == "-" and standard_input:
+            content = sys.stdin.buffer.read(limit + 1) if sys.stdin else b""
         else:
             with Path(path).open("rb") as file:
                 content = file.read(limit + 1)
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise InputError(Problem(path, f"can't read the {what}: {reason}")) from None
+        raise unreadable(path, what, error) from None
+    return _bounded(content, path, limit, what)
+
+
+def read_regular(path: str, limit: int, what: str) -> bytes:
+    """As :func:`read_bytes`, for a path that somebody else chose: nothing but a regular file is touched, so that no
+    FIFO or device can hold us up."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise InputError(Problem(path, f"can't read the {what}: not a regular file"))
+            content = file.read(limit + 1)
+    except (OSError, ValueError) as error:
+        raise unreadable(path, what, error) from None
+    return _bounded(content, path, limit, what)
+
+
+def _bounded(content: bytes, path: str, limit: int, what: str) -> bytes:
     if len(content) > limit:
         raise InputError(Problem(path, f"too large for a {what}: more than {limit} bytes"))
     if not content:
         raise InputError(Problem(path, f"the file is empty; expected a {what}"))
     return content
+
+
+def unreadable(path: str, what: str, error: Exception) -> InputError:
+    """The InputError that says why ``path`` can't be read."""
+    return InputError(Problem(path, f"can't read the {what}: {_reason(error)}"))
+
+
+def _reason(error: Exception) -> str:
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
 
 
 def decode(content: bytes, source: str) -> str:
@@ -96,22 +124,28 @@ def _refuse_constant(constant: str) -> None:
     raise ValueError(f"{constant} is not allowed in JSON")
 
 
-def read_json(path: str, limit: int, what: str) -> Document:
+def read_json(path: str, limit: int, what: str, *, standard_input: bool = False) -> Document:
     """Read a strict JSON file whose top level is an object.
 
     Raises:
         InputError: unreadable, not UTF-8, not JSON, a duplicate key, nested too deeply, or not an object.
     """
-    content = read_bytes(path, limit, what)
+    content = read_bytes(path, limit, what, standard_input=standard_input)
     text = decode(content, path)
     data = parse_json(text, path)
     if not isinstance(data, dict):
         raise InputError(Problem(path, f"expected a {what}: a JSON object at the top level", line=1, column=1))
 
-    def locate(key_path: KeyPath) -> tuple[int, int] | None:
-        from seamstep.positions import line_and_column, scan
+    @functools.cache
+    def places_in_text() -> dict[KeyPath, int]:
+        from seamstep.positions import scan
 
-        places, _ = scan(text)
+        return scan(text)[0]
+
+    def locate(key_path: KeyPath) -> tuple[int, int] | None:
+        from seamstep.positions import line_and_column
+
+        places = places_in_text()
         while key_path and key_path not in places:
             key_path = key_path[:-1]
         return line_and_column(text, places[key_path])
@@ -150,7 +184,7 @@ def _duplicates(text: str, source: str) -> list[Problem]:
     _, duplicates = scan(text)
     return [
         Problem(source, "this key stands twice in its object; keep one", path, *line_and_column(text, offset))
-        for path, offset in duplicates
+        for path, offset in duplicates[:PROBLEMS_MAX]
     ]
 
 
@@ -159,14 +193,37 @@ def canonical(data: Any) -> bytes:
     return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")
 
 
-def write_atomic(path: Path, content: bytes, *, replace: bool, mode: int = 0o600) -> None:
-    """Write a whole file or nothing; a reader never sees a part of it.
+def check_writable(path: Path, *, replace: bool) -> None:
+    """Find out before the work begins whether its result could be written.
 
     Raises:
-        RefusedError: the file exists and ``replace`` is false.
+        RefusedError: the file exists and ``replace`` is false, or it is not a regular file.
+        InputError: there is no such folder.
+    """
+    try:
+        found = os.stat(path)  # noqa: PTH116 - exists() hides the errors that must be told
+    except FileNotFoundError:
+        if not path.name or not path.parent.is_dir():
+            raise InputError(Problem(str(path), "can't write: no such folder")) from None
+        return
+    except (OSError, ValueError) as error:
+        raise InputError(Problem(str(path), f"can't write: {_reason(error)}")) from None
+    if not stat.S_ISREG(found.st_mode):
+        raise RefusedError(f"{path} is not a regular file; it is left alone")
+    if not replace:
+        raise RefusedError(f"{path} exists; give --force to overwrite it")
+
+
+def write_atomic(path: Path, content: bytes, *, replace: bool, mode: int = 0o600) -> None:
+    """Write a whole file or nothing; a reader never sees a part of it. A symbolic link is followed.
+
+    Raises:
+        RefusedError: the file exists and ``replace`` is false, or it is not a regular file.
         InputError: the file can't be written.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    check_writable(path, replace=replace)
+    path = path.resolve()
+    temporary = path.parent / f".seamstep.{secrets.token_hex(8)}"
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         try:
@@ -174,17 +231,16 @@ def write_atomic(path: Path, content: bytes, *, replace: bool, mode: int = 0o600
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            if replace:
-                temporary.replace(path)
-            else:
-                os.link(temporary, path)
+            if not replace:
+                # Claims the name without a race, on any file system; the rename then fills it.
+                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode))
+            temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
     except FileExistsError:
         raise RefusedError(f"{path} exists; give --force to overwrite it") from None
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise InputError(Problem(str(path), f"can't write: {reason}")) from None
+        raise InputError(Problem(str(path), f"can't write: {_reason(error)}")) from None
 
 
 class Fields:

@@ -28,6 +28,8 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
+#: How many problems of one input are told; a thousand more would help nobody.
+PROBLEMS_MAX = 100
 KeyPath = tuple[str | int, ...]
 
 
@@ -83,7 +85,10 @@ class InputError(SeamstepError):
     exit_code = ExitCode.INVALID
 
     def __init__(self, problems: Problem | Iterable[Problem]) -> None:
-        self.problems = (problems,) if isinstance(problems, Problem) else tuple(problems)
+        found = (problems,) if isinstance(problems, Problem) else tuple(problems)
+        self.problems = found[:PROBLEMS_MAX]
+        if len(found) > PROBLEMS_MAX:
+            self.problems += (Problem(found[0].source, f"and {len(found) - PROBLEMS_MAX} problems more"),)
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 

@@ -123,7 +123,7 @@ def load(path: str) -> HostFacts:
     """
     from seamstep.validation import check
 
-    document: Document = read_json(path, _SIZE_LIMIT, "facts document")
+    document: Document = read_json(path, _SIZE_LIMIT, "facts document", standard_input=True)
     problems = check(document, "facts")
     if problems:
         raise InputError(problems)
@@ -155,8 +155,9 @@ def _signatures(fields: Fields, key: str) -> tuple[int, ...]:
 
 
 def _cpu_list(text: str) -> str:
-    cpus.parse_list(text)
-    return text
+    if not cpus.parse_list(text):
+        raise ValueError("an empty CPU list")
+    return text.strip()
 
 
 def _upload(fields: Fields) -> UploadNode:

@@ -22,6 +22,7 @@ COLUMNS = (
     "svn_major",
     "identity",
     "build_date",
+    "debug",
     "platforms",
     "sha256",
     "signature",
@@ -33,8 +34,8 @@ Row = dict[str, Any]
 
 def of_releases(releases: Iterable[Release]) -> list[Row]:
     """A row for each release, keys as in COLUMNS. ``seamsvn`` is the raw field, ``svn_minor`` TEE_TCB_SVN[0],
-    ``svn_major`` TEE_TCB_SVN[1]; ``signature`` is ``ok`` or what stands against the image; a release without an image
-    has None everywhere else."""
+    ``svn_major`` TEE_TCB_SVN[1]; ``signature`` is ``ok``, or why there is no image to be believed: such a
+    release has None everywhere else, so that no list of what to accept can be made of it."""
     return [_row(release) for release in releases]
 
 
@@ -65,10 +66,10 @@ def _split(seamsvn: int) -> Row:
 
 
 def _row(release: Release) -> Row:
-    image = release.image
+    image = release.usable_image()
     if image is None:
-        return dict.fromkeys(COLUMNS) | {"version": str(release.version), "signature": release.image_problem}
-    says, verification = image.sigstruct, image.content.verification()
+        return dict.fromkeys(COLUMNS) | {"version": str(release.version), "signature": release.why_no_image()}
+    says = image.sigstruct
     platforms = (cpus.platform(signature) or cpus.format_signature(signature) for signature in says.cpuid)
     return {
         "version": str(release.version),
@@ -76,7 +77,8 @@ def _row(release: Release) -> Row:
         "seamsvn": says.seamsvn,
         **_split(says.seamsvn),
         "build_date": says.build_date,
+        "debug": says.debug,
         "platforms": list(platforms),
-        "sha256": verification.sha256,
-        "signature": "; ".join(verification.problems) or "ok",
+        "sha256": image.content.verification().sha256,
+        "signature": "ok",
     }

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self
 
+from seamstep import plan_checks
 from seamstep.documents import Fields, canonical, read_json
 from seamstep.facts import IMAGE_FORMATS, HostFacts
 from seamstep.versions import ModuleVersion
@@ -29,12 +30,14 @@ class PlanOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PlannedImage:
-    """The image of a hop: its file with its SHA-256 in hex, its sigstruct's file where that is separate, and the format
-    (``2.0`` or ``1.0``) and SHA-256 of what is uploaded."""
+    """The image of a hop: its file with its SHA-256 in hex, its sigstruct's file where that is separate, its MRSEAM and
+    seamsvn, and the format (``2.0`` or ``1.0``) and SHA-256 of what is uploaded."""
 
     path: str
     sigstruct: str | None
     sha256: str
+    mrseam: str
+    seamsvn: int
     upload_format: str
     upload_sha256: str
 
@@ -54,7 +57,7 @@ class Hop:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """A plan: the whole ``document``, and typed what the executor acts on. ``signers`` are the fingerprints that were
-    trusted besides Intel's."""
+    trusted besides Intel's; ``running_image`` is the file that told what the running module is, with its SHA-256."""
 
     document: Mapping[str, Any]
     id: str
@@ -64,6 +67,7 @@ class Plan:
     source: ModuleVersion
     hops: tuple[Hop, ...]
     signers: frozenset[str]
+    running_image: tuple[str, str] | None
 
     @classmethod
     def seal(cls, document: Mapping[str, Any]) -> Self:
@@ -92,15 +96,15 @@ class Plan:
             source=fields.parsed("source", ModuleVersion),
             hops=tuple(_hop(hop) for hop in fields.items("hops")),
             signers=frozenset(fields.texts("signers")),
+            running_image=fields.optional("source_image", lambda key: _file(fields.sub(key))),
         )
-        versions = [plan.source, *(hop.target for hop in plan.hops)]
-        linked = all(hop.source == before for hop, before in zip(plan.hops, versions, strict=False))
-        if not linked or plan.host.module_version != plan.source:
-            raise fields.error("hops", "don't lead on from the running module")
+        plan_checks.check_shape(fields)
         if (plan.outcome is PlanOutcome.UPDATE) != bool(plan.hops):
             raise fields.error("hops", f"don't fit the outcome {plan.outcome.value!r}")
-        if not plan.provisional and any(hop.image is None for hop in plan.hops):
-            raise fields.error("hops", "lack an image though the plan is not provisional")
+        found = plan_checks.contradictions(fields, plan.source, plan.hops, plan.host) if plan.hops else iter(())
+        problem = next(found, None)
+        if problem:
+            raise fields.error("hops", problem)
         return plan
 
 
@@ -128,9 +132,11 @@ def _image(fields: Fields) -> PlannedImage:
     return PlannedImage(
         path=fields.text("path"),
         sigstruct=fields.optional("sigstruct", fields.text),
-        sha256=fields.text("sha256"),
+        sha256=fields.parsed("sha256", plan_checks.sha256),
+        mrseam=fields.parsed("mrseam", plan_checks.mrseam),
+        seamsvn=plan_checks.seamsvn(fields, "seamsvn"),
         upload_format=upload.parsed("format", _upload_format),
-        upload_sha256=upload.text("sha256"),
+        upload_sha256=upload.parsed("sha256", plan_checks.sha256),
     )
 
 
@@ -138,3 +144,7 @@ def _upload_format(text: str) -> str:
     if text not in IMAGE_FORMATS.values():
         raise ValueError(f"{text!r} is not an image format that a kernel takes")
     return text
+
+
+def _file(fields: Fields) -> tuple[str, str]:
+    return fields.text("path"), fields.parsed("sha256", plan_checks.sha256)

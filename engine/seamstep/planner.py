@@ -135,6 +135,7 @@ def make_plan(
         "target": str(best.versions[-1]) if best else None,
         "objective": {"path": policy.choice.value, "cost": best.cost if best else None},
         "signers": sorted(policy.signers),
+        "source_image": _source_image(graph.release(graph.running)) if best else None,
         "hops": [_hop_document(judgement, host.profile) for judgement in judgements],
         "alternatives": _alternatives(router, best) if best else [],
         "rejected": _rejected(graph, router, wanted),
@@ -254,8 +255,14 @@ def _documents(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
     return [verdict.to_document() for verdict in verdicts]
 
 
+def _source_image(release: Release) -> dict[str, Any] | None:
+    """The file that what the rules know of the running module rests on."""
+    image = release.usable_image()
+    return {"path": image.path, "sha256": image.content.verification().sha256} if image else None
+
+
 def _measurement(release: Release) -> dict[str, Any]:
-    image = release.image
+    image = release.usable_image()
     return {
         "version": str(release.version),
         "mrseam": image.sigstruct.mrseam if image else None,

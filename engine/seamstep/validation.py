@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import difflib
 import functools
+import itertools
 import json
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from seamstep import resources
 from seamstep.documents import Document
-from seamstep.errors import KeyPath, Problem, in_reading_order
+from seamstep.errors import PROBLEMS_MAX, KeyPath, Problem, in_reading_order
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
@@ -26,7 +27,8 @@ def check(document: Document, kind: str, schema: dict[str, Any] | None = None) -
     """Every way in which the document breaks the schema of its kind (or ``schema``), in reading order."""
     validator = _validator(kind) if schema is None else _draft(schema)
     found = (explained for error in validator.iter_errors(document.data) for explained in _explain(error))
-    return in_reading_order(document.problem(path, message) for path, message in dict.fromkeys(found))
+    some = itertools.islice(dict.fromkeys(found), PROBLEMS_MAX + 1)
+    return in_reading_order(document.problem(path, message) for path, message in some)
 
 
 @functools.cache

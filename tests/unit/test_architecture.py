@@ -37,7 +37,8 @@ ARROWS: dict[str, set[str]] = {
     "search": set(),
     "host": {"versions", "cpus", "facts"},
     "graph": VALUES | {"rules"},
-    "plan": {"errors", "documents", "versions", "facts"},
+    "plan_checks": {"documents", "versions", "facts", "cpus"},
+    "plan": {"errors", "documents", "versions", "facts", "plan_checks"},
     "planner": VALUES | {"rules", "policy", "graph", "search", "mapping", "plan"},
     "measurements": VALUES,
     "executor": {"errors", "documents", "versions", "facts", "host", "plan", "image"},
@@ -103,7 +104,7 @@ def test_the_arrows_have_no_cycle() -> None:
     assert set(order) == {layer_of(path) for path in PACKAGE.rglob("*.py")}
 
 
-@pytest.mark.parametrize("layer", ["graph", "planner", "rules", "model", "versions", "plan"])
+@pytest.mark.parametrize("layer", ["graph", "search", "planner", "rules", "model", "versions", "plan", "plan_checks"])
 def test_the_core_does_no_input_and_output(layer: str) -> None:
     """Only hosts, loaders, the executor and the command line touch the world."""
     files = [PACKAGE / f"{layer}.py"] if (PACKAGE / f"{layer}.py").exists() else sorted((PACKAGE / layer).glob("*.py"))

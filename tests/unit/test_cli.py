@@ -21,7 +21,9 @@ from seamstep.host.read_facts import read_facts
 from seamstep.plan import digest
 from seamstep.versions import ModuleVersion
 
-HOP = {"from": "1.5.24", "to": "1.5.34"}
+HOP = {"from": "1.5.24", "to": "1.5.34", "image": None, "verdicts": [], "waived": []}
+IMAGE = {"path": "x", "sha256": "0" * 64, "mrseam": "0" * 96, "seamsvn": 1}
+BLOCKED = {"rule": "cpu-supported", "outcome": "block", "reason": "", "evidence": {}}
 PLAN = ("plan", "--mapping", LATEST, "--without-images", "--facts", FACTS)
 
 
@@ -152,11 +154,11 @@ def test_a_host_without_the_interface_can_not_be_updated(run: Run, tmp_path: Pat
 
 
 def test_rehearse_a_saved_plan(run: Run, saved: Path) -> None:
-    ran = run("apply", saved, "--simulate", "--yes")
+    ran = run("apply", saved, *TRUST, "--simulate", "--yes")
     assert ran.code == 0
     assert "1.5.28 → 1.5.34 applied" in ran.out
     assert "hop 2 of 2: 1.5.28 → 1.5.34: committed" in ran.err
-    document = run("apply", saved, "--simulate", "--yes", "--json").json
+    document = run("apply", saved, *TRUST, "--simulate", "--yes", "--json").json
     assert (document["state"], document["module_version"], len(document["applied"])) == ("applied", "1.5.34", 2)
 
 
@@ -168,12 +170,12 @@ def test_apply_asks_and_refuses_without_a_terminal(run: Run, saved: Path, monkey
             return True
 
     monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
-    ran = run("apply", saved, "--simulate")
+    ran = run("apply", saved, *TRUST, "--simulate")
     assert ran.code == 1
     assert "give --yes" in ran.err
     for answer, code in [("y\n", 0), ("yes\n", 0), ("n\n", 1), ("", 1), ("maybe\n", 1)]:
         monkeypatch.setattr(sys, "stdin", Terminal(answer))
-        ran = run("apply", saved, "--simulate")
+        ran = run("apply", saved, *TRUST, "--simulate")
         assert ran.code == code
         assert "1.5.24 → 1.5.28 → 1.5.34" in ran.err
         assert "Update this host now?" in ran.err
@@ -189,7 +191,7 @@ def test_apply_refuses_without_root(run: Run, saved: Path, monkeypatch: pytest.M
 def test_apply_refuses_provisional_plans(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "plan.json"
     run(*PLAN, "-o", path)
-    ran = run("apply", path, "--simulate", "--yes")
+    ran = run("apply", path, *TRUST, "--simulate", "--yes")
     assert ran.code == 1
     assert "provisional" in ran.err
 
@@ -201,7 +203,7 @@ def test_apply_of_a_plan_without_update_tells_why(
     facts = write_facts(tmp_path / "facts.json", host_like(spr, host))
     path = tmp_path / "plan.json"
     code = run("plan", *TRUST, "--catalog", catalog_copy, "--facts", facts, "-o", path).code
-    ran = run("apply", path, "--yes")
+    ran = run("apply", path, *TRUST, "--simulate", "--yes")
     assert ran.code == code == (0 if host == "1.5.34" else 1)
     assert ("newest release" if host == "1.5.34" else "update-compatibility") in ran.out
 
@@ -209,7 +211,7 @@ def test_apply_of_a_plan_without_update_tells_why(
 def test_plans_that_were_changed_are_refused(run: Run, saved: Path) -> None:
     text = saved.read_text()
     saved.write_text(text.replace('"1.5.34"', '"1.5.28"', 1))
-    ran = run("apply", saved, "--simulate", "--yes")
+    ran = run("apply", saved, *TRUST, "--simulate", "--yes")
     assert ran.code == 2
     assert "was changed after it was made" in ran.err
 
@@ -218,16 +220,31 @@ def test_plans_that_were_changed_are_refused(run: Run, saved: Path) -> None:
     ("changes", "says"),
     [
         ({"hops": []}, "don't fit the outcome"),
-        ({"hops": [{"from": "1.5.28", "to": "1.5.34", "image": None}]}, "don't lead on"),
-        ({"hops": [{"from": "1.5.24", "to": "1.5.34", "image": None}]}, "lack an image"),
+        ({"hops": [HOP | {"from": "1.5.28"}]}, "don't lead on"),
+        ({"hops": [HOP]}, "lack an image"),
         ({"hops": [7]}, "hops[0]: expected an object"),
         ({"hops": [{"from": "1.5", "to": "1.5.34"}]}, "hops[0].from: '1.5' is not a version"),
         ({"hops": [HOP | {"image": {"upload": {"format": "3.0"}}}]}, "hops[0].image.path: expected text"),
-        ({"hops": [HOP | {"image": {"path": "x", "sha256": "", "upload": {}}}]}, "hops[0].image.upload.format"),
+        ({"hops": [HOP | {"image": IMAGE | {"upload": {}}}]}, "hops[0].image.upload.format"),
         (
-            {"hops": [HOP | {"image": {"path": "x", "sha256": "", "upload": {"format": "3.0"}}}]},
+            {"hops": [HOP | {"image": IMAGE | {"upload": {"format": "3.0"}}}]},
             "is not an image format",
         ),
+        ({"hops": [HOP | {"image": IMAGE | {"upload": {"format": "1.0", "sha256": "0" * 64}}}]}, "another format than"),
+        ({"hops": [HOP | {"to": "1.5.28"}]}, "don't lead to the plan's target"),
+        ({"hops": [HOP | {"to": "1.5.20"}]}, "don't lead upwards"),
+        ({"hops": [HOP | {"to": "2.0.34"}]}, "don't lead upwards"),
+        ({"hops": [HOP | {"verdicts": [BLOCKED]}]}, "lack an image"),
+        ({"hops": [HOP | {"verdicts": [BLOCKED]}], "provisional": True}, "are refused by cpu-supported"),
+        ({"attestation": {"before": {"version": "1.5.24", "mrseam": "\x1b[2J"}}}, "is not an MRSEAM"),
+        ({"attestation": {"before": {"version": "1.5.24", "seamsvn": 65536}}}, "expected a 16-bit number"),
+        ({"attestation": []}, "attestation: expected an object"),
+        ({"mapping": None}, "mapping: expected an object"),
+        ({"mapping": {"sha256": "x"}}, "is not a SHA-256"),
+        ({"policy": {"name": ["a"]}}, "policy.name: expected text"),
+        ({"reason": None}, "reason: expected text"),
+        ({"objective": {"path": "x", "cost": "\x1b[2J"}}, "objective.cost: expected a whole number"),
+        ({"rejected": 7}, "rejected: expected a list"),
         ({"signers": [1]}, "signers: expected a list of texts"),
         ({"outcome": "maybe"}, "outcome"),
         ({"provisional": "no"}, "provisional: expected true or false"),
@@ -242,7 +259,7 @@ def test_hostile_plans_are_refused_without_a_traceback(
     run: Run, saved: Path, changes: dict[str, object], says: str
 ) -> None:
     reseal(saved, **changes)
-    ran = run("apply", saved, "--simulate", "--yes")
+    ran = run("apply", saved, *TRUST, "--simulate", "--yes")
     assert (ran.code, ran.out) == (2, "")
     assert says in ran.err
 
@@ -254,10 +271,10 @@ def test_drift_of_mapping_and_policy(run: Run, catalog_copy: Path, tmp_path: Pat
     policy.write_text("schema: seamstep/policy/v1\nname: mine\n")
     path = tmp_path / "plan.json"
     assert run("plan", *TRUST, "--catalog", catalog_copy, "--facts", FACTS, "--policy", policy, "-o", path).code == 0
-    assert run("apply", path, "--simulate", "--yes").code == 0
+    assert run("apply", path, *TRUST, "--simulate", "--yes").code == 0
     victim = policy if what == "policy" else catalog_copy / "mapping_file.json"
     victim.write_text(victim.read_text() + "\n") if change == "edit" else victim.unlink()
-    ran = run("apply", path, "--simulate", "--yes")
+    ran = run("apply", path, *TRUST, "--simulate", "--yes")
     assert ran.code == 5
     assert str(victim) in ran.err
 
@@ -265,7 +282,7 @@ def test_drift_of_mapping_and_policy(run: Run, catalog_copy: Path, tmp_path: Pat
 def test_drift_of_an_image(run: Run, saved: Path, catalog_copy: Path) -> None:
     image = catalog_copy / "joined_files" / "1.5" / "tdx_module_1.5.34.blob"
     image.write_bytes(image.read_bytes()[:-1] + b"\xff")
-    ran = run("apply", saved, "--simulate", "--yes")
+    ran = run("apply", saved, *TRUST, "--simulate", "--yes")
     assert ran.code == 5
     assert "tdx_module_1.5.34.blob is not the one the plan was made with" in ran.out
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,12 @@ def test_files_that_can_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         with pytest.raises(InputError, match=says):
             read_bytes(str(tmp_path / path), 10, "thing")
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"from a pipe")))
-    assert read_bytes("-", 99, "thing") == b"from a pipe"
+    assert read_bytes("-", 99, "thing", standard_input=True) == b"from a pipe"
+    with pytest.raises(InputError, match="No such file"):
+        read_bytes("-", 99, "thing")
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(InputError, match="empty"):
+        read_bytes("-", 99, "thing", standard_input=True)
 
 
 def test_an_endless_file_is_read_up_to_its_limit() -> None:
@@ -103,11 +109,21 @@ def test_writes_are_whole_private_and_never_overwrite_unasked(tmp_path: Path) ->
     assert path.read_bytes() == b"one"
     write_atomic(path, b"three", replace=True)
     assert path.read_bytes() == b"three"
-    with pytest.raises(InputError, match="can't write: No such file"):
+    with pytest.raises(InputError, match="can't write: no such folder"):
         write_atomic(tmp_path / "no" / "where", b"", replace=False)
     with pytest.raises(InputError, match="can't write"):
         write_atomic(tmp_path / "a\0b", b"", replace=False)
-    assert [file.name for file in tmp_path.iterdir()] == ["out.json"]
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "link").symlink_to(path)
+    for odd in (tmp_path / "fifo", tmp_path, Path("/"), Path(), Path("/dev/null")):
+        with pytest.raises(RefusedError, match="not a regular file"):
+            write_atomic(odd, b"", replace=True)
+    with pytest.raises(RefusedError, match="--force"):
+        write_atomic(tmp_path / "link", b"four", replace=False)
+    write_atomic(tmp_path / "link", b"four", replace=True)
+    assert (path.read_bytes(), (tmp_path / "link").is_symlink()) == (b"four", True)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["fifo", "link", "out.json"]
+    write_atomic(tmp_path / ("n" * 255), b"a long name", replace=False)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -154,6 +155,8 @@ def planned(path: Path, form: str, upload: bytes) -> PlannedImage:
         path=str(path),
         sigstruct=str(path.with_suffix(".sigstruct")) if form == "separate" else None,
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        mrseam=hashlib.sha384(MODULE).hexdigest(),
+        seamsvn=Parts().seamsvn,
         upload_format="2.0",
         upload_sha256=hashlib.sha256(upload).hexdigest(),
     )
@@ -166,6 +169,9 @@ def test_what_is_uploaded_is_what_was_planned(forms: dict[str, Path], form: str)
     assert files.read_for_upload(plan, TRUSTED) == upload
     with pytest.raises(ValueError, match="is not authentic: signer"):
         files.read_for_upload(plan, files.TRUSTED)
+    for lie in ({"mrseam": "00" * 48}, {"seamsvn": 1}):
+        with pytest.raises(ValueError, match="another MRSEAM or seamsvn"):
+            files.read_for_upload(replace(plan, **lie), TRUSTED)
     with pytest.raises(ValueError, match="repacks to other bytes"):
         files.read_for_upload(planned(forms[form], form, b"something else"), TRUSTED)
     forms[form].write_bytes(forms[form].read_bytes()[:-1] + b"!")

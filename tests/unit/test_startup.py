@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import plan_for
+from conftest import TRUST, plan_for
 from seamstep.cli.output import to_json
 from seamstep.facts import HostFacts
 
@@ -38,7 +38,7 @@ def test_facts_is_light() -> None:
 
 
 def test_applying_a_saved_plan_is_light(saved_plan: Path) -> None:
-    loaded = modules_of("apply", saved_plan, "--simulate", "--yes")
+    loaded = modules_of("apply", saved_plan, *TRUST, "--simulate", "--yes")
     assert "seamstep" in loaded
     assert not loaded & {"networkx", "jsonschema", "yaml", "packaging"}
 

@@ -13,12 +13,12 @@ import sys
 import traceback
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from seamstep import __version__
 from seamstep.cli import apply, demo, facts, image, measurements, plan
-from seamstep.cli.output import print_error
-from seamstep.errors import ExitCode, InputError, Problem, SeamstepError
+from seamstep.cli.output import OutputLostError, print_error
+from seamstep.errors import ExitCode, InputError, Problem, RefusedError, SeamstepError
 
 _EPILOG = """exit codes:
   0   done, or nothing to do
@@ -36,7 +36,10 @@ _EPILOG = """exit codes:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Usage errors are errors like all others."""
+    """Usage errors are errors like all others; options are written out, so that none is met by accident."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **{**settings, "allow_abbrev": False})
 
     def error(self, message: str) -> NoReturn:
         raise InputError(Problem(self.prog, f"{message} (see {self.prog} --help)"))
@@ -61,26 +64,41 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit code."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     as_json = "--json" in arguments or "--format=json" in arguments or ("--format", "json") in pairwise(arguments)
+    code = int(ExitCode.DONE)
     try:
         options = parser().parse_args(arguments)
         code = int(options.run(options))
         sys.stdout.flush()
     except SeamstepError as error:
-        print_error(error, as_json=as_json)
-        return int(error.exit_code)
+        code = _tell(error, int(error.exit_code), as_json=as_json)
     except KeyboardInterrupt:
-        print("seamstep: interrupted", file=sys.stderr)
-        return int(ExitCode.INTERRUPTED)
+        code = _tell(RefusedError("interrupted"), int(ExitCode.INTERRUPTED), as_json=as_json)
+    except OutputLostError as error:
+        code = error.code
     except BrokenPipeError:
-        # Whoever read our output went away; don't let the interpreter stumble over it again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return int(ExitCode.DONE)
+        _drop_stdout()
+    except (OSError, UnicodeError) as error:
+        code = _tell(InputError(Problem("seamstep", str(error))), int(ExitCode.INVALID), as_json=as_json)
     except Exception as error:  # the last line of defence: a bug must not look like an answer
         if os.environ.get("SEAMSTEP_DEBUG"):
             traceback.print_exc()
-        print_error(error, as_json=as_json)
-        return int(ExitCode.INTERNAL)
+        code = _tell(error, int(ExitCode.INTERNAL), as_json=as_json)
     return code
+
+
+def _tell(error: Exception, code: int, *, as_json: bool) -> int:
+    try:
+        print_error(error, code=code, as_json=as_json)
+        sys.stdout.flush()
+    except OSError:
+        _drop_stdout()
+    return code
+
+
+def _drop_stdout() -> None:
+    """Whoever read our output went away; don't let the interpreter stumble over it again at exit."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _spell_out(error: UnicodeError) -> tuple[str, int]:
@@ -91,8 +109,14 @@ def _spell_out(error: UnicodeError) -> tuple[str, int]:
 
 
 def entry() -> NoReturn:
-    """The console script: any locale's encoding must do for printing."""
+    """The console script: any locale's encoding must do for printing, and closed streams are no obstacle."""
+    if os.environ.get("SEAMSTEP_DEBUG"):
+        import logging
+
+        logging.basicConfig(level=logging.DEBUG)
     codecs.register_error("seamstep", _spell_out)
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115 - lives as long as the process
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError):
             stream.reconfigure(errors="seamstep")  # type: ignore[union-attr]

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from seamstep.host.base import Host
     from seamstep.plan import Plan
 
-_PLANNING = ("mapping", "images", "catalog", "policy", "signer", "target", "as_of")
+_REFERENCE_LIMIT = 16 << 20
+_PLANNING = ("mapping", "images", "catalog", "policy", "target", "as_of")
 
 
 def add(commands: Any) -> None:
@@ -44,21 +45,20 @@ def run(options: argparse.Namespace) -> ExitCode:
     from seamstep.plan import PlanOutcome
     from seamstep.report.progress import reporter
 
+    shared.check_output(options)
+    _refuse_user(options)
     plan = _plan(options)
-    if plan.outcome is not PlanOutcome.UPDATE:
-        emit(
-            plan.document,
-            plan_text(plan.document),
-            as_json=options.json,
-            output=options.output,
-            replace=options.force,
-        )
-        return exit_code(plan)
-    if plan.provisional:
-        raise RefusedError("the plan is provisional: rules that need an image were left open; plan with --images")
     if options.plan:
         _refuse_drift(plan)
+        _refuse_signers(plan, options)
     host = _host(options, plan)
+    if plan.outcome is not PlanOutcome.UPDATE:
+        return _nothing_to_do(options, plan, host)
+    if plan.provisional:
+        raise RefusedError("the plan is provisional: rules that need an image were left open; plan with --images")
+    if plan.document["apply"]:
+        settings = ", ".join(plan.document["apply"])
+        raise RefusedError(f"this version of seamstep can't keep the policy's settings under 'apply' yet: {settings}")
     _confirm(options, plan)
     with reporter() as progress:
         result = Executor(host, progress).run(plan)
@@ -71,10 +71,52 @@ def run(options: argparse.Namespace) -> ExitCode:
         "applied": [{"from": str(hop.source), "to": str(hop.target)} for hop in result.applied],
         "message": result.message,
     }
-    applied = [f"{hop} applied" for hop in result.applied]
-    text = "\n".join([*applied, printable(result.message)])
-    emit(document, text, as_json=options.json, output=options.output, replace=options.force)
+    text = "\n".join([*(f"{hop} applied" for hop in result.applied), printable(result.message)])
+    _report(document, text, options, result.exit_code)
     return result.exit_code
+
+
+def _report(document: object, text: str, options: argparse.Namespace, code: ExitCode) -> None:
+    """Print what a run came to. Its exit code stands, whatever happens to the copy in a file."""
+    try:
+        emit(document, text, as_json=options.json, code=code, output=options.output, replace=options.force)
+    except (RefusedError, InputError) as error:
+        print(f"seamstep: {printable(error)}", file=sys.stderr)
+
+
+def _nothing_to_do(options: argparse.Namespace, plan: Plan, host: Host) -> ExitCode:
+    """A plan without an update says something of the host it was made for; of another it says nothing."""
+    from seamstep.host.read_facts import read_facts
+
+    differences = plan.host.differences(read_facts(host))
+    if differences:
+        raise StalePlanError(f"stale plan: the host changed since the plan was made: {'; '.join(differences)}")
+    code = exit_code(plan)
+    emit(
+        plan.document,
+        plan_text(plan.document),
+        as_json=options.json,
+        code=code,
+        output=options.output,
+        replace=options.force,
+    )
+    return code
+
+
+def _refuse_user(options: argparse.Namespace) -> None:
+    """Raise RefusedError for anybody but root on the real host."""
+    real = not options.simulate and os.path.realpath(options.sysroot) == "/"
+    if real and os.geteuid() != 0:
+        raise RefusedError("an update needs root (CAP_SYS_RAWIO, and the P-SEAMLDR's version is readable by root only)")
+
+
+def _refuse_signers(plan: Plan, options: argparse.Namespace) -> None:
+    """Raise RefusedError unless whoever applies a saved plan names the signers it trusts besides Intel: the plan is
+    only a file, and must not be able to bring its own."""
+    unnamed = sorted(plan.signers - shared.signers(options))
+    if unnamed:
+        flags = " ".join(f"--signer {signer}" for signer in unnamed)
+        raise RefusedError(f"the plan trusts signers besides Intel; to trust them too, give {flags}")
 
 
 def _plan(options: argparse.Namespace) -> Plan:
@@ -93,9 +135,9 @@ def _plan(options: argparse.Namespace) -> Plan:
 def _refuse_drift(plan: Plan) -> None:
     """Raise StalePlanError if the mapping file or the policy is not what the plan was made from."""
     import hashlib
-    from pathlib import Path
 
     from seamstep import resources
+    from seamstep.documents import read_regular
 
     drifted = []
     references = [("mapping", plan.document["mapping"])]
@@ -103,8 +145,11 @@ def _refuse_drift(plan: Plan) -> None:
     for what, reference in references:
         path = reference.get("path")
         try:
-            content = Path(path).read_bytes() if path else resources.policies()[reference["name"]].read_bytes()
-        except (OSError, KeyError):
+            if path is None:
+                content = resources.policies()[reference["name"]].read_bytes()
+            else:
+                content = read_regular(path, _REFERENCE_LIMIT, what)
+        except (OSError, KeyError, InputError):
             drifted.append(f"the {what} it was made from can't be read: {path or reference.get('name')}")
             continue
         if hashlib.sha256(content).hexdigest() != reference.get("sha256"):
@@ -118,11 +163,7 @@ def _host(options: argparse.Namespace, plan: Plan) -> Host:
         from seamstep.host.simulated import SimulatedHost
 
         return SimulatedHost(plan.host, {hop.image.upload_sha256: hop.target for hop in plan.hops if hop.image})
-    from seamstep.host.sysfs import SysfsHost
-
-    if options.sysroot == "/" and os.geteuid() != 0:
-        raise RefusedError("an update needs root (CAP_SYS_RAWIO, and the P-SEAMLDR's version is readable by root only)")
-    return SysfsHost(options.sysroot)
+    return shared.sysfs_host(options)
 
 
 def _confirm(options: argparse.Namespace, plan: Plan) -> None:

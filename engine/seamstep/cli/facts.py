@@ -25,10 +25,10 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> ExitCode:
     """Read and show the facts."""
     from seamstep.host.read_facts import read_facts
-    from seamstep.host.sysfs import SysfsHost
     from seamstep.report.text import facts_text
 
-    facts = read_facts(SysfsHost(options.sysroot))
+    shared.check_output(options)
+    facts = read_facts(shared.sysfs_host(options))
     emit(
         facts.to_document(),
         facts_text(facts),

@@ -43,7 +43,7 @@ def add(commands: Any) -> None:
 
 def _add_writing(parser: argparse.ArgumentParser, run: Any) -> None:
     parser.add_argument("--to", choices=("2.0", "1.0"), default="2.0", help="the format to write (default: 2.0)")
-    parser.add_argument("-o", "--output", metavar="OUT", required=True, help="where to write it")
+    parser.add_argument("-o", "--output", metavar="OUT", type=shared.given, required=True, help="where to write it")
     parser.add_argument("--force", action="store_true", help="overwrite OUT")
     parser.add_argument("--json", action="store_true", help="print JSON, errors included")
     parser.set_defaults(run=run)
@@ -80,14 +80,14 @@ def run_verify(options: argparse.Namespace) -> ExitCode:
     unreadable: list[Problem] = []
     for path in paths:
         try:
-            checks, debug = files.checks(path, trusted), _is_debug(path)
+            checks, debug = files.examine(path, trusted)
         except InputError as error:
             unreadable += error.problems
             continue
         listed = [{"name": check.name, "ok": check.ok, "message": check.message} for check in checks]
         ok = all(check.ok for check in checks)
         images.append({"path": path, "ok": ok, "debug": debug, "checks": listed})
-        texts.append(checks_text(path, checks, verify.CHECKS, debug=debug))
+        texts.append(checks_text(path, checks, verify.CHECKS, debug=bool(debug)))
     document = {
         "schema": "seamstep/verification/v1",
         "images": images,
@@ -113,23 +113,14 @@ def _images(arguments: list[str], trusted: frozenset[str]) -> tuple[list[str], l
         if not Path(argument).is_dir():
             paths.append(argument)
             continue
-        found = list(catalog.find(argument))
+        found, skipped = catalog.find(argument)
         if not found:
             raise InputError(Problem(argument, "no image below this folder (tdx_module_<version>.blob or .bin)"))
         paths += found
         mapping = Path(argument, catalog.MAPPING_FILE)
-        if mapping.exists():
-            findings += catalog.load(str(mapping), argument, trusted).findings
+        has_mapping = mapping.is_symlink() or mapping.exists()
+        findings += catalog.load(str(mapping), argument, trusted).findings if has_mapping else skipped
     return paths, findings
-
-
-def _is_debug(path: str) -> bool:
-    from seamstep.image import files
-
-    try:
-        return files.read(path).sigstruct.debug
-    except InputError:
-        return False
 
 
 def run_convert(options: argparse.Namespace) -> ExitCode:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
 from seamstep.cli import options as shared
-from seamstep.cli.output import to_json
+from seamstep.cli.output import say, to_json
 from seamstep.errors import ExitCode, InputError, Problem
 
 
@@ -22,11 +21,13 @@ def add(commands: Any) -> None:
     )
     shared.add_catalog(parser)
     shared.add_signer(parser)
-    parser.add_argument("--plan", metavar="FILE", help="a saved plan")
+    parser.add_argument("--plan", metavar="FILE", type=shared.given, help="a saved plan")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--format", choices=("table", "json", "csv"), default="table", help="default: table")
     form.add_argument("--json", action="store_const", dest="format", const="json", help="the same as --format json")
-    parser.add_argument("-o", "--output", metavar="FILE", help="write to FILE instead of standard output")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", type=shared.given, help="write to FILE instead of standard output"
+    )
     parser.add_argument("--force", action="store_true", help="let -o overwrite FILE")
     parser.set_defaults(run=run)
 
@@ -35,15 +36,16 @@ def run(options: argparse.Namespace) -> ExitCode:
     """List the measurements."""
     from seamstep.documents import write_atomic
 
-    text = _of_plan(options) if options.plan else _of_catalog(options)
+    shared.check_output(options)
+    text, code = _of_plan(options) if options.plan else _of_catalog(options)
     if options.output:
         write_atomic(Path(options.output), text.encode(), replace=options.force)
     else:
-        sys.stdout.write(text)
-    return ExitCode.DONE
+        say(text, code)
+    return code
 
 
-def _of_plan(options: argparse.Namespace) -> str:
+def _of_plan(options: argparse.Namespace) -> tuple[str, ExitCode]:
     from seamstep import measurements, plan
     from seamstep.report.images import csv_text, measurements_text
 
@@ -52,29 +54,35 @@ def _of_plan(options: argparse.Namespace) -> str:
     loaded = plan.load(options.plan)
     phases = measurements.of_plan(loaded.document)
     if options.format == "json":
-        return to_json({"schema": "seamstep/measurements/v1", "plan": loaded.id, **phases})
+        return to_json({"schema": "seamstep/measurements/v1", "plan": loaded.id, **phases}), ExitCode.DONE
     if options.format == "csv":
         rows = [{"phase": phase, **row} for phase, listed in phases.items() for row in listed]
-        return csv_text(measurements.PHASE_COLUMNS, rows)
+        return csv_text(measurements.PHASE_COLUMNS, rows), ExitCode.DONE
     titles = {
         "before": "before the update, accept",
         "during": "during the update, accept",
         "after": "after it, as long as TDs run that were launched before, accept",
         "settled": "once all of those are gone, accept",
     }
-    return "\n".join(f"{titles[phase]}\n{measurements_text(rows)}\n" for phase, rows in phases.items())
+    parts = (f"{titles[phase]}\n{measurements_text(rows)}\n" for phase, rows in phases.items())
+    return "\n".join(parts), ExitCode.DONE
 
 
-def _of_catalog(options: argparse.Namespace) -> str:
+def _of_catalog(options: argparse.Namespace) -> tuple[str, ExitCode]:
     from seamstep import catalog, measurements
     from seamstep.image.files import TRUSTED
+    from seamstep.model import NO_IMAGE
     from seamstep.report.images import csv_text, measurements_text
 
     mapping, images = shared.sources(options, why="measurements stand in the images")
     loaded = catalog.load(mapping, images, TRUSTED | shared.signers(options))
+    shared.tell_of_images(loaded)
     rows = measurements.of_releases(loaded.releases)
+    doubtful = [one for one in loaded.releases if not one.usable_image() and one.why_no_image() != NO_IMAGE]
+    code = ExitCode.NO if doubtful else ExitCode.DONE
     if options.format == "json":
-        return to_json({"schema": "seamstep/measurements/v1", "mapping": loaded.mapping.sha256, "releases": rows})
+        document = {"schema": "seamstep/measurements/v1", "mapping": loaded.mapping.sha256, "releases": rows}
+        return to_json(document), code
     if options.format == "csv":
-        return csv_text(measurements.COLUMNS, rows)
-    return measurements_text(rows) + "\n"
+        return csv_text(measurements.COLUMNS, rows), code
+    return measurements_text(rows) + "\n", code

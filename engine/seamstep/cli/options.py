@@ -12,36 +12,73 @@ from seamstep.errors import InputError, NotUpdatableError, Problem, TdxLostError
 from seamstep.facts import HostFacts
 
 if TYPE_CHECKING:
+    from seamstep.catalog import Catalog
+    from seamstep.host.sysfs import SysfsHost
     from seamstep.plan import Plan
     from seamstep.policy import Policy
 
 DEFAULT_POLICY = "fewest-hops"
+_TOLD_MAX = 10
+
+
+def given(text: str) -> str:
+    """The type of an option's value: an empty one is a shell variable that was not set, never meant."""
+    if not text:
+        raise argparse.ArgumentTypeError("the value is empty")
+    return text
+
+
+def check_output(options: argparse.Namespace) -> None:
+    """Refuse before the work begins what ``-o`` could not write after it."""
+    if options.output:
+        from pathlib import Path
+
+        from seamstep.documents import check_writable
+
+        check_writable(Path(options.output), replace=options.force)
+
+
+def sysfs_host(options: argparse.Namespace) -> SysfsHost:
+    """The host below ``--sysroot``. Raises InputError if there is no such folder."""
+    import os
+
+    from seamstep.host.sysfs import SysfsHost
+
+    if not os.path.isdir(options.sysroot):  # noqa: PTH112 - must not raise
+        raise InputError(Problem("--sysroot", f"{options.sysroot} is not a folder"))
+    return SysfsHost(options.sysroot)
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:
     """``--json``, ``-o`` and ``--force``."""
     parser.add_argument("--json", action="store_true", help="print JSON, errors included")
-    parser.add_argument("-o", "--output", metavar="FILE", help="write the JSON document to FILE as well")
+    parser.add_argument("-o", "--output", metavar="FILE", type=given, help="write the JSON document to FILE as well")
     parser.add_argument("--force", action="store_true", help="let -o overwrite FILE")
 
 
 def add_sysroot(parser: argparse.ArgumentParser) -> None:
     """``--sysroot``."""
-    parser.add_argument("--sysroot", metavar="DIR", default="/", help="read and write the host's files below DIR")
+    parser.add_argument("--sysroot", metavar="DIR", type=given, default="/", help="the host's files are below DIR")
 
 
 def add_catalog(parser: argparse._ActionsContainer) -> None:
     """``--mapping``, ``--images`` and ``--catalog``."""
-    parser.add_argument("--mapping", metavar="FILE", help="Intel's mapping_file.json, or one of its form")
-    parser.add_argument("--images", metavar="DIR", help="folder with tdx_module_<version>.blob files, at any depth")
-    parser.add_argument("--catalog", metavar="DIR", help="a folder with both: mapping_file.json, and images below it")
+    parser.add_argument("--mapping", metavar="FILE", type=given, help="Intel's mapping_file.json, or one of its form")
+    parser.add_argument(
+        "--images", metavar="DIR", type=given, help="folder with tdx_module_<version>.blob files, at any depth"
+    )
+    parser.add_argument(
+        "--catalog", metavar="DIR", type=given, help="a folder with both: mapping_file.json, and images below it"
+    )
 
 
 def add_policy(parser: argparse._ActionsContainer) -> None:
     """``--policy`` and ``--as-of``."""
     text = f"the policy to go by (default: {DEFAULT_POLICY}); given several times, all have to be satisfied"
-    parser.add_argument("--policy", metavar="NAME|FILE", action="append", help=text)
-    parser.add_argument("--as-of", metavar="DAY", help="judge what has expired as of this day (default: today, UTC)")
+    parser.add_argument("--policy", metavar="NAME|FILE", type=given, action="append", help=text)
+    parser.add_argument(
+        "--as-of", metavar="DAY", type=given, help="judge what has expired as of this day (default: today, UTC)"
+    )
 
 
 def add_planning(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +87,9 @@ def add_planning(parser: argparse.ArgumentParser) -> None:
     add_catalog(group)
     add_policy(group)
     add_signer(group)
-    group.add_argument("--target", metavar="TARGET", help="newest, a version or a specifier, instead of the policy's")
+    group.add_argument(
+        "--target", metavar="TARGET", type=given, help="newest, a version or a specifier, instead of the policy's"
+    )
 
 
 def add_signer(parser: argparse._ActionsContainer) -> None:
@@ -81,10 +120,9 @@ def host_facts(options: argparse.Namespace) -> HostFacts:
         NotUpdatableError: no TDX module runs here.
     """
     from seamstep.host.read_facts import read_facts
-    from seamstep.host.sysfs import SysfsHost
 
     path = getattr(options, "facts", None)
-    facts = facts_document.load(path) if path else read_facts(SysfsHost(options.sysroot))
+    facts = facts_document.load(path) if path else read_facts(sysfs_host(options))
     if facts.module_version is not None:
         return facts
     reason = facts.why_unknown("module_version")
@@ -109,7 +147,21 @@ def make_plan(options: argparse.Namespace, *, without_images: bool = False) -> P
     chosen = policy(options, as_of)
     host = host_facts(options)
     loaded = catalog.load(mapping, None if without_images else images, TRUSTED | chosen.signers)
+    tell_of_images(loaded)
     return planner.make_plan(loaded.mapping, loaded.releases, host, chosen, as_of=as_of, without_images=without_images)
+
+
+def tell_of_images(loaded: Catalog) -> None:
+    """Say on standard error what is wrong with the images; a release that merely has none is nothing to tell."""
+    import sys
+
+    from seamstep.report.text import printable
+
+    worth = [problem for problem in (*loaded.findings, *loaded.unreadable) if not problem.message.endswith("no image")]
+    for problem in worth[:_TOLD_MAX]:
+        print(f"seamstep: note: {printable(problem)}", file=sys.stderr)
+    if len(worth) > _TOLD_MAX:
+        print(f"seamstep: note: and {len(worth) - _TOLD_MAX} more; see seamstep image verify", file=sys.stderr)
 
 
 def policy(options: argparse.Namespace, as_of: date) -> Policy:

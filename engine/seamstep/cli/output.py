@@ -2,44 +2,69 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 from seamstep.documents import write_atomic
-from seamstep.errors import ExitCode, InputError, SeamstepError
+from seamstep.errors import InputError, SeamstepError
 from seamstep.report.text import printable
 
 
+class OutputLostError(Exception):
+    """The command did its work, but nobody could be told; ``code`` is what it came to."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+        super().__init__()
+
+
 def to_json(document: Any) -> str:
-    """A document as ``--json`` prints it."""
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    """A document as ``--json`` prints it: ASCII, so that no locale and no terminal can change it."""
+    return json.dumps(document, indent=2) + "\n"
 
 
-def emit(document: Any, text: str, *, as_json: bool, output: str | None = None, replace: bool = False) -> None:
-    """Print ``document`` as JSON or ``text``. With ``output`` the JSON goes to that file, whole or not at all, and the
-    text is printed all the same.
+def emit(
+    document: Any, text: str, *, as_json: bool, code: int = 0, output: str | None = None, replace: bool = False
+) -> None:
+    """Print ``document`` as JSON or ``text``; with ``output`` the JSON goes to that file as well, whole or not at all.
 
     Raises:
+        OutputLostError: standard output can't be written to; carries ``code``, what the command came to.
         RefusedError: the file exists and ``replace`` is false.
         InputError: the file can't be written.
     """
-    if output and output != "-":
+    say(to_json(document) if as_json else text + "\n", code)
+    if output:
         write_atomic(Path(output), to_json(document).encode(), replace=replace)
-    sys.stdout.write(to_json(document) if as_json else text + "\n")
 
 
-def print_error(error: Exception, *, as_json: bool) -> None:
+def say(text: str, code: int = 0) -> None:
+    """Write to standard output. Raises OutputLostError with ``code`` if nobody is there."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            with contextlib.suppress(OSError):
+                print(f"seamstep: can't write to standard output: {error.strerror}", file=sys.stderr)
+        raise OutputLostError(code) from None
+
+
+def print_error(error: Exception, *, code: int, as_json: bool) -> None:
     """Tell the user what went wrong: as JSON on standard output, or as text on standard error."""
     known = isinstance(error, SeamstepError)
-    code = error.exit_code if isinstance(error, SeamstepError) else ExitCode.INTERNAL
     message = str(error) if known else f"internal error: {type(error).__name__}: {error}"
     if as_json:
         problems = error.problems if isinstance(error, InputError) else ()
         document = {
             "schema": "seamstep/error/v1",
-            "exit_code": int(code),
+            "exit_code": code,
             "error": message,
             "problems": [problem.to_document() for problem in problems],
         }

@@ -26,7 +26,9 @@ def add(commands: Any) -> None:
     shared.add_planning(parser)
     parser.add_argument("--without-images", action="store_true", help="leave rules that need an image open")
     source = parser.add_mutually_exclusive_group()
-    source.add_argument("--facts", metavar="FILE", help="facts of another host, as seamstep facts --json wrote them")
+    source.add_argument(
+        "--facts", metavar="FILE", type=shared.given, help="facts of another host, as seamstep facts --json wrote them"
+    )
     shared.add_sysroot(source)
     shared.add_output(parser)
     parser.add_argument("--exit-code", action="store_true", help="exit with 10 when an update is available")
@@ -37,14 +39,17 @@ def run(options: argparse.Namespace) -> ExitCode:
     """Make and show the plan."""
     from seamstep.report.text import plan_text
 
+    shared.check_output(options)
     plan = shared.make_plan(options, without_images=options.without_images)
+    code = exit_code(plan, update=ExitCode.UPDATE_AVAILABLE if options.exit_code else ExitCode.DONE)
     document = plan.document
-    emit(document, plan_text(document), as_json=options.json, output=options.output, replace=options.force)
-    return exit_code(plan, update=ExitCode.UPDATE_AVAILABLE if options.exit_code else ExitCode.DONE)
+    emit(document, plan_text(document), as_json=options.json, code=code, output=options.output, replace=options.force)
+    return code
 
 
 def exit_code(plan: Plan, update: ExitCode = ExitCode.DONE) -> ExitCode:
-    """The exit code that a plan's outcome means; ``update`` is the one for an update."""
+    """The exit code that a plan's outcome means; ``update`` is the one for an update. A host can't be updated where a
+    rule about the host alone says so; that it can't be told, or that an update is under way, is another answer."""
     from seamstep.plan import PlanOutcome
 
     if plan.outcome is PlanOutcome.UPDATE:
@@ -52,5 +57,7 @@ def exit_code(plan: Plan, update: ExitCode = ExitCode.DONE) -> ExitCode:
     if plan.outcome is PlanOutcome.UP_TO_DATE:
         return ExitCode.DONE
     first = [step["verdicts"] for step in plan.document["rejected"] if step["from"] == str(plan.source)]
-    host_refuses = any(_HOST_RULES & {verdict["rule"] for verdict in verdicts} for verdicts in first)
-    return ExitCode.NOT_UPDATABLE if host_refuses else ExitCode.NO
+    refusing = [verdict for verdicts in first for verdict in verdicts if verdict["outcome"] == "block"]
+    if any(verdict["rule"] == "upload-interface" and "status" in verdict["evidence"] for verdict in refusing):
+        return ExitCode.BUSY
+    return ExitCode.NOT_UPDATABLE if _HOST_RULES & {verdict["rule"] for verdict in refusing} else ExitCode.NO

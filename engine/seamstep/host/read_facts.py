@@ -35,6 +35,14 @@ def module_version(host: Host) -> ModuleVersion:
     return ModuleVersion(_text(host.read(MODULE_VERSION, _ATTRIBUTE_LIMIT)))
 
 
+def remaining_updates(host: Host, profile: Profile) -> int | None:
+    """How many updates are left, read now; None if that can't be told. The call behind it is slow: don't poll."""
+    try:
+        return _count(_text(host.read(profile.remaining_updates, _ATTRIBUTE_LIMIT)))
+    except (OSError, ValueError):
+        return None
+
+
 class _Reader:
     def __init__(self, host: Host) -> None:
         self.host = host
@@ -146,10 +154,12 @@ def _cpuinfo(text: str) -> tuple[tuple[int, ...], tuple[str, ...]]:
     arch/x86/kernel/cpu/proc.c."""
     signatures: set[int] = set()
     bugs: set[str] = set()
+    has_bugs = False
     numbers: dict[str, int] = {}
     for match in _FIELDS.finditer(text):
         key, value = match.groups()
         if key == "bugs":
+            has_bugs = True
             bugs.update(value.split())
         else:
             numbers[key] = _count(value.strip())
@@ -158,4 +168,6 @@ def _cpuinfo(text: str) -> tuple[tuple[int, ...], tuple[str, ...]]:
                 numbers = {}
     if not signatures:
         raise ValueError("it names no CPU with family, model and stepping")
+    if not has_bugs:
+        raise ValueError("it has no line 'bugs', so nobody can tell which errata there are")
     return tuple(sorted(signatures)), tuple(sorted(bugs))

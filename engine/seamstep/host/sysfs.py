@@ -13,7 +13,7 @@ class SysfsHost:
         self._root = root.rstrip("/")
 
     def read(self, path: str, limit: int) -> bytes:
-        descriptor = os.open(self._root + path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(self._root + path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             chunks: list[bytes] = []
             while limit > 0 and (chunk := os.read(descriptor, min(limit, 1 << 20))):
@@ -24,7 +24,7 @@ class SysfsHost:
             os.close(descriptor)
 
     def write(self, path: str, data: bytes, offset: int = 0) -> int:
-        descriptor = os.open(self._root + path, os.O_WRONLY | os.O_CLOEXEC)
+        descriptor = os.open(self._root + path, os.O_WRONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             return os.pwrite(descriptor, data, offset)
         finally:

@@ -1,17 +1,17 @@
-"""Images in files. A file is memory-mapped and never read further than the question needs: the fields cost a header
-and a sigstruct; digests and verification, computed once and when asked for, cost every byte."""
+"""Images in files. A file is never read further than the question needs: the fields cost a header and a sigstruct;
+digests and verification, computed once and when asked for, cost one read of every byte. Nothing is memory-mapped: a
+file that shrinks under a mapping kills the process (docs/adr/0007)."""
 
 from __future__ import annotations
 
 import hashlib
-import mmap
 import os
 import stat
 
-from seamstep.documents import read_bytes
+from seamstep.documents import read_regular, unreadable
 from seamstep.errors import InputError, Problem
 from seamstep.image import layout, sigstruct, verify
-from seamstep.image.layout import SEPARATE, SIGSTRUCT_SIZE, SIZE_MAX
+from seamstep.image.layout import MODULE_OFFSET, SEPARATE, SIGSTRUCT_SIZE, SIZE_MAX
 from seamstep.image.pack import pack
 from seamstep.model import INTEL_SIGNER, Check, Image, Verification
 from seamstep.plan import PlannedImage
@@ -21,31 +21,33 @@ TRUSTED = frozenset({INTEL_SIGNER})
 MODULE_SUFFIX, SIGSTRUCT_SUFFIX = ".bin", ".sigstruct"
 
 
-def mapped(path: str) -> memoryview:
-    """The content of a file, memory-mapped and read-only; unmapped with its last slice.
+def whole(path: str) -> memoryview:
+    """The content of an image's file, all of it, as bytes that can't change any more.
 
     Raises:
         InputError: unreadable, not a regular file, empty, or larger than any image.
     """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except (OSError, ValueError) as error:
-        raise _unreadable(path, str(getattr(error, "strerror", None) or error)) from None
-    try:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            raise _unreadable(path, "not a regular file")
-        if not 0 < found.st_size <= SIZE_MAX:
-            raise _unreadable(path, f"{found.st_size} bytes; expected 1 to {SIZE_MAX}")
-        return memoryview(mmap.mmap(descriptor, found.st_size, access=mmap.ACCESS_READ))
-    except OSError as error:
-        raise _unreadable(path, str(error.strerror or error)) from None
-    finally:
-        os.close(descriptor)
+    return memoryview(read_regular(path, SIZE_MAX, _WHAT))
 
 
-def _unreadable(path: str, reason: str) -> InputError:
-    return InputError(Problem(path, f"can't read the {_WHAT}: {reason}"))
+class _Head:
+    """The size of a file and its first bytes: as much as the fields of an image take."""
+
+    def __init__(self, path: str) -> None:
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            try:
+                found = os.fstat(descriptor)
+                if not stat.S_ISREG(found.st_mode):
+                    raise InputError(Problem(path, f"can't read the {_WHAT}: not a regular file"))
+                self.size = found.st_size
+                self.content = os.pread(descriptor, MODULE_OFFSET, 0)
+            finally:
+                os.close(descriptor)
+        except (OSError, ValueError) as error:
+            raise unreadable(path, _WHAT, error) from None
+        if not 0 < self.size <= SIZE_MAX:
+            raise InputError(Problem(path, f"can't read the {_WHAT}: {self.size} bytes; expected 1 to {SIZE_MAX}"))
 
 
 class ImageFiles:
@@ -59,12 +61,13 @@ class ImageFiles:
         self._signed = signed
         self._trusted = trusted
         self._verification: Verification | None = None
+        self._verified = b""
 
     def verification(self) -> Verification:
         """All checks and the file's digest, from one look at every byte; computed once."""
         if self._verification is None:
             try:
-                self._verification = self._verify(*self._mapped())
+                self._verification = self._verify(*self._read())
             except InputError as error:
                 self._verification = Verification((Check("format", False, str(error)),), "")
         return self._verification
@@ -75,32 +78,43 @@ class ImageFiles:
         Raises:
             InputError: unreadable, not sound, or changed since it was verified.
         """
-        content, signed = self._mapped()
-        if hashlib.sha256(content).hexdigest() != self.verification().sha256:
+        content, signed = self._read()
+        if self._digest(content, signed) != self._verified:
             raise InputError(Problem(self._path, "the file changed while it was read"))
         return hashlib.sha256(repack(self._path, content, signed, format_)).hexdigest()
 
-    def _mapped(self) -> tuple[memoryview, memoryview | None]:
-        return mapped(self._path), mapped(self._sigstruct_path) if self._sigstruct_path else None
+    def _read(self) -> tuple[memoryview, memoryview | None]:
+        return whole(self._path), whole(self._sigstruct_path) if self._sigstruct_path else None
+
+    @staticmethod
+    def _digest(content: memoryview, signed: memoryview | None) -> bytes:
+        return hashlib.sha256(content).digest() + hashlib.sha256(signed or b"").digest()
 
     def _verify(self, content: memoryview, signed: memoryview | None) -> Verification:
         sha256 = hashlib.sha256(content).hexdigest()
         now = layout.of(content).sigstruct if signed is None else signed
         if now != self._signed:
             return Verification((Check("format", False, "the file changed while it was read"),), sha256)
+        self._verified = self._digest(content, signed)
         return Verification(verify.all_checks(content, signed, self._trusted), sha256)
 
 
-def checks(path: str, trusted: frozenset[str] = TRUSTED) -> tuple[Check, ...]:
-    """All checks of the image in a file, however broken; ``.bin`` and ``.sigstruct`` as in :func:`read`.
+def examine(path: str, trusted: frozenset[str] = TRUSTED) -> tuple[tuple[Check, ...], bool | None]:
+    """All checks of the image in a file, however broken, and whether it is a debug module (None if that can't be told);
+    ``.bin`` and ``.sigstruct`` as in :func:`read`.
 
     Raises:
         InputError: unreadable.
     """
     stem = _stem(path)
     if stem != path:
-        return verify.separate(mapped(stem + SIGSTRUCT_SUFFIX), mapped(stem + MODULE_SUFFIX), trusted)
-    return verify.joined(mapped(path), trusted)
+        content, signed = whole(stem + MODULE_SUFFIX), whole(stem + SIGSTRUCT_SUFFIX)
+        found = verify.separate(signed, content, trusted)
+    else:
+        content = whole(path)
+        signed = layout.of(content).sigstruct
+        found = verify.joined(content, trusted)
+    return found, sigstruct.parse(bytes(signed)).debug if len(signed) == SIGSTRUCT_SIZE else None
 
 
 def packed(image: Image, format_: str) -> bytes:
@@ -109,8 +123,8 @@ def packed(image: Image, format_: str) -> bytes:
     Raises:
         InputError: unreadable, or a check fails; whether the signer is trusted does not matter here.
     """
-    content = memoryview(bytes(mapped(image.path)))
-    signed = memoryview(bytes(mapped(image.sigstruct_path))) if image.sigstruct_path else None
+    content = whole(image.path)
+    signed = whole(image.sigstruct_path) if image.sigstruct_path else None
     signer = frozenset({image.sigstruct.signer})
     failed = [check for check in verify.all_checks(content, signed, signer) if not check.ok]
     if failed:
@@ -120,7 +134,10 @@ def packed(image: Image, format_: str) -> bytes:
 
 def _stem(path: str) -> str:
     """The path without the suffix of a separate file; the path itself for any other."""
-    return path.removesuffix(MODULE_SUFFIX).removesuffix(SIGSTRUCT_SUFFIX)
+    for suffix in (MODULE_SUFFIX, SIGSTRUCT_SUFFIX):
+        if path.endswith(suffix):
+            return path.removesuffix(suffix)
+    return path
 
 
 def repack(path: str, content: memoryview, signed: memoryview | None, format_: str) -> bytes:
@@ -148,13 +165,16 @@ def read_for_upload(planned: PlannedImage, trusted: frozenset[str]) -> bytes:
         InputError: unreadable.
         ValueError: not the image that was planned with, or a check fails.
     """
-    content = memoryview(read_bytes(planned.path, SIZE_MAX, _WHAT))
-    signed = memoryview(read_bytes(planned.sigstruct, SIZE_MAX, _WHAT)) if planned.sigstruct else None
+    content = whole(planned.path)
+    signed = whole(planned.sigstruct) if planned.sigstruct else None
     if hashlib.sha256(content).hexdigest() != planned.sha256:
         raise ValueError(f"the image {planned.path} is not the one the plan was made with")
     problems = Verification(verify.all_checks(content, signed, trusted), planned.sha256).problems
     if problems:
         raise ValueError(f"the image {planned.path} is not authentic: {'; '.join(problems)}")
+    says = sigstruct.parse(bytes(signed if signed is not None else layout.of(content).sigstruct))
+    if (says.mrseam, says.seamsvn) != (planned.mrseam, planned.seamsvn):
+        raise ValueError(f"the image {planned.path} has another MRSEAM or seamsvn than the plan says")
     upload = repack(planned.path, content, signed, planned.upload_format)
     if hashlib.sha256(upload).hexdigest() != planned.upload_sha256:
         raise ValueError(f"the image {planned.path} repacks to other bytes than the plan was made with")
@@ -177,14 +197,16 @@ def read(path: str, trusted: frozenset[str] = TRUSTED) -> Image:
     stem = _stem(path)
     if stem != path:
         return read_separate(stem + MODULE_SUFFIX, stem + SIGSTRUCT_SUFFIX, trusted)
-    content = mapped(path)
-    structure = _sound(path, content)
+    head = _Head(path)
+    structure = layout.of(memoryview(head.content), head.size)
+    if not structure.sound:
+        raise InputError(Problem(path, check.message) for check in structure.checks if check.ok is False)
     return Image(
         path=path,
         sigstruct_path=None,
         format=structure.format or "",
-        size=len(content),
-        module_size=len(structure.module),
+        size=head.size,
+        module_size=head.size - MODULE_OFFSET,
         sigstruct=sigstruct.parse(bytes(structure.sigstruct)),
         content=ImageFiles(path, None, bytes(structure.sigstruct), trusted),
     )
@@ -192,18 +214,18 @@ def read(path: str, trusted: frozenset[str] = TRUSTED) -> Image:
 
 def read_separate(path: str, sigstruct_path: str, trusted: frozenset[str] = TRUSTED) -> Image:
     """The image of a module's file and a sigstruct's file. Raises InputError as :func:`read` does."""
-    module, signed = mapped(path), mapped(sigstruct_path)
-    problem = layout.module_size_problem(len(module))
+    module, signed = _Head(path), _Head(sigstruct_path)
+    problem = layout.module_size_problem(module.size)
     if problem:
         raise InputError(Problem(path, problem))
-    if len(signed) != SIGSTRUCT_SIZE:
-        raise InputError(Problem(sigstruct_path, f"a sigstruct of {len(signed)} bytes; expected {SIGSTRUCT_SIZE}"))
+    if signed.size != SIGSTRUCT_SIZE:
+        raise InputError(Problem(sigstruct_path, layout.sigstruct_size_problem(signed.size) or ""))
     return Image(
         path=path,
         sigstruct_path=sigstruct_path,
         format=SEPARATE,
-        size=len(module) + len(signed),
-        module_size=len(module),
-        sigstruct=sigstruct.parse(bytes(signed)),
-        content=ImageFiles(path, sigstruct_path, bytes(signed), trusted),
+        size=module.size + signed.size,
+        module_size=module.size,
+        sigstruct=sigstruct.parse(signed.content),
+        content=ImageFiles(path, sigstruct_path, signed.content, trusted),
     )

@@ -51,8 +51,12 @@ class Structure:
         return all(check.ok for check in self.checks if check.name in {"format", "length", "limits"})
 
 
-def of(content: memoryview) -> Structure:
+def of(content: memoryview, size: int | None = None) -> Structure:
     """The structure of a joined image of either format. Reads the header and the padding, no more.
+
+    Args:
+        content: the file, or at least its first MODULE_OFFSET bytes.
+        size: how long the file is, if ``content`` is not all of it.
 
     Never raises: whatever is wrong is a check that is not ok.
     """
@@ -62,7 +66,8 @@ def of(content: memoryview) -> Structure:
             Check(name, None, "not checked: the format is not known") for name in ("limits", "length", "reserved")
         )
         return Structure(None, (Check("format", False, problem), *unchecked), content[:0], content[:0])
-    header = _Header2(content) if format_ == "2.0" else _Header1(content)
+    size = len(content) if size is None else size
+    header = _Header2(content, size) if format_ == "2.0" else _Header1(content, size)
     padding = content[SIGSTRUCT_OFFSET + SIGSTRUCT_SIZE : MODULE_OFFSET]
     reserved = [*header.reserved(), *(["the padding after the sigstruct is not zero"] if any(padding) else [])]
     checks = (
@@ -79,6 +84,11 @@ def checksum_problem(content: memoryview) -> str | None:
     even = len(content) & ~1  # "H" is the machine's own order, little-endian wherever TDX runs
     total = sum(content[:even].cast("H")) + sum(content[even:])
     return None if total & 0xFFFF == 0 else f"the words add up to 0x{total & 0xFFFF:04x} instead of 0"
+
+
+def sigstruct_size_problem(size: int) -> str | None:
+    """What is wrong with a sigstruct of ``size`` bytes; None if nothing is."""
+    return None if size == SIGSTRUCT_SIZE else f"a sigstruct of {size} bytes; expected {SIGSTRUCT_SIZE}"
 
 
 def module_size_problem(size: int) -> str | None:
@@ -108,8 +118,9 @@ def _format(content: memoryview) -> tuple[str | None, str]:
 class _Header2:
     """The header of format 2.0, as init_seamldr_params() of the kernel reads it."""
 
-    def __init__(self, content: memoryview) -> None:
+    def __init__(self, content: memoryview, size: int) -> None:
         self._content = content
+        self._size = size
         _, _, _, self._sigstruct_pages, self._module_pages = HEADER_2_0.unpack_from(content)
 
     def limits(self) -> Iterator[str]:
@@ -120,8 +131,8 @@ class _Header2:
 
     def length(self) -> Iterator[str]:
         expected = (1 + self._sigstruct_pages + self._module_pages) * PAGE
-        if len(self._content) != expected:
-            yield f"{len(self._content)} bytes long; its header says {expected}"
+        if self._size != expected:
+            yield f"{self._size} bytes long; its header says {expected}"
 
     def reserved(self) -> Iterator[str]:
         if any(self._content[HEADER_2_0.size : PAGE]):
@@ -131,20 +142,21 @@ class _Header2:
 class _Header1:
     """The header of format 1.0, as the out-of-tree series reads it; Intel's images have the module at 8192."""
 
-    def __init__(self, content: memoryview) -> None:
+    def __init__(self, content: memoryview, size: int) -> None:
         self._content = content
+        self._size = size
         _, _, self._module_offset, _, self._length = HEADER_1_0.unpack_from(content)
 
     def limits(self) -> Iterator[str]:
         if self._module_offset != MODULE_OFFSET:
             yield f"the module begins at {self._module_offset}; expected {MODULE_OFFSET}"
-        problem = module_size_problem(max(len(self._content) - MODULE_OFFSET, 0))
+        problem = module_size_problem(max(self._size - MODULE_OFFSET, 0))
         if problem:
             yield problem
 
     def length(self) -> Iterator[str]:
-        if len(self._content) != self._length:
-            yield f"{len(self._content)} bytes long; its header says {self._length}"
+        if self._size != self._length:
+            yield f"{self._size} bytes long; its header says {self._length}"
 
     def reserved(self) -> Iterator[str]:
         if any(self._content[HEADER_1_0.size : PAGE]):

@@ -9,9 +9,9 @@ from seamstep.image.layout import (
     PAGE,
     SIGNATURE,
     SIGSTRUCT_PAGES,
-    SIGSTRUCT_SIZE,
     VERSIONS,
     module_size_problem,
+    sigstruct_size_problem,
 )
 
 _VERSION_OF = {name: version for version, name in VERSIONS.items()}
@@ -24,9 +24,7 @@ def pack(sigstruct: bytes | memoryview, module: bytes | memoryview, format_: str
     Raises:
         ValueError: the sigstruct or the module has a size that no image can have.
     """
-    if len(sigstruct) != SIGSTRUCT_SIZE:
-        raise ValueError(f"a sigstruct of {len(sigstruct)} bytes; expected {SIGSTRUCT_SIZE}")
-    problem = module_size_problem(len(module))
+    problem = sigstruct_size_problem(len(sigstruct)) or module_size_problem(len(module))
     if problem:
         raise ValueError(problem)
     payload = bytes(sigstruct).ljust(SIGSTRUCT_PAGES * PAGE, b"\0") + bytes(module)

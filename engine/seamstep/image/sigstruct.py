@@ -10,7 +10,7 @@ import hashlib
 import struct
 from collections.abc import Iterator
 
-from seamstep.image.layout import SIGSTRUCT_SIZE
+from seamstep.image.layout import SIGSTRUCT_SIZE, sigstruct_size_problem
 from seamstep.model import Sigstruct
 
 HEADER_TYPE = 6
@@ -48,8 +48,9 @@ def parse(content: bytes) -> Sigstruct:
     Raises:
         ValueError: not SIGSTRUCT_SIZE bytes.
     """
-    if len(content) != SIGSTRUCT_SIZE:
-        raise ValueError(f"a sigstruct of {len(content)} bytes; expected {SIGSTRUCT_SIZE}")
+    problem = sigstruct_size_problem(len(content))
+    if problem:
+        raise ValueError(problem)
     _, _, _, module_type, vendor, date, *_ = HEADER.unpack_from(content)
     seamhash, seamsvn, attributes, _ = BODY.unpack_from(content, BODY_OFFSET)
     module_hv, min_update_hv, no_downgrade, handoff_pages = HANDOFF.unpack_from(content, HANDOFF_OFFSET)

@@ -71,7 +71,8 @@ def measurements_text(rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
-    """Rows as CSV with a header line; lists are joined with spaces of their own."""
+    """Rows as CSV with a header line; the items of a list are joined by semicolons, and what could steer a terminal is
+    spelled out."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(columns)
@@ -86,8 +87,10 @@ def _measurement_lines(row: Mapping[str, Any]) -> Iterable[str]:
         return
     svn = f"seamsvn 0x{row['seamsvn']:x} (minor {row['svn_minor']}, major {row['svn_major']}), {row['identity']}"
     yield f"{row['version']}  {svn}" + (f", built {_date(row['build_date'])}" if "build_date" in row else "")
-    yield f"  MRSEAM     {row['mrseam']}"
+    yield f"  MRSEAM     {printable(row['mrseam'])}"
     if "platforms" in row:
+        if row["debug"]:
+            yield "  DEBUG      this is a debug module"
         yield f"  platforms  {', '.join(row['platforms'])}"
         yield f"  SHA-256    {row['sha256']}"
         yield f"  signature  {printable(row['signature'])}"
@@ -100,4 +103,4 @@ def _date(text: str) -> str:
 def _cell(value: Any) -> str:
     if isinstance(value, list):
         return "; ".join(map(str, value))
-    return "" if value is None else str(value)
+    return "" if value is None else printable(value)

@@ -72,7 +72,7 @@ def plan_text(plan: Mapping[str, Any]) -> str:
         lines += [f"  {way['path']}: {' → '.join(way['versions'])}, cost {way['cost']}" for way in plan["alternatives"]]
     if plan["rejected"]:
         lines += ["", "not permitted", *_rejected_lines(plan["rejected"])]
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def _remaining(count: int | None) -> str:
