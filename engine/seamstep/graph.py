@@ -253,7 +253,8 @@ class VersionGraph:
         added = 0
         host = self._host(step.source.version, used)
         for position, applied in enumerate(rules):
-            verdict = self._check(applied.rule, step, host)
+            turn = applied.rule.scope is Scope.TURN
+            verdict = self._ask(applied.rule, step, used) if turn else self._check(applied.rule, step, host)
             if verdict.outcome is Outcome.PASS:
                 continue
             effect = self._effect(applied, verdict, step)

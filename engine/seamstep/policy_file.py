@@ -185,11 +185,12 @@ class _Reader:
         for path, item in self.items("accept"):
             versions = self.text((*path, "versions"), Specifier)
             rule = str(item.get("rule"))
+            in_force = self.in_force(path, "waiver")
             if rule in HARD_RULES:
                 self.complain((*path, "rule"), f"{rule} is a hard rule and can't be waived")
             elif "rule" in item and rule not in known:
                 self.complain((*path, "rule"), f"there is no rule {rule!r}{did_you_mean(rule, known)}")
-            elif self.in_force(path, "waiver") and versions is not None:
+            elif in_force and versions is not None:
                 texts = (str(item.get(key)) for key in ("reason", "by", "until"))
                 found.append(Waiver(rule, versions, *texts))
         return found

@@ -21,8 +21,8 @@ from seamstep.host.read_facts import read_facts
 from seamstep.plan import digest
 from seamstep.versions import ModuleVersion
 
-HOP = {"from": "1.5.24", "to": "1.5.34", "image": None, "verdicts": [], "waived": []}
-IMAGE = {"path": "x", "sha256": "0" * 64, "mrseam": "0" * 96, "seamsvn": 1}
+HOP: dict[str, object] = {"from": "1.5.24", "to": "1.5.34", "image": None, "verdicts": [], "waived": []}
+IMAGE: dict[str, object] = {"path": "x", "sha256": "0" * 64, "mrseam": "0" * 96, "seamsvn": 1}
 BLOCKED = {"rule": "cpu-supported", "outcome": "block", "reason": "", "evidence": {}}
 PLAN = ("plan", "--mapping", LATEST, "--without-images", "--facts", FACTS)
 

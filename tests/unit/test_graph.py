@@ -1,0 +1,225 @@
+"""The graph: what a policy does to steps, what lies ahead, and rules that fail."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import networkx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made import made_host, made_image, made_release
+from test_oracle import LADDER, hosts, policies, releases
+
+from conftest import DAY
+from seamstep.graph import VersionGraph
+from seamstep.mapping import MappingFile
+from seamstep.model import Outcome, Release, Step, Verdict
+from seamstep.planner import make_plan
+from seamstep.policy import PathChoice, Policy, Source, Target
+from seamstep.rules import HARD_RULES, AppliedRule, Denial, Level, Rule, Scope, Waiver, policy_rules
+from seamstep.rules.no_stranding import NoStranding
+from seamstep.rules.strict_compat import StrictCompat
+from seamstep.versions import ModuleVersion, Specifier
+
+SOURCES = (Source("p", "00" * 32, None),)
+V = ModuleVersion
+
+
+def made_policy(**values: Any) -> Policy:
+    return Policy(SOURCES, **values)
+
+
+def plan(listed: tuple[Release, ...], policy: Policy, **host: Any) -> Any:
+    mapping = MappingFile("m.json", "00" * 32, listed)
+    return make_plan(mapping, listed, made_host(**host), policy, as_of=DAY).document
+
+
+def hops(document: Any) -> list[str]:
+    return [hop["to"] for hop in document["hops"]]
+
+
+def permitted(listed: tuple[Release, ...], host: Any, rules: tuple[AppliedRule, ...]) -> set[tuple[V, V]]:
+    graph = VersionGraph(listed, host, rules)
+    ladder = [release.version for release in graph.ladder(graph.running.series)]
+    pairs = [(source, target) for source in ladder for target in ladder if source < target]
+    return {(source, target) for source, target in pairs if graph.judge(source, target, 0).permitted}
+
+
+@settings(max_examples=60, deadline=None)
+@given(releases(), hosts(), policies)
+def test_a_policy_never_opens_what_the_hard_rules_close(listed: Any, host: Any, policy: Policy) -> None:
+    hard = tuple(AppliedRule(rule()) for rule in HARD_RULES.values())
+    assert permitted(listed, host, policy.applied_rules()) <= permitted(listed, host, hard)
+
+
+@settings(max_examples=60, deadline=None)
+@given(releases(), hosts(), policies, st.sampled_from(["1.5.5", ">=1.5.7", "1.5.*"]))
+def test_a_denial_never_opens_a_step(listed: Any, host: Any, policy: Policy, denied: str) -> None:
+    """Look-ahead aside: what is denied can't be cut off any more."""
+    rules = tuple(rule for rule in policy.rules if not rule.rule.looks_ahead)
+    before = replace(policy, rules=rules)
+    after = replace(before, denials=(*before.denials, Denial(Specifier(denied), "no")))
+    assert permitted(listed, host, after.applied_rules()) <= permitted(listed, host, before.applied_rules())
+
+
+@settings(max_examples=60, deadline=None)
+@given(releases(), hosts(), st.sampled_from([StrictCompat, NoStranding]), st.permutations([Level.OFF, *Level]))
+def test_raising_a_level_never_opens_a_step(listed: Any, host: Any, rule: type[Rule], levels: list[Level]) -> None:
+    order = [Level.OFF, Level.WARN, Level.PREFER, Level.REQUIRE]
+    low, high = sorted(levels[:2], key=order.index)
+    hard = tuple(AppliedRule(one()) for one in HARD_RULES.values())
+    lower, higher = ((*hard, AppliedRule(rule(), level)) for level in (low, high))
+    assert permitted(listed, host, higher) <= permitted(listed, host, lower)
+
+
+@settings(max_examples=60, deadline=None)
+@given(releases(), hosts(), policies)
+def test_the_search_and_the_verdicts_agree(listed: Any, host: Any, policy: Policy) -> None:
+    graph = VersionGraph(listed, host, policy.applied_rules())
+    series = graph.running.series
+    for source, one in enumerate(graph.ladder(series)):
+        for target, other in enumerate(graph.ladder(series)):
+            if source < target:
+                judgement = graph.judge(one.version, other.version, 1)
+                cost = judgement.cost if judgement.permitted else None
+                assert graph.step_cost(series, source, target, 1) == cost
+
+
+def test_denials_and_waypoints_steer_the_path() -> None:
+    listed = tuple(made_release(version) for version in LADDER)
+    fewest = made_policy()
+    assert hops(plan(listed, fewest)) == ["1.5.10"]
+    assert hops(plan(listed, replace(fewest, waypoints=(V("1.5.04"),)))) == ["1.5.04", "1.5.10"]
+    assert hops(plan(listed, replace(fewest, waypoints=(V("2.0.04"),)))) == ["1.5.10"]
+    denied = replace(fewest, denials=(Denial(Specifier(">=1.5.9"), "broken", "https://example.com/a", "2027-01-01"),))
+    document = plan(listed, denied)
+    assert hops(document) == ["1.5.08"]
+    (refused,) = (step for step in document["rejected"] if (step["from"], step["to"]) == ("1.5.01", "1.5.10"))
+    (verdict,) = refused["verdicts"]
+    assert verdict["reason"] == "1.5.10 is denied: broken (https://example.com/a, until 2027-01-01)"
+    both = replace(denied, waypoints=(V("1.5.09"),))
+    assert plan(listed, replace(both, target=Target.parse(">=1.5.9")))["outcome"] == "no-path"
+    absent = plan(tuple(r for r in listed if r.version != V("1.5.04")), replace(fewest, waypoints=(V("1.5.04"),)))
+    assert hops(absent) == ["1.5.03"], "a waypoint that no release is can't be passed"
+
+
+def test_waivers_open_what_a_policy_rule_closes_and_are_told() -> None:
+    listed = tuple(made_release(version) for version in LADDER)
+    waiver = Waiver("strict-compat", Specifier("1.5.10"), "tested here", "us", "2027-01-01")
+    rule = AppliedRule(StrictCompat(), waivers=((waiver,),))
+    document = plan(listed, made_policy(rules=(rule,)))
+    assert hops(document) == ["1.5.10"]
+    assert document["hops"][0]["waived"] == [
+        {"rule": "strict-compat", "reason": "tested here", "by": "us", "until": "2027-01-01"}
+    ]
+    two_layers = replace(rule, waivers=((waiver,), (replace(waiver, versions=Specifier("1.5.9")),)))
+    assert plan(listed, made_policy(rules=(two_layers,)))["outcome"] == "no-path"
+    unknown = tuple(replace(release, strict_compat=None) for release in listed)
+    assert plan(unknown, made_policy(rules=(rule,)))["outcome"] == "no-path", "what is unknown can't be waived"
+
+
+def test_no_stranding_looks_ahead() -> None:
+    """From 1 one can go to 10 directly or to 5, from 5 nowhere: whoever wants 5 loses 10."""
+    listed = (
+        made_release("1.5.01"),
+        made_release("1.5.05", image=made_image(module_hv=2)),
+        made_release("1.5.10", image=made_image(module_hv=1)),
+    )
+    to_five = made_policy(target=Target.parse("1.5.05"), rules=(AppliedRule(NoStranding()),))
+    document = plan(listed, to_five)
+    assert document["outcome"] == "no-path"
+    (refused,) = (step for step in document["rejected"] if step["to"] == "1.5.05")
+    assert "1.5.10 can be reached from 1.5.01 and no longer from 1.5.05" in refused["verdicts"][0]["reason"]
+    assert hops(plan(listed, replace(to_five, rules=()))) == ["1.5.05"]
+    assert hops(plan(listed, made_policy(rules=to_five.rules))) == ["1.5.10"]
+    assert hops(plan(listed, to_five, remaining_updates=1)) == []
+
+
+class Moody(Rule):
+    """A rule that fails in whatever way it is told to."""
+
+    name = "moody"
+    summary = "For tests."
+    source = "tests"
+
+    def __init__(self, answer: Any) -> None:
+        self._answer = answer
+
+    def check(self, step: Step, host: Any) -> Verdict:
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        result: Verdict = self._answer
+        return result
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (RuntimeError("oops"), "the rule failed: RuntimeError: oops"),
+        (None, "did not answer"),
+        (True, "did not answer"),
+        (Verdict("forward-only", Outcome.PASS, "I am another"), "did not answer"),
+    ],
+)
+def test_a_rule_that_fails_blocks(answer: Any, says: str, caplog: pytest.LogCaptureFixture) -> None:
+    listed = tuple(made_release(version) for version in LADDER)
+    with caplog.at_level("DEBUG", "seamstep"):
+        document = plan(listed, made_policy(rules=(AppliedRule(Moody(answer)),)))
+    assert document["outcome"] == "no-path"
+    verdict = document["rejected"][0]["verdicts"][0]
+    assert (verdict["rule"], verdict["outcome"]) == ("moody", "unknown")
+    assert says in verdict["reason"]
+    assert ("Traceback" in caplog.text) == isinstance(answer, Exception)
+    assert hops(plan(listed, made_policy(rules=(AppliedRule(Moody(answer), Level.WARN),)))) == ["1.5.10"]
+
+
+@pytest.mark.parametrize("scope", Scope)
+def test_rules_are_asked_once_for_what_they_depend_on(scope: Scope) -> None:
+    asked: list[tuple[V, V]] = []
+
+    class Counting(StrictCompat):
+        def check(self, step: Step, host: Any) -> Verdict:
+            asked.append((step.source.version, step.target.version))
+            return self.passed("")
+
+    Counting.scope = scope
+    listed = tuple(made_release(version) for version in LADDER)
+    plan(listed, made_policy(rules=(AppliedRule(Counting()),), choice=PathChoice.SHORTEST_PATH))
+    assert 0 < len(asked) <= 3 * len(LADDER), "of 45 steps, several times over"
+    if scope is Scope.HOST:
+        assert len(asked) <= 2
+
+
+def test_unknown_for_another_reason_than_a_missing_image_is_not_left_open() -> None:
+    listed = tuple(made_release(version) for version in LADDER)
+    mapping = MappingFile("m.json", "00" * 32, listed)
+    host = made_host(cpu_signatures=None)
+    document = make_plan(mapping, listed, host, made_policy(), as_of=DAY, without_images=True).document
+    assert document["outcome"] == "no-path"
+
+
+def test_networkx_sees_every_candidate_step() -> None:
+    listed = tuple(made_release(version) for version in [*map(str, LADDER), "2.0.01", "2.0.02"])
+    graph = VersionGraph(listed, made_host("1.5.99"), ()).digraph
+    assert graph.number_of_nodes() == 13
+    assert graph.number_of_edges() == 11 * 10 // 2 + 1
+    assert networkx.is_directed_acyclic_graph(graph)
+    step = graph.edges[V("1.5.01"), V("1.5.99")]["step"]
+    assert str(step) == "1.5.01 → 1.5.99"
+    with pytest.raises(ValueError, match="not known"):
+        VersionGraph(listed, made_host(module_version=None), ())
+
+
+def test_defaults_of_the_policy_rules() -> None:
+    assert {name: rule.default_level for name, rule in policy_rules().items() if name != "quiet-hours"} == {
+        "strict-compat": Level.WARN,
+        "feature-loss": Level.WARN,
+        "svn-rollback": Level.REQUIRE,
+        "minimum-svn": Level.OFF,
+        "debug-module": Level.REQUIRE,
+        "preproduction": Level.WARN,
+        "no-stranding": Level.REQUIRE,
+        "same-signer": Level.WARN,
+    }

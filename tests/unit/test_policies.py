@@ -1,0 +1,213 @@
+"""Policies: what expires, what layers amount to, and rules that packages bring."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Iterator
+from datetime import date
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import FACTS, LATEST, Run
+from seamstep import policy_file, policy_layers
+from seamstep.errors import InputError
+from seamstep.policy import PathChoice, Policy
+from seamstep.rules import Level, plugins
+from seamstep.versions import ModuleVersion
+
+HEAD = "schema: seamstep/policy/v1\nname: {name}\n"
+PLUGIN = Path(__file__).parents[1] / "plugin"
+
+
+def written(folder: Path, name: str, more: str = "") -> str:
+    path = folder / f"{name}.yaml"
+    path.write_text(HEAD.format(name=name) + more)
+    return str(path)
+
+
+def merged(*names: str, as_of: date = date(2026, 11, 23)) -> Policy:
+    return policy_layers.merge([policy_file.layer(name, as_of) for name in names])
+
+
+def level(policy: Policy, rule: str) -> Level:
+    return next((applied.level for applied in policy.rules if applied.rule.name == rule), Level.OFF)
+
+
+PLAN = ("plan", "--mapping", LATEST, "--without-images", "--facts", FACTS, "--json")
+DENY = "deny:\n- versions: '>=1.5.30'\n  reason: broken\n  until: 2026-12-31\n"
+ACCEPT = """rules: {strict-compat: require}
+accept:
+- rule: strict-compat
+  versions: 1.5.34
+  reason: tested
+  by: us@example.com
+  until: 2026-12-31
+"""
+
+
+def test_denials_and_waivers_last_through_their_day(run: Run, tmp_path: Path) -> None:
+    deny = written(tmp_path, "deny", DENY)
+
+    def target(policy: str, day: str) -> Any:
+        document = run(*PLAN, "--policy", policy, "--as-of", day).json
+        assert document["as_of"] == day
+        return document["target"]
+
+    assert [target(deny, day) for day in ("2026-12-31", "2027-01-01")] == ["1.5.28", "1.5.34"]
+    assert len(policy_file.load(deny, date(2027, 1, 1)).expired) == 1
+    accept = written(tmp_path, "accept", ACCEPT)
+    assert policy_file.load(accept, date(2026, 12, 31)).rules[0].waivers
+    assert not policy_file.load(accept, date(2027, 1, 1)).rules[0].waivers
+    assert run(*PLAN, "--policy", deny, "--as-of", "tomorrow").code == 2
+
+
+def test_everything_a_policy_can_say(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        "all",
+        "waypoints: [1.5.28, 1.5.06]\n"
+        "apply:\n"
+        "  windows:\n"
+        "  - {days: [sat, sun], from: 22:30, to: 04:00, timezone: Europe/Berlin}\n"
+        "  soak: 10m\n"
+        "  busy: {retries: 10, wait: 2h}\n"
+        "  before: [[/usr/bin/true, --now]]\n"
+        "  after: []\n",
+    )
+    policy = policy_file.load(path, date(2026, 1, 1))
+    assert policy.waypoints == (ModuleVersion("1.5.06"), ModuleVersion("1.5.28"))
+    assert policy.apply == {
+        "windows": [{"days": ["sat", "sun"], "from": "22:30", "to": "04:00", "timezone": "Europe/Berlin"}],
+        "soak": 600,
+        "busy": {"retries": 10, "wait": 7200},
+        "before": [["/usr/bin/true", "--now"]],
+        "after": [],
+    }
+    json.dumps(policy.apply)
+
+
+def test_layers_the_stricter_value_wins(tmp_path: Path, run: Run) -> None:
+    organisation = written(
+        tmp_path,
+        "org",
+        "max_hops: 3\nkeep_updates: 1\ntarget: 1.5.*\nrules:\n  svn-rollback: warn\n"
+        "  strict-compat: {level: prefer, cost: 5}\n  minimum-svn: {level: require, svn: 0x10b}\n"
+        "signers: [" + "ab" * 32 + "]\n",
+    )
+    team = written(
+        tmp_path,
+        "team",
+        "path: shortest-path\nmax_hops: 5\nkeep_updates: 2\ntarget: '<1.5.30'\nwaypoints: [1.5.28]\n"
+        + DENY
+        + "rules:\n  debug-module: off\n  strict-compat: {level: prefer, cost: 9}\n"
+        "  minimum-svn: {level: require, svn: 0x10c}\n",
+    )
+    policy = merged(organisation, team)
+    assert (policy.max_hops, policy.keep_updates, policy.choice) == (3, 2, PathChoice.SHORTEST_PATH)
+    assert policy.name == "org + team"
+    assert policy.target.names(ModuleVersion("1.5.28"))
+    assert not policy.target.names(ModuleVersion("1.5.34"))
+    assert not policy.target.names(ModuleVersion("1.4.01"))
+    assert level(policy, "svn-rollback") is Level.REQUIRE, "the team did not name it, so its default stands"
+    assert level(policy, "debug-module") is Level.REQUIRE, "a layer can't turn off what another has"
+    strict = next(applied for applied in policy.rules if applied.rule.name == "strict-compat")
+    assert (strict.level, strict.cost) == (Level.PREFER, 9)
+    floor = next(applied for applied in policy.rules if applied.rule.name == "minimum-svn")
+    assert floor.rule.strictness() == (0x10C,)
+    assert (len(policy.denials), policy.waypoints, policy.signers) == (1, (ModuleVersion("1.5.28"),), frozenset())
+    document = run(*PLAN, "--policy", organisation, "--policy", team).json
+    assert [layer["name"] for layer in document["policy"]["layers"]] == ["org", "team"]
+    assert merged(organisation).name == "org"
+    reverse = merged(team, organisation)
+    assert {applied.rule.name: applied.level for applied in reverse.rules} == {
+        applied.rule.name: applied.level for applied in policy.rules
+    }
+
+
+def test_layers_a_waiver_counts_only_where_everybody_waives(tmp_path: Path, run: Run) -> None:
+    accept = written(tmp_path, "accept", ACCEPT)
+    strict = written(tmp_path, "strict", "rules: {strict-compat: require}\n")
+    silent = written(tmp_path, "silent", "rules: {strict-compat: off}\n")
+    facts = tmp_path / "facts.json"
+    facts.write_text(FACTS.read_text().replace('"1.5.24"', '"1.5.06"').replace("mainline", "legacy"))
+
+    def goes_to_34(*policies: str) -> bool:
+        layers = [part for policy in policies for part in ("--policy", policy)]
+        arguments = ("plan", "--mapping", LATEST, "--without-images", "--facts", facts, "--json", *layers)
+        return any(hop["waived"] for hop in run(*arguments).json["hops"])
+
+    assert goes_to_34(accept)
+    assert goes_to_34(accept, silent)
+    assert not goes_to_34(accept, strict)
+    assert not goes_to_34(strict, accept)
+
+
+@pytest.fixture
+def plugin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The example package, as if it was installed."""
+    monkeypatch.syspath_prepend(str(PLUGIN))
+    points = [
+        EntryPoint("quiet-hours", "quiet_hours:QuietHours", plugins.GROUP),
+        EntryPoint("broken-rule", "quiet_hours:Missing", plugins.GROUP),
+        EntryPoint("other-name", "quiet_hours:QuietHours", plugins.GROUP),
+        EntryPoint("no-rule", "json:dumps", plugins.GROUP),
+        EntryPoint("forward-only", "quiet_hours:QuietHours", plugins.GROUP),
+    ]
+    monkeypatch.setattr(plugins, "entry_points", lambda group: points)
+    plugins.installed.cache_clear()
+    importlib.invalidate_caches()
+    yield
+    plugins.installed.cache_clear()
+    sys.modules.pop("quiet_hours", None)
+
+
+OFF = "broken-rule: off, other-name: off, no-rule: off"
+
+
+def test_a_plug_in_s_rule_judges(run: Run, tmp_path: Path, plugin: None) -> None:
+    policy = written(tmp_path, "p", f"rules: {{quiet-hours: {{level: require, prefix: host-}}, {OFF}}}\n")
+    document = run(*PLAN, "--policy", policy).json
+    assert document["outcome"] == "no-path"
+    assert "host-a is to be left alone" in json.dumps(document["rejected"])
+    policy = written(tmp_path, "p", f"rules: {{quiet-hours: {{level: require, prefix: lab-}}, {OFF}}}\n")
+    assert run(*PLAN, "--policy", policy).json["outcome"] == "update"
+
+
+def test_a_plug_in_s_parameters_are_checked_by_its_schema(run: Run, tmp_path: Path, plugin: None) -> None:
+    policy = written(tmp_path, "p", "rules:\n  quiet-hours: {level: require, prefix: ''}\n  quiet-hour: off\n")
+    err = run(*PLAN[:-1], "--policy", policy).err
+    assert f"{policy}:4:33: rules.quiet-hours.prefix: '' is not the beginning of a host name" in err
+    assert f"{policy}:5:3: rules.quiet-hour: unknown key; did you mean 'quiet-hours'?" in err
+    policy = written(tmp_path, "p", "rules: {quiet-hours: require}\n")
+    assert "'require' is not 'off', or an object with" in run(*PLAN[:-1], "--policy", policy).err
+
+
+def test_a_plug_in_that_can_not_be_loaded_blocks_until_it_is_turned_off(run: Run, tmp_path: Path, plugin: None) -> None:
+    document = run(*PLAN, "--policy", written(tmp_path, "p")).json
+    assert document["outcome"] == "no-path"
+    reasons = {verdict["rule"]: verdict["reason"] for verdict in document["rejected"][0]["verdicts"]}
+    assert set(reasons) >= {"broken-rule", "other-name", "no-rule"}
+    assert "AttributeError" in reasons["broken-rule"]
+    assert "its name is not 'other-name'" in reasons["other-name"]
+    assert "it is not a rule class" in reasons["no-rule"]
+    assert run(*PLAN, "--policy", written(tmp_path, "p", f"rules: {{{OFF}}}\n")).json["outcome"] == "update"
+
+
+def test_hard_rules_stay_ours(plugin: None) -> None:
+    from seamstep.rules import policy_rules
+
+    assert "forward-only" not in policy_rules()
+    assert "quiet-hours" in policy_rules()
+
+
+@pytest.mark.parametrize("more", ["waypoints: [1.5.28]\ndeny: [{versions: 1.5.*, reason: x, until: 2026-11-22}]\n"])
+def test_what_has_expired_contradicts_nothing(tmp_path: Path, more: str) -> None:
+    path = written(tmp_path, "p", more)
+    assert policy_file.load(path, date(2026, 11, 23)).denials == ()
+    with pytest.raises(InputError, match=r"every path has to stop at 1\.5\.28, but it is denied"):
+        policy_file.load(path, date(2026, 11, 22))
