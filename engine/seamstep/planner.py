@@ -38,6 +38,12 @@ class Route:
         """How many updates it takes."""
         return len(self.versions) - 1
 
+    def key(self, choice: PathChoice) -> tuple[int, int, tuple[ModuleVersion, ...]]:
+        """What a way of choosing minimises."""
+        if choice is PathChoice.FEWEST_HOPS:
+            return self.hops, self.cost, self.versions
+        return self.cost, self.hops, self.versions
+
 
 class Router:
     """Finds routes from the running module of a graph within a budget of updates.
@@ -108,7 +114,7 @@ def make_plan(
     graph = VersionGraph(releases, host, policy.applied_rules(), without_images=without_images)
     _check_target(graph, policy)
     wanted = [version for version in graph.newer(graph.running) if policy.target.names(version)]
-    budget = _budget(host, policy)
+    budget = budget_of(host, policy)
     router = Router(graph, wanted, budget)
     best = router.best(policy.choice)
     if best:
@@ -148,7 +154,8 @@ def make_plan(
     return Plan.seal(document)
 
 
-def _budget(host: HostFacts, policy: Policy) -> int:
+def budget_of(host: HostFacts, policy: Policy) -> int:
+    """How many updates a plan may take."""
     usable = max((host.remaining_updates or 0) - policy.keep_updates, 0)
     return usable if policy.max_hops is None else min(usable, policy.max_hops)
 

@@ -8,10 +8,11 @@ layer that states them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from seamstep.documents import Document
+from seamstep.errors import KeyPath
 from seamstep.policy import Policy, Target
 from seamstep.rules import AppliedRule, Level
 
@@ -74,3 +75,69 @@ def _apply(policies: Sequence[Policy]) -> Mapping[str, object]:
     for policy in policies:
         merged = {**policy.apply, **merged}
     return merged
+
+
+@dataclass(frozen=True, slots=True)
+class Effective:
+    """A value in force: its key path, itself in words, and where it stands (file and line, or a default)."""
+
+    key: str
+    value: str
+    origin: str
+
+
+def effective(layers: Sequence[Layer]) -> list[Effective]:
+    """Every value that is in force under all layers together, in the order of the policy document."""
+    merged = merge(layers)
+    rows = [
+        _row(layers, "target", merged.target.text),
+        _row(layers, "path", merged.choice.value),
+        _row(layers, "max_hops", "no limit" if merged.max_hops is None else str(merged.max_hops)),
+        _row(layers, "keep_updates", str(merged.keep_updates)),
+    ]
+    for applied in merged.rules:
+        cost = f", cost {applied.cost}" if applied.level is Level.PREFER else ""
+        parameters = "".join(f", at least 0x{number:x}" for number in applied.rule.strictness())
+        rows.append(_rule_row(layers, applied, f"{applied.level.value}{cost}{parameters}"))
+        for group in applied.waivers:
+            rows += [
+                Effective(f"accept.{one.rule}", f"{one.versions} until {one.until}", f"{one.reason}, by {one.by}")
+                for one in group
+            ]
+    rows += [row for layer in layers for row in _denial_rows(layer)]
+    rows += [_row(layers, "waypoints", str(waypoint)) for waypoint in merged.waypoints]
+    rows += [_row(layers, "signers", signer) for signer in sorted(merged.signers)]
+    rows += [_row(layers, "apply", f"{key} {value}") for key, value in merged.apply.items()]
+    return rows
+
+
+def _row(layers: Sequence[Layer], key: str, value: str) -> Effective:
+    stated = [_place(layer, (key,)) for layer in layers if layer.states(key)]
+    return Effective(key, value, ", ".join(stated) or "default")
+
+
+def _denial_rows(layer: Layer) -> Iterator[Effective]:
+    in_force = {denial.versions.text for denial in layer.policy.denials}
+    for index, entry in enumerate(layer.document.data.get("deny", ())):
+        if entry["versions"].strip() in in_force:
+            yield Effective("deny", f"{entry['versions']} ({entry['reason']})", _place(layer, ("deny", index)))
+
+
+def _rule_row(layers: Sequence[Layer], applied: AppliedRule, value: str) -> Effective:
+    name = applied.rule.name
+    origins = []
+    for layer in layers:
+        own = next((one for one in layer.policy.rules if one.rule.name == name), None)
+        if own and (own.level, own.cost, own.rule.strictness()) == (
+            applied.level,
+            applied.cost,
+            applied.rule.strictness(),
+        ):
+            stated = name in layer.document.data.get("rules", {})
+            origins.append(_place(layer, ("rules", name)) if stated else f"default of {layer.policy.name}")
+    return Effective(f"rules.{name}", value, ", ".join(origins))
+
+
+def _place(layer: Layer, path: KeyPath) -> str:
+    line, _ = layer.document.locate(path) or (1, 1)
+    return f"{layer.document.source}:{line}"

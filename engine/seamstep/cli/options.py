@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from seamstep import facts as facts_document
 from seamstep.errors import InputError, NotUpdatableError, Problem, TdxLostError
@@ -134,9 +134,18 @@ def host_facts(options: argparse.Namespace) -> HostFacts:
     raise NotUpdatableError(f"this host can't be updated: its TDX module's version is not known ({reason})")
 
 
-def make_plan(options: argparse.Namespace, *, without_images: bool = False) -> Plan:
-    """Plan as the options say. Raises what reading the inputs raises."""
-    from seamstep import catalog, planner
+class Inputs(NamedTuple):
+    """What a plan is made from."""
+
+    catalog: Catalog
+    host: HostFacts
+    policy: Policy
+    as_of: date
+
+
+def inputs(options: argparse.Namespace, *, without_images: bool = False) -> Inputs:
+    """Everything that the options name. Raises what reading it raises."""
+    from seamstep import catalog
     from seamstep.image.files import TRUSTED
 
     why = "images are needed to tell which CPUs a release supports, or give --without-images for a provisional plan"
@@ -148,7 +157,22 @@ def make_plan(options: argparse.Namespace, *, without_images: bool = False) -> P
     host = host_facts(options)
     loaded = catalog.load(mapping, None if without_images else images, TRUSTED | chosen.signers)
     tell_of_images(loaded)
-    return planner.make_plan(loaded.mapping, loaded.releases, host, chosen, as_of=as_of, without_images=without_images)
+    return Inputs(loaded, host, chosen, as_of)
+
+
+def make_plan(options: argparse.Namespace, *, without_images: bool = False) -> Plan:
+    """Plan as the options say. Raises what reading the inputs raises."""
+    from seamstep import planner
+
+    given_ = inputs(options, without_images=without_images)
+    return planner.make_plan(
+        given_.catalog.mapping,
+        given_.catalog.releases,
+        given_.host,
+        given_.policy,
+        as_of=given_.as_of,
+        without_images=without_images,
+    )
 
 
 def tell_of_images(loaded: Catalog) -> None:

@@ -1,0 +1,118 @@
+"""``seamstep explain``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from seamstep.cli import options as shared
+from seamstep.cli.output import emit
+from seamstep.errors import ExitCode, InputError, Problem
+
+if TYPE_CHECKING:
+    from seamstep.versions import ModuleVersion
+
+
+def add(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "explain",
+        help="say why this path, why not another, and what would have to change",
+        description="Why the plan goes where it goes, or with --to why it does or does not go to a release: all"
+        " verdicts of every step that matters, the runner-up, and the smallest changes that would open a path.",
+    )
+    shared.add_planning(parser)
+    parser.add_argument("--to", metavar="VERSION", type=shared.given, help="a release, instead of the target")
+    parser.add_argument("--without-images", action="store_true", help="leave rules that need an image open")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--facts", metavar="FILE", type=shared.given, help="facts that seamstep facts --json wrote")
+    shared.add_sysroot(source)
+    shared.add_output(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> ExitCode:
+    """Explain. NO where there is no path."""
+    from seamstep import explain
+    from seamstep.report.explanation import explanation_text
+
+    shared.check_output(options)
+    if options.to and options.target:
+        raise InputError(Problem("--to", "names the release; leave --target out"))
+    options.target = options.target or options.to
+    inputs = shared.inputs(options, without_images=options.without_images)
+    situation = explain.Situation(inputs.catalog.releases, inputs.host, inputs.policy, options.without_images)
+    graph = situation.graph()
+    router = situation.router(graph)
+    best = router.best(inputs.policy.choice)
+    goal = _goal(situation, options.to, router.target)
+    steps = explain.steps_that_matter(graph, router, goal, best) if goal else []
+    second = explain.runner_up(router, inputs.policy, best) if best else None
+    reachable = best is not None and best.versions[-1] == goal
+    document = {
+        "schema": "seamstep/explanation/v1",
+        "running": str(graph.running),
+        "to": str(goal) if goal else None,
+        "policy": inputs.policy.name,
+        "objective": inputs.policy.choice.value,
+        "path": [str(version) for version in best.versions] if best else None,
+        "cost": best.cost if best else None,
+        "runner_up": {"path": [str(v) for v in second.versions], "cost": second.cost} if second else None,
+        "steps": [_step(judgement) for judgement in steps],
+        "changes": [list(texts) for texts in explain.smallest_changes(situation, goal)]
+        if goal and not reachable
+        else [],
+    }
+    code = ExitCode.DONE if reachable or goal is None else ExitCode.NO
+    emit(
+        document,
+        explanation_text(document),
+        as_json=options.json,
+        code=code,
+        output=options.output,
+        replace=options.force,
+    )
+    return code
+
+
+def _goal(situation: Any, to: str | None, found: ModuleVersion | None) -> ModuleVersion | None:
+    """The release to explain: the one named, the one the path leads to, or the newest that is wanted."""
+    from seamstep.versions import ModuleVersion
+
+    graph = situation.graph()
+    if to:
+        try:
+            version = ModuleVersion(to)
+        except ValueError as error:
+            raise InputError(Problem("--to", str(error))) from None
+        if version not in graph:
+            raise InputError(Problem("--to", f"the mapping file does not list {version}"))
+        return version
+    wanted = [version for version in graph.newer(graph.running) if situation.policy.target.names(version)]
+    newest = wanted[-1] if wanted else None
+    return found or newest
+
+
+def _step(judgement: Any) -> dict[str, Any]:
+    waived = {verdict.rule: [waiver.reason for waiver in waivers] for verdict, waivers in judgement.waived}
+    open_rules = {verdict.rule for verdict in judgement.left_open}
+    blocking = {verdict.rule for verdict in judgement.blocking}
+    return {
+        "from": str(judgement.step.source.version),
+        "to": str(judgement.step.target.version),
+        "permitted": judgement.permitted,
+        "cost": judgement.cost,
+        "verdicts": [
+            verdict.to_document()
+            | {
+                "effect": "waived"
+                if verdict.rule in waived
+                else "open"
+                if verdict.rule in open_rules
+                else "blocks"
+                if verdict.rule in blocking
+                else "none"
+            }
+            for verdict in judgement.verdicts
+        ],
+    }

@@ -1,0 +1,140 @@
+"""``seamstep policy check``, ``show``, ``diff`` and ``schema``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from seamstep.cli import options as shared
+from seamstep.cli.output import emit, say, to_json
+from seamstep.errors import ExitCode, InputError, Problem
+from seamstep.report.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from seamstep.model import Release
+    from seamstep.policy_layers import Layer
+
+_SCHEMAS = ("policy", "mapping", "facts", "plan")
+
+
+def add(actions: Any) -> None:
+    """Add the commands below ``policy``."""
+    check = actions.add_parser("check", help="find mistakes, and with a mapping file what changes nothing")
+    check.add_argument("policies", nargs="+", metavar="NAME|FILE", type=shared.given)
+    _add_reading(check)
+    check.set_defaults(run=run_check)
+
+    show = actions.add_parser("show", help="show what a policy, or layers of policies, amount to")
+    show.add_argument("policies", nargs="+", metavar="NAME|FILE", type=shared.given)
+    show.add_argument("--effective", action="store_true", help="every value in force, with where it comes from")
+    _add_day(show)
+    show.set_defaults(run=run_show)
+
+    diff = actions.add_parser("diff", help="which steps open and close and which paths change, on every kind of host")
+    diff.add_argument("old", metavar="OLD", type=shared.given)
+    diff.add_argument("new", metavar="NEW", type=shared.given)
+    _add_reading(diff)
+    diff.add_argument("--format", choices=("text", "json", "markdown"), default="text", help="default: text")
+    diff.add_argument("--fail-on", choices=("opened", "closed", "any"), help="exit with 1 when a step did")
+    diff.set_defaults(run=run_diff)
+
+    schema = actions.add_parser("schema", help="print a JSON Schema")
+    schema.add_argument("kind", nargs="?", choices=_SCHEMAS, default="policy", help="default: policy")
+    schema.add_argument("--json", action="store_true", help="print JSON, errors included; a schema is JSON anyway")
+    schema.set_defaults(run=run_schema)
+
+
+def _add_reading(parser: argparse.ArgumentParser) -> None:
+    shared.add_catalog(parser)
+    shared.add_signer(parser)
+    _add_day(parser)
+
+
+def _add_day(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--as-of", metavar="DAY", type=shared.given, help="the day that decides what has expired")
+    parser.add_argument("--json", action="store_true", help="print JSON, errors included")
+
+
+def run_check(options: argparse.Namespace) -> ExitCode:
+    """Check policies. NO on any finding."""
+    from seamstep import policy_file, policy_review
+
+    as_of = shared.day(options)
+    given = options.mapping or options.catalog
+    problems: list[Problem] = []
+    layers: list[Layer] = []
+    for name in options.policies:
+        try:
+            layers.append(policy_file.layer(name, as_of))
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(problems)
+    for layer in layers:
+        releases = _releases(options, layer) if given else ()
+        problems += policy_review.findings(layer.document, layer.policy, releases, as_of)
+    document = {"schema": "seamstep/findings/v1", "findings": [problem.to_document() for problem in problems]}
+    lines = [printable(problem) for problem in problems]
+    if not given:
+        lines.append("give --mapping or --catalog to find entries that change nothing")
+    lines.append(f"{len(layers)} policies, {len(problems)} findings")
+    code = ExitCode.NO if problems else ExitCode.DONE
+    emit(document, "\n".join(lines), as_json=options.json, code=code)
+    return code
+
+
+def _releases(options: argparse.Namespace, layer: Layer) -> Sequence[Release]:
+    from seamstep import catalog
+    from seamstep.image.files import TRUSTED
+
+    mapping, images = shared.sources(options, why="")
+    trusted = TRUSTED | layer.policy.signers | shared.signers(options)
+    return catalog.load(mapping, images, trusted).releases
+
+
+def run_show(options: argparse.Namespace) -> ExitCode:
+    """Show policies as they are written, or what they amount to together."""
+    from seamstep import policy_file, policy_layers
+    from seamstep.report.effective import effective_document, effective_text
+
+    as_of = shared.day(options)
+    layers = [policy_file.layer(name, as_of) for name in options.policies]
+    if options.effective:
+        rows = policy_layers.effective(layers)
+        emit(effective_document(rows), effective_text(rows), as_json=options.json)
+        return ExitCode.DONE
+    document = {"schema": "seamstep/policies/v1", "policies": [layer.document.data for layer in layers]}
+    texts = [f"# {printable(layer.document.source)}\n{to_json(layer.document.data)}" for layer in layers]
+    emit(document, "\n".join(texts).rstrip(), as_json=options.json)
+    return ExitCode.DONE
+
+
+def run_diff(options: argparse.Namespace) -> ExitCode:
+    """Compare two policies. NO when ``--fail-on`` says so."""
+    from seamstep import environments, policy_file, policy_review
+    from seamstep.report import policies
+
+    as_of = shared.day(options)
+    old, new = (policy_file.layer(name, as_of) for name in (options.old, options.new))
+    releases = _releases(options, new)
+    steps = policy_review.step_changes(releases, old.policy, new.policy)
+    paths = policy_review.path_changes(releases, old.policy, new.policy)
+    total = len(list(environments.environments(releases)))
+    wanted = {"opened": [True], "closed": [False], "any": [True, False], None: []}[options.fail_on]
+    code = ExitCode.NO if any(change.opened in wanted for change in steps) else ExitCode.DONE
+    if options.json or options.format == "json":
+        say(to_json(policies.difference_document(steps, paths, total)), code)
+    else:
+        render = policies.difference_markdown if options.format == "markdown" else policies.difference_text
+        say(render(steps, paths, total) + "\n", code)
+    return code
+
+
+def run_schema(options: argparse.Namespace) -> ExitCode:
+    """Print a schema; that of policies knows the rules of installed plug-ins."""
+    from seamstep import policy_file, resources
+
+    say(to_json(policy_file.schema() if options.kind == "policy" else resources.schema(options.kind)))
+    return ExitCode.DONE

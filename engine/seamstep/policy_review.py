@@ -1,0 +1,139 @@
+"""What a policy does, and what in it does nothing: found by trying every step in every environment. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
+
+from seamstep import environments, policy_file
+from seamstep.documents import Document
+from seamstep.environments import Environment, Pair
+from seamstep.errors import Problem
+from seamstep.model import Release
+from seamstep.policy import Policy
+from seamstep.rules import Level, policy_rules
+from seamstep.versions import ModuleVersion, Specifier
+
+_ENTRIES = {"deny": "denial", "accept": "waiver", "waypoints": "waypoint"}
+
+Effects = dict[Environment, dict[Pair, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class StepChange:
+    """A step that one policy permits and the other does not, in some environments; ``rules`` are those that refuse it
+    where it is refused."""
+
+    source: ModuleVersion
+    target: ModuleVersion
+    opened: bool
+    rules: tuple[str, ...]
+    environments: tuple[Environment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PathChange:
+    """Where hosts that run ``source`` were led and are led now; an empty path stays where it is."""
+
+    source: ModuleVersion
+    old: tuple[ModuleVersion, ...]
+    new: tuple[ModuleVersion, ...]
+    environments: tuple[Environment, ...]
+
+
+def effects(releases: Sequence[Release], policy: Policy) -> Effects:
+    """Every permitted step in every environment."""
+    found = environments.environments(releases)
+    return {environment: environments.permitted(releases, policy, environment) for environment in found}
+
+
+def findings(document: Document, policy: Policy, releases: Sequence[Release], as_of: date) -> list[Problem]:
+    """What has expired, and which denials, waivers and waypoints change nothing.
+
+    An entry changes nothing if without it the same steps are permitted in every environment, at the same cost.
+    ``releases`` may be empty: then only what has expired is told.
+    """
+    problems = list(policy.expired)
+    if not releases:
+        return problems
+    expired = {problem.path[:2] for problem in problems}
+    whole = effects(releases, policy)
+    for key, noun in _ENTRIES.items():
+        listed = document.data.get(key, [])
+        for index, entry in enumerate(listed):
+            if (key, index) in expired:
+                continue
+            if effects(releases, _without(document, key, index, as_of)) == whole:
+                reason = _why_nothing(key, entry, listed, releases, policy)
+                problems.append(document.problem((key, index), f"this {noun} changes nothing: {reason}"))
+    return problems
+
+
+def _without(document: Document, key: str, index: int, as_of: date) -> Policy:
+    rest = [entry for position, entry in enumerate(document.data[key]) if position != index]
+    return policy_file.parse(replace(document, data={**document.data, key: rest}), None, as_of)
+
+
+def _why_nothing(key: str, entry: Any, listed: list[Any], releases: Sequence[Release], policy: Policy) -> str:
+    if key == "waypoints":
+        version = ModuleVersion(entry)
+        series = [release.version for release in releases if release.version.series == version.series]
+        if version not in series:
+            return f"the mapping file does not list {version}"
+        ends = version in {min(series), max(series)}
+        return "no step passes over it" if ends else "every step that passes over it is refused anyway"
+    matched = _matched(entry, releases)
+    if not matched:
+        return f"no release matches {entry['versions']!r}"
+    if key == "deny":
+        for other in listed:
+            if other is not entry and matched <= _matched(other, releases):
+                return f"the denial of {other['versions']!r} covers it"
+        return "every step that it forbids is forbidden anyway"
+    rule = entry["rule"]
+    applied = next((one for one in policy.rules if one.rule.name == rule), None)
+    if applied is None:
+        return f"the rule {rule} is off" if rule in policy_rules() else f"there is no rule {rule}"
+    if applied.level is Level.WARN:
+        return f"the rule {rule} only warns"
+    denied = [release for release in matched if any(release in denial.versions for denial in policy.denials)]
+    if len(denied) == len(matched):
+        return "what it accepts is denied"
+    return f"no step that it covers is refused by {rule} alone"
+
+
+def _matched(entry: Any, releases: Sequence[Release]) -> set[ModuleVersion]:
+    specifier = Specifier(entry["versions"])
+    return {release.version for release in releases if release.version in specifier}
+
+
+def step_changes(releases: Sequence[Release], old: Policy, new: Policy) -> list[StepChange]:
+    """Every step that opens or closes, with all environments in which it does, ascending."""
+    before, after = effects(releases, old), effects(releases, new)
+    grouped: dict[tuple[Pair, bool, tuple[str, ...]], list[Environment]] = {}
+    for environment, steps in before.items():
+        for pair in sorted(steps.keys() ^ after[environment].keys()):
+            opened = pair not in steps
+            rules = environments.refusing(releases, old if opened else new, environment, pair)
+            grouped.setdefault((pair, opened, rules), []).append(environment)
+    return [
+        StepChange(*pair, opened, rules, tuple(where))
+        for (pair, opened, rules), where in sorted(grouped.items(), key=lambda item: item[0][:2])
+    ]
+
+
+def path_changes(releases: Sequence[Release], old: Policy, new: Policy) -> list[PathChange]:
+    """Every release from which hosts are led elsewhere, with all environments in which they are, ascending."""
+    grouped: dict[tuple[ModuleVersion, tuple[ModuleVersion, ...], tuple[ModuleVersion, ...]], list[Environment]] = {}
+    for environment in environments.environments(releases):
+        before = environments.routes(releases, old, environment)
+        after = environments.routes(releases, new, environment)
+        for source, path in before.items():
+            if path != after[source]:
+                grouped.setdefault((source, path, after[source]), []).append(environment)
+    return [
+        PathChange(source, path, now, tuple(where))
+        for (source, path, now), where in sorted(grouped.items(), key=lambda item: item[0])
+    ]

@@ -1,0 +1,165 @@
+"""Explanations: all verdicts, the runner-up, and the smallest changes that open a path, tried and not guessed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import combinations, pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from made import made_host, made_release
+from test_graph import made_policy
+from test_oracle import LADDER, Oracle, hosts, policies, releases
+
+from conftest import FACTS, LATEST, Run, host_like, write_facts
+from seamstep import explain
+from seamstep.facts import HostFacts, UploadNode
+from seamstep.policy import Policy, Target
+from seamstep.rules import AppliedRule, Denial
+from seamstep.rules.strict_compat import StrictCompat
+from seamstep.versions import ModuleVersion, SeamldrVersion, Specifier
+
+V = ModuleVersion
+EXPLAIN = ("explain", "--mapping", LATEST, "--without-images")
+FREE = tuple(made_release(version) for version in LADDER)
+
+
+def changes(listed: Any, host: HostFacts, policy: Policy, goal: str) -> list[tuple[str, ...]]:
+    policy = policy.with_target(Target.parse(goal))
+    return explain.smallest_changes(explain.Situation(listed, host, policy), V(goal))
+
+
+@pytest.mark.parametrize(
+    ("host", "policy", "expected"),
+    [
+        (made_host(cpus_present="0-5"), made_policy(), [("bring CPUs 4-5 online",)]),
+        (
+            made_host(upload=UploadNode("tdx_module", "programming")),
+            made_policy(),
+            [("wait until the update under way is done",)],
+        ),
+        (made_host(upload=None), made_policy(), [("boot a kernel that offers TDX module updates",)]),
+        (made_host(remaining_updates=0), made_policy(), [("reboot, to have updates again",)]),
+        (made_host(seamldr_version=SeamldrVersion("1.4.09")), made_policy(), [("raise the P-SEAMLDR to 1.5.00",)]),
+        (made_host(seamldr_version=SeamldrVersion("2.0.00")), made_policy(), [("change the P-SEAMLDR to 1.5.00",)]),
+        (
+            made_host(),
+            made_policy(denials=(Denial(Specifier("1.5.10"), "bad"),)),
+            [("lift the denial of 1.5.10 (bad)",)],
+        ),
+        (made_host(remaining_updates=10), made_policy(keep_updates=10), [("keep fewer updates in reserve than 10",)]),
+        (
+            made_host(),
+            made_policy(max_hops=1, waypoints=(V("1.5.05"),)),
+            [("allow more hops than 1",), ("drop the waypoint 1.5.05",)],
+        ),
+        (
+            made_host("1.5.09"),
+            made_policy(rules=(AppliedRule(StrictCompat()),)),
+            [("waive strict-compat for 1.5.09 → 1.5.10",)],
+        ),
+        (
+            made_host(cpus_present="0-5", seamldr_version=SeamldrVersion("1.4.00")),
+            made_policy(),
+            [("bring CPUs 4-5 online", "raise the P-SEAMLDR to 1.5.00")],
+        ),
+    ],
+)
+def test_the_smallest_changes(host: HostFacts, policy: Policy, expected: list[tuple[str, ...]]) -> None:
+    found = changes(FREE, host, policy, "1.5.10")
+    assert found[: len(expected)] == expected
+    assert {len(together) for together in found} == {len(expected[0])}
+
+
+def test_what_no_change_helps(run: Run, spr: HostFacts, tmp_path: Path) -> None:
+    listed = (made_release("1.5.01"), made_release("1.5.02", features0=0))
+    assert changes(listed, made_host(), made_policy(), "1.5.02") == []
+    facts = write_facts(tmp_path / "f.json", host_like(spr, "1.5.34"))
+    ran = run(*EXPLAIN, "--facts", facts, "--to", "1.5.28")
+    assert (ran.code, "no change to host, policy or catalog" in ran.out) == (1, True)
+    assert "BLOCKS  forward-only: 1.5.28 is not newer than 1.5.34" in ran.out
+
+
+@settings(max_examples=60, deadline=None)
+@given(releases(), hosts(), policies)
+def test_a_change_that_is_told_opens_the_path_and_no_smaller_one_does(listed: Any, host: Any, policy: Any) -> None:
+    running = host.module_version
+    newer = [
+        release.version for release in listed if release.version.series == running.series and release.version > running
+    ]
+    if not newer:
+        return
+    goal = newer[-1]
+    situation = explain.Situation(listed, host, policy.with_target(Target.parse(str(goal))))
+    reachable = situation.router(situation.graph()).target == goal
+    sets = explain.smallest_changes(situation, goal)
+    candidates = {change.text: change for change in explain._candidates(situation, goal)}
+    for together in sets:
+        assert reachable or explain._opens(situation, [candidates[text] for text in together], goal)
+        for fewer in combinations(together, len(together) - 1):
+            if not reachable:
+                assert not explain._opens(situation, [candidates[text] for text in fewer], goal)
+
+
+@settings(max_examples=100, deadline=None)
+@given(releases(), hosts(), policies)
+def test_the_runner_up_is_the_second_best_of_all_paths(listed: Any, host: Any, policy: Any) -> None:
+    situation = explain.Situation(listed, host, policy)
+    router = situation.router(situation.graph())
+    best = router.best(policy.choice)
+    if best is None:
+        return
+    oracle = Oracle(listed, host, policy, without_images=False)
+    budget = min(host.remaining_updates - policy.keep_updates, policy.max_hops or 99)
+    keys = []
+    for path in oracle.paths():
+        cost = oracle.cost(path)
+        if path[-1] == best.versions[-1] and len(path) - 1 <= budget and cost is not None:
+            keys.append(replace(best, versions=path, cost=cost).key(policy.choice))
+    keys.sort()
+    second = explain.runner_up(router, policy, best)
+    assert keys[0] == best.key(policy.choice)
+    # The second best has as many hops as the budget allows, but it may need to leave the fewest-hops layer.
+    assert (second.key(policy.choice) if second else None) == (keys[1] if len(keys) > 1 else None)
+
+
+def test_why_this_path(run: Run) -> None:
+    ran = run(*EXPLAIN, "--facts", FACTS, "--policy", "shortest-path", "--json")
+    document = ran.json
+    assert (ran.code, document["path"]) == (0, ["1.5.24", "1.5.28", "1.5.34"])
+    assert document["runner_up"] == {"path": ["1.5.24", "1.5.34"], "cost": 9}
+    steps = {(step["from"], step["to"]): step for step in document["steps"]}
+    assert set(pairwise(document["path"])) <= set(steps)
+    assert ("1.5.24", "1.5.34") in steps
+    assert len({len(step["verdicts"]) for step in document["steps"]}) == 1, "all verdicts, for every step"
+    assert document["changes"] == []
+    text = run(*EXPLAIN, "--facts", FACTS, "--policy", "shortest-path").out
+    assert "runner-up: 1.5.24 → 1.5.34, cost 9" in text
+    assert "open    cpu-supported" in text
+
+
+def test_why_not(run: Run, spr: HostFacts, tmp_path: Path) -> None:
+    ran = run(*EXPLAIN, "--facts", FACTS, "--to", "1.5.25")
+    assert ran.code == 1
+    assert "BLOCKS  seamldr-minimum" in ran.out
+    assert "what would open a path to 1.5.25\n  raise the P-SEAMLDR to 2.0.00" in ran.out
+    facts = write_facts(tmp_path / "f.json", host_like(spr, "1.5.16"))
+    out = run(*EXPLAIN, "--facts", facts).out
+    assert "BLOCKS  update-compatibility" in out
+    assert "let the BIOS or the boot loader start 1.5.24" in out
+    assert "start 1.5.25" not in out, "this P-SEAMLDR could not load it at boot either"
+
+
+def test_nothing_to_explain(run: Run, spr: HostFacts, tmp_path: Path) -> None:
+    facts = write_facts(tmp_path / "f.json", host_like(spr, "1.5.34"))
+    ran = run(*EXPLAIN, "--facts", facts)
+    assert (ran.code, "no newer release is wanted" in ran.out) == (0, True)
+    for arguments in (("--to", "1.5"), ("--to", "1.5.99"), ("--to", "1.5.28", "--target", "newest")):
+        assert run(*EXPLAIN, "--facts", FACTS, *arguments).code == 2
+
+
+def test_the_best_and_the_only(run: Run, tmp_path: Path, spr: HostFacts) -> None:
+    facts = write_facts(tmp_path / "f.json", host_like(spr, "1.5.28"))
+    assert "there is no other path" in run(*EXPLAIN, "--facts", facts).out

@@ -1,0 +1,166 @@
+"""``policy check``, ``show``, ``diff`` and ``schema``."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from made import made_image, made_release
+from test_oracle import LADDER, Oracle
+from test_policies import written
+
+from conftest import LATEST, TRUST, Run
+from seamstep import environments, policy_file, policy_review
+from seamstep.versions import SeamldrVersion
+
+MAPPING = ("--mapping", LATEST)
+USELESS = """deny:
+- {versions: 1.5.28, reason: broken}
+- {versions: '>=1.5.28,<1.5.30', reason: broken too}
+- {versions: 1.7.*, reason: not there}
+- {versions: 2.0.02, reason: nothing leads there anyway}
+waypoints: [1.5.08, 1.5.99, 1.5.01, 1.5.16]
+rules: {strict-compat: require, same-signer: off}
+accept:
+- {rule: strict-compat, versions: 1.5.13, reason: r, by: us, until: 2030-01-01}
+- {rule: strict-compat, versions: 1.5.28, reason: r, by: us, until: 2030-01-01}
+- {rule: preproduction, versions: 2.0.*, reason: r, by: us, until: 2030-01-01}
+- {rule: same-signer, versions: 1.5.34, reason: r, by: us, until: 2030-01-01}
+- {rule: no-stranding, versions: 1.5.34, reason: r, by: us, until: 2030-01-01}
+- {rule: strict-compat, versions: 1.5.05, reason: r, by: us, until: 2020-01-01}
+"""
+EXPECTED = [
+    "deny[0]: this denial changes nothing: the denial of '>=1.5.28,<1.5.30' covers it",
+    "deny[1]: this denial changes nothing: the denial of '1.5.28' covers it",
+    "deny[2]: this denial changes nothing: no release matches '1.7.*'",
+    "deny[3]: this denial changes nothing: every step that it forbids is forbidden anyway",
+    "waypoints[1]: this waypoint changes nothing: the mapping file does not list 1.5.99",
+    "waypoints[2]: this waypoint changes nothing: no step passes over it",
+    "waypoints[3]: this waypoint changes nothing: every step that passes over it is refused anyway",
+    "accept[1]: this waiver changes nothing: what it accepts is denied",
+    "accept[2]: this waiver changes nothing: the rule preproduction only warns",
+    "accept[3]: this waiver changes nothing: the rule same-signer is off",
+    "accept[4]: this waiver changes nothing: no step that it covers is refused by no-stranding alone",
+    "accept[5].until: this waiver expired on 2020-01-01; renew or remove it",
+]
+
+
+def test_check_finds_exactly_what_changes_nothing(run: Run, tmp_path: Path) -> None:
+    policy = written(tmp_path, "p", USELESS)
+    ran = run("policy", "check", policy, *MAPPING, "--as-of", "2026-11-23")
+    assert ran.code == 1
+    told = [line.partition(": ")[2] for line in ran.out.splitlines()[:-1]]
+    assert sorted(told) == sorted(EXPECTED)
+    assert ran.out.splitlines()[0].startswith(f"{policy}:")
+    as_json = run("policy", "check", policy, *MAPPING, "--as-of", "2026-11-23", "--json").json
+    assert len(as_json["findings"]) == len(EXPECTED)
+    without = run("policy", "check", policy, "--as-of", "2026-11-23")
+    assert (without.code, without.out.count(f"{policy}:")) == (1, 1), "without a mapping file only what has expired"
+
+
+@pytest.mark.parametrize("name", ["fewest-hops", "shortest-path"])
+def test_the_shipped_policies_are_clean(run: Run, name: str, images: Path) -> None:
+    assert run("policy", "check", name, *MAPPING).code == 0
+    assert run("policy", "check", name, "--catalog", images, *TRUST).code == 0
+
+
+def test_check_tells_the_mistakes_of_all_files(run: Run, tmp_path: Path) -> None:
+    one, other = written(tmp_path, "one", "path: x\n"), written(tmp_path, "other", "max_hops: y\n")
+    ran = run("policy", "check", one, "fewest-hops", other)
+    assert (ran.code, ran.err.count("\n")) == (2, 2)
+
+
+def test_show(run: Run, tmp_path: Path) -> None:
+    denials = USELESS[: USELESS.index("waypoints")]
+    rules = "rules:\n  minimum-svn: {level: require, svn: 0x10d}\n"
+    team = written(tmp_path, "team", f"max_hops: 3\n{rules}{denials}")
+    rows = run("policy", "show", "--effective", "fewest-hops", team, "--json").json["values"]
+    by_key = {row["key"]: (row["value"], row["origin"]) for row in rows}
+    assert by_key["max_hops"] == ("3", f"{team}:3")
+    assert by_key["path"][0] == "fewest-hops"
+    assert by_key["path"][1].startswith("fewest-hops.yaml:")
+    assert by_key["rules.minimum-svn"] == ("require, at least 0x10d", f"{team}:5")
+    assert by_key["rules.svn-rollback"] == ("require", "default of fewest-hops, default of team")
+    denied = [(row["value"], row["origin"]) for row in rows if row["key"] == "deny"]
+    assert denied[0] == ("1.5.28 (broken)", f"{team}:7")
+    text = run("policy", "show", "--effective", "fewest-hops", team).out
+    assert "max_hops: 3 " in text
+    assert f"# {team}:3" in text
+    assert json.loads(run("policy", "show", "fewest-hops", "--json").out)["policies"][0]["name"] == "fewest-hops"
+    assert "# fewest-hops.yaml" in run("policy", "show", "fewest-hops").out
+
+
+def test_schema(run: Run) -> None:
+    for kind in ("policy", "mapping", "facts", "plan"):
+        Draft202012Validator.check_schema(run("policy", "schema", kind).json)
+    assert "properties" in run("policy", "schema").json
+
+
+def test_diff_of_steps_and_paths(run: Run, tmp_path: Path) -> None:
+    old = written(tmp_path, "old")
+    new = written(tmp_path, "new", "path: shortest-path\ndeny: [{versions: 1.5.28, reason: '<b>|bad'}]\n")
+    ran = run("policy", "diff", old, new, *MAPPING, "--json")
+    document = ran.json
+    assert (ran.code, document["environments"]) == (0, 4)
+    assert {step["change"] for step in document["steps"]} == {"closed"}
+    assert {step["to"] for step in document["steps"]} == {"1.5.28"}
+    assert all(step["rules"] == ["deny"] for step in document["steps"])
+    (path,) = (path for path in document["paths"] if path["from"] == "1.5.24" and len(path["where"]) == 2)
+    assert (path["old"], path["new"]) == (["1.5.34"], ["1.5.25", "1.5.34"])
+    assert all("P-SEAMLDR 2.0.00" in where for where in path["where"])
+    assert run("policy", "diff", old, new, *MAPPING, "--fail-on", "opened").code == 0
+    assert run("policy", "diff", old, new, *MAPPING, "--fail-on", "closed").code == 1
+    back = run("policy", "diff", new, old, *MAPPING, "--fail-on", "opened")
+    assert (back.code, "opened (was refused by deny)" in back.out) == (1, True)
+    assert run("policy", "diff", new, old, *MAPPING, "--fail-on", "any").code == 1
+    same = run("policy", "diff", old, old, *MAPPING)
+    assert same.out == "0 steps and 0 paths change, of 4 kinds of hosts\n"
+    markdown = run("policy", "diff", old, new, *MAPPING, "--format", "markdown").out
+    assert "| 1.5.24 → 1.5.28 | closed | deny | " in markdown
+    assert run("policy", "diff", old, new).code == 2
+
+
+def test_diff_with_images_tells_platforms_apart(run: Run, images: Path, tmp_path: Path) -> None:
+    old, new = written(tmp_path, "old"), written(tmp_path, "new", "deny: [{versions: 2.0.18, reason: x}]\n")
+    document = run("policy", "diff", old, new, "--catalog", images, *TRUST, "--json").json
+    assert document["environments"] == 2 * 2 * 5
+    wheres = {where for step in document["steps"] for where in step["where"]}
+    assert wheres
+    assert all("Granite Rapids" in where for where in wheres)
+
+
+def test_diff_agrees_with_brute_force(tmp_path: Path) -> None:
+    """Every candidate step, judged from the definitions in every environment."""
+    listed = tuple(
+        made_release(
+            version,
+            image=made_image(cpuid=(0x806F8, 0xC06F0) if index % 2 else (0x806F8,)),
+            minimum_seamldrs=(SeamldrVersion("1.5.00"),) if index % 3 else (SeamldrVersion("2.0.00"),),
+        )
+        for index, version in enumerate(LADDER)
+    )
+    old, new = (
+        policy_file.load(written(tmp_path, name, more), date(2026, 1, 1))
+        for name, more in [("old", ""), ("new", "waypoints: [1.5.04]\nrules: {strict-compat: require}\n")]
+    )
+    changed = {
+        (change.source, change.target, where)
+        for change in policy_review.step_changes(listed, old, new)
+        for where in change.environments
+    }
+    expected: set[Any] = set()
+    for where in environments.environments(listed):
+        for source, target in combinations(LADDER, 2):
+            judged = [
+                Oracle(listed, where.host(source), policy, without_images=False).step(source, target, 0)
+                for policy in (old, new)
+            ]
+            if (judged[0] is None) != (judged[1] is None):
+                expected.add((source, target, where))
+    assert changed == expected
+    assert expected
