@@ -14,6 +14,7 @@ from seamstep.errors import Problem
 from seamstep.model import Release
 from seamstep.policy import Policy
 from seamstep.rules import Level, policy_rules
+from seamstep.validation import did_you_mean
 from seamstep.versions import ModuleVersion, Specifier
 
 _ENTRIES = {"deny": "denial", "accept": "waiver", "waypoints": "waypoint"}
@@ -81,12 +82,14 @@ def _why_nothing(key: str, entry: Any, listed: list[Any], releases: Sequence[Rel
         version = ModuleVersion(entry)
         series = [release.version for release in releases if release.version.series == version.series]
         if version not in series:
-            return f"the mapping file does not list {version}"
+            hint = did_you_mean(str(version), (str(release.version) for release in releases))
+            return f"the mapping file does not list {version}{hint}"
         ends = version in {min(series), max(series)}
         return "no step passes over it" if ends else "every step that passes over it is refused anyway"
     matched = _matched(entry, releases)
     if not matched:
-        return f"no release matches {entry['versions']!r}"
+        hint = did_you_mean(entry["versions"], (str(release.version) for release in releases))
+        return f"no release matches {entry['versions']!r}{hint}"
     if key == "deny":
         for other in listed:
             if other is not entry and matched <= _matched(other, releases):

@@ -142,6 +142,8 @@ def test_layers_a_waiver_counts_only_where_everybody_waives(tmp_path: Path, run:
         return any(hop["waived"] for hop in run(*arguments).json["hops"])
 
     assert goes_to_34(accept)
+    text = run("plan", "--mapping", LATEST, "--without-images", "--facts", facts, "--policy", accept).out
+    assert "accepted: strict-compat: tested (by us@example.com, until 2026-12-31)" in text
     assert goes_to_34(accept, silent)
     assert not goes_to_34(accept, strict)
     assert not goes_to_34(strict, accept)

@@ -22,7 +22,7 @@ MAPPING = ("--mapping", LATEST)
 USELESS = """deny:
 - {versions: 1.5.28, reason: broken}
 - {versions: '>=1.5.28,<1.5.30', reason: broken too}
-- {versions: 1.7.*, reason: not there}
+- {versions: 1.5.82, reason: not there}
 - {versions: 2.0.02, reason: nothing leads there anyway}
 waypoints: [1.5.08, 1.5.99, 1.5.01, 1.5.16]
 rules: {strict-compat: require, same-signer: off}
@@ -37,9 +37,9 @@ accept:
 EXPECTED = [
     "deny[0]: this denial changes nothing: the denial of '>=1.5.28,<1.5.30' covers it",
     "deny[1]: this denial changes nothing: the denial of '1.5.28' covers it",
-    "deny[2]: this denial changes nothing: no release matches '1.7.*'",
+    "deny[2]: this denial changes nothing: no release matches '1.5.82'; did you mean '1.5.28'?",
     "deny[3]: this denial changes nothing: every step that it forbids is forbidden anyway",
-    "waypoints[1]: this waypoint changes nothing: the mapping file does not list 1.5.99",
+    "waypoints[1]: this waypoint changes nothing: the mapping file does not list 1.5.99; did you mean '1.5.09'?",
     "waypoints[2]: this waypoint changes nothing: no step passes over it",
     "waypoints[3]: this waypoint changes nothing: every step that passes over it is refused anyway",
     "accept[1]: this waiver changes nothing: what it accepts is denied",

@@ -82,8 +82,11 @@ def _remaining(count: int | None) -> str:
 def _hop_lines(hop: Mapping[str, Any]) -> Iterable[str]:
     passed = Counter(verdict["outcome"] for verdict in hop["verdicts"])["pass"]
     yield f"  {passed} of {len(hop['verdicts'])} rules pass"
+    accepted = {waiver["rule"] for waiver in hop["waived"]}
+    for waiver in hop["waived"]:
+        yield f"  accepted: {waiver['rule']}: {waiver['reason']} (by {waiver['by']}, until {waiver['until']})"
     for verdict in hop["verdicts"]:
-        if verdict["outcome"] != "pass":
+        if verdict["outcome"] != "pass" and verdict["rule"] not in accepted:
             word = "open" if verdict["outcome"] == "unknown" else "note"
             yield f"  {word}: {verdict['rule']}: {printable(verdict['reason'])}"
     image = hop["image"]
