@@ -30,6 +30,7 @@ from seamstep.rules.upload_interface import UploadInterface
 from seamstep.rules.waypoint import Waypoint
 
 __all__ = [
+    "BUILT_IN",
     "HARD_RULES",
     "AppliedRule",
     "Denial",
@@ -96,16 +97,20 @@ HARD_RULES: dict[str, type[Rule]] = {
     )
 }
 
-_BUILT_IN: tuple[type[Rule], ...] = (
-    StrictCompat,
-    FeatureLoss,
-    SvnRollback,
-    MinimumSvn,
-    DebugModule,
-    Preproduction,
-    NoStranding,
-    SameSigner,
-)
+#: The rules of ours whose level a policy sets, in the order in which verdicts are shown.
+BUILT_IN: dict[str, type[Rule]] = {
+    rule.name: rule
+    for rule in (
+        StrictCompat,
+        FeatureLoss,
+        SvnRollback,
+        MinimumSvn,
+        DebugModule,
+        Preproduction,
+        NoStranding,
+        SameSigner,
+    )
+}
 
 
 def policy_rules() -> dict[str, type[Rule]]:
@@ -113,6 +118,5 @@ def policy_rules() -> dict[str, type[Rule]]:
     rule of ours."""
     from seamstep.rules import plugins
 
-    ours = {rule.name: rule for rule in _BUILT_IN}
-    taken = {*ours, *HARD_RULES, Deny.name, Waypoint.name}
-    return ours | {name: rule for name, rule in plugins.installed().items() if name not in taken}
+    taken = {*BUILT_IN, *HARD_RULES, Deny.name, Waypoint.name}
+    return BUILT_IN | {name: rule for name, rule in plugins.installed().items() if name not in taken}

@@ -37,16 +37,20 @@ class Scope(Enum):
 class Rule(ABC):
     """One constraint on one step. A rule does no I/O and always answers; a fact it lacks makes the answer unknown.
 
-    ``source`` says where the fact behind the rule comes from. ``scope`` says what the answer depends on; the rule is
-    asked once for each. A rule with ``needs_image`` can't answer for a release without an image. A rule with
-    ``looks_ahead`` uses the step's outlook, and is itself left out of what others see ahead. ``default_level`` is the
-    level of a policy rule that the policy does not name. ``parameters`` are JSON Schemas, with title and description,
-    of what the policy passes to the constructor by name; all of them are required unless the level is off.
+    ``source`` says where the fact behind the rule comes from, ``why`` what happens where the rule is not kept, ``fix``
+    what to do when it blocks; the reference pages show all three, and a plug-in may leave out the last two. ``scope``
+    says what the answer depends on; the rule is asked once for each. A rule with ``needs_image`` can't answer for a
+    release without an image. A rule with ``looks_ahead`` uses the step's outlook, and is itself left out of what others
+    see ahead. ``default_level`` is the level of a policy rule that the policy does not name. ``parameters`` are JSON
+    Schemas, with title and description, of what the policy passes to the constructor by name; all of them are required
+    unless the level is off.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
     source: ClassVar[str]
+    why: ClassVar[str] = ""
+    fix: ClassVar[str] = ""
     needs_image: ClassVar[bool] = False
     scope: ClassVar[Scope] = Scope.STEP
     looks_ahead: ClassVar[bool] = False

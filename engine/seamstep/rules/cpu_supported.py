@@ -14,6 +14,11 @@ class CpuSupported(Rule):
     name = "cpu-supported"
     summary = "Every CPU signature of the host is in the CPUID table of the target's image, steppings aside."
     source = "P-SEAMLDR source, check of the sigstruct's cpuid_table (EUNSUPCPU)"
+    why = (
+        "P-SEAMLDR refuses an image whose CPUID table lacks the CPU (EUNSUPCPU). Releases of one series may be "
+        "for different platforms: 1.5.24 is for SPR and EMR, its twin 1.5.25 for SRF."
+    )
+    fix = "Choose a release whose table names the CPU; `seamstep image inspect` prints the table."
     scope = Scope.TARGET
     needs_image = True
 

@@ -14,6 +14,13 @@ class CpusOnline(Rule):
     name = "cpus-online"
     summary = "Every present CPU is online: P-SEAMLDR installs a module on all of them or fails fatally."
     source = "SEAM Loader Interface Specification, SEAMLDR.INSTALL; mainline Linux does not check it (inferred)"
+    why = (
+        "The mainline kernel does not check for offline CPUs before it shuts the old module down, so an update "
+        "while one is offline kills every TD (inferred); only a reboot recovers from that."
+    )
+    fix = (
+        "Bring the CPUs that the reason names online (`echo 1 > /sys/devices/system/cpu/cpuN/online`), then plan again."
+    )
     scope = Scope.HOST
 
     def check(self, step: Step, host: HostFacts) -> Verdict:

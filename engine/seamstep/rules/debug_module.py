@@ -13,6 +13,14 @@ class DebugModule(Rule):
     name = "debug-module"
     summary = "The target is not a debug module, which keeps no secret of its TDs."
     source = "Intel TDX module sigstruct, module_type bit 31"
+    why = (
+        "A debug module is not built for production (bit 31 of module_type in its sigstruct), and its TDs keep no "
+        "secret."
+    )
+    fix = (
+        "Use the production image of the release. For a lab machine a policy can accept the release until a day "
+        "that it names."
+    )
     scope = Scope.TARGET
     needs_image = True
 

@@ -31,6 +31,14 @@ class Deny(Rule):
     name = "deny"
     summary = "The policy does not list the target under `deny`."
     source = "the policy"
+    why = (
+        "Whoever wrote the policy knows something against the release that Intel's data does not say; the reason "
+        "quotes it."
+    )
+    fix = (
+        "Choose another target, or have the policy's authors remove the denial, narrow its `versions` or limit it "
+        "with `until`. A waiver does not lift a denial."
+    )
     scope = Scope.TARGET
 
     def __init__(self, denials: Sequence[Denial]) -> None:

@@ -16,6 +16,14 @@ class FeatureLoss(Rule):
     name = "feature-loss"
     summary = "The target has every TDX_FEATURES0 bit of the source."
     source = "Intel mapping_file.json, tdx_feature0; published revisions have had wrong values, hence a warning"
+    why = (
+        "Either the target really lacks what the source has, or the mapping file is wrong: revisions have dropped "
+        "bits from one release to the next and were corrected later."
+    )
+    fix = (
+        "See whether a newer revision of the mapping file has the bits, or choose another target. A policy can "
+        "accept the release until a day that it names."
+    )
     default_level = Level.WARN
 
     def check(self, step: Step, host: HostFacts) -> Verdict:

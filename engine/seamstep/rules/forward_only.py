@@ -13,6 +13,14 @@ class ForwardOnly(Rule):
     name = "forward-only"
     summary = "The target is newer than the source; the running module is never installed again."
     source = "Intel confidential-computing.tdx.tdx-module.binaries, README"
+    why = (
+        "The updates that remain until the next reboot are limited, and installing the running module again would "
+        "spend one of them and change nothing."
+    )
+    fix = (
+        "Choose a newer target. To leave a release without one, reboot: a module that the kernel loaded does not "
+        "survive it."
+    )
 
     def check(self, step: Step, host: HostFacts) -> Verdict:
         source, target = step.source.version, step.target.version

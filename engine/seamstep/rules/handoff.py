@@ -13,6 +13,14 @@ class Handoff(Rule):
     name = "handoff"
     summary = "The source's module_hv lies between the target's min_update_hv and module_hv."
     source = "TDX module source, TDH.SYS.UPDATE: otherwise the install fails after the old module was shut down"
+    why = (
+        "The old module packs its state in its own handoff version. A target that does not take that version "
+        "fails to install after the old module was shut down, which kills every TD."
+    )
+    fix = (
+        "Go by way of a release that takes what the source hands over and hands over what the target takes: allow "
+        "enough hops (`max_hops`) for it. `seamstep image inspect` prints an image's handoff versions."
+    )
     needs_image = True
 
     def check(self, step: Step, host: HostFacts) -> Verdict:

@@ -13,6 +13,14 @@ class ImageAuthentic(Rule):
     name = "image-authentic"
     summary = "The target's image has a sound structure, checksum, hash and signature, and a trusted signer."
     source = "P-SEAMLDR source (EBADSIG, EBADHASH): the kernel finds out only after it shut the old module down"
+    why = (
+        "P-SEAMLDR refuses an image with a wrong signature or hash (EBADSIG, EBADHASH), and the kernel ignores "
+        "the checksum: what is wrong with an image has to be found before an update starts."
+    )
+    fix = (
+        "Fetch the image again from Intel's repository; `seamstep image verify` shows every check. Name another "
+        "signer under `signers` in the policy, or with `--signer`, only after you have made sure whose key it is."
+    )
     scope = Scope.TARGET
     needs_image = True
 

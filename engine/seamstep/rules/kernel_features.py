@@ -18,6 +18,14 @@ class KernelFeatures(Rule):
         "The target has NO_RBP_MOD (without it Linux can't use it) and TD_PRESERVING (without it no update follows)."
     )
     source = "Linux arch/x86/virt/vmx/tdx/tdx.c, check_features(); arch/x86/include/asm/tdx.h"
+    why = (
+        "The kernel requires NO_RBP_MOD to use a module at all and TD_PRESERVING to offer updates: a target "
+        "without them could not be used, or never be left again."
+    )
+    fix = (
+        "Choose a target that has both features. Mapping files have had wrong features that were corrected later: "
+        "see whether there is a newer revision."
+    )
     scope = Scope.TARGET
 
     def check(self, step: Step, host: HostFacts) -> Verdict:

@@ -13,6 +13,14 @@ class MinimumModule(Rule):
     name = "minimum-module"
     summary = "The source is not older than the target's min_module_version_for_td_preserving."
     source = "Intel mapping_file.json, min_module_version_for_td_preserving"
+    why = (
+        "For each release Intel names the oldest module that a TD-preserving update to it may start from. An "
+        "update that fails can kill every TD."
+    )
+    fix = (
+        "Go by way of a release in between: allow enough hops (`max_hops`) and updates (`keep_updates`) for it. "
+        "If there is none, a newer module has to come with the BIOS."
+    )
 
     def check(self, step: Step, host: HostFacts) -> Verdict:
         source, target = step.source.version, step.target

@@ -13,6 +13,14 @@ class MinimumSvn(Rule):
     name = "minimum-svn"
     summary = "The target's seamsvn is at least the policy's `svn` (the raw 16-bit field)."
     source = "Intel TDX module sigstruct, seamsvn; Intel's TCB Info tells which advisories an SVN closes"
+    why = (
+        "The SVN's low byte is the isvsvn by which Intel's TCB Info finds a module's TCB status and advisories. A "
+        "floor keeps hosts off releases below the level that the policy demands."
+    )
+    fix = (
+        "Choose a target whose SVN is high enough; `seamstep measurements` lists them. Every hop has to meet it. "
+        "Lower `svn` only if verifiers accept the lower level."
+    )
     default_level = Level.OFF
     scope = Scope.TARGET
     needs_image = True

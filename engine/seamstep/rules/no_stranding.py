@@ -13,6 +13,14 @@ class NoStranding(Rule):
     name = "no-stranding"
     summary = "Every newer release that can be reached before the step can still be reached after it."
     source = "seamstep: a step that looks good by itself can be the wrong one"
+    why = (
+        "A series is not one ladder: CPUs, P-SEAMLDR, minimum modules and handoff versions decide which release "
+        "leads to which. A step that is permitted can be one after which a newer release is out of reach."
+    )
+    fix = (
+        "Choose a path that keeps the newer release in reach. If it is not wanted, list it under `deny`: then the "
+        "rule does not count it."
+    )
     looks_ahead = True
 
     def check(self, step: Step, host: HostFacts) -> Verdict:

@@ -15,6 +15,14 @@ class Preproduction(Rule):
     name = "preproduction"
     summary = "The target is not of series 2.0, whose modules hold pre-production interfaces."
     source = "Intel confidential-computing.tdx.tdx-module.binaries, README: 2.0 modules are currently not supported"
+    why = (
+        "Intel says of its releases: 2.0 modules contain pre-production Connect interfaces and are currently not "
+        "supported."
+    )
+    fix = (
+        "Stay with the module that runs, or accept the releases in the policy of the machines that may run them, "
+        "such as those of a lab."
+    )
     default_level = Level.WARN
     scope = Scope.TARGET
 

@@ -13,6 +13,11 @@ class SameSeries(Rule):
     name = "same-series"
     summary = "An update stays inside its series: source and target have the same major.minor."
     source = "Intel confidential-computing.tdx.tdx-module.binaries, reference script"
+    why = (
+        "Series are platform-specific. A module of another series is not compatible with the running one, as "
+        "Intel's reference implementation decides it."
+    )
+    fix = "Choose a target of the running module's series; no update leads to another."
 
     def check(self, step: Step, host: HostFacts) -> Verdict:
         source, target = step.source.version, step.target.version

@@ -13,6 +13,14 @@ class SameSigner(Rule):
     name = "same-signer"
     summary = "Source and target are signed by the same key; otherwise MRSIGNERSEAM changes for verifiers."
     source = "Intel TDX module sigstruct, modulus; TDX quote, MRSIGNERSEAM"
+    why = (
+        "All modules that Intel has published so far have one signer, and verifiers check it: TCB Info names the "
+        "MRSIGNER. A change of it can make attestation fail."
+    )
+    fix = (
+        "Make sure whose key it is (`seamstep image inspect`) and that verifiers accept it, then accept the "
+        "release in the policy; or choose a target with the old signer."
+    )
     default_level = Level.WARN
     needs_image = True
 

@@ -13,6 +13,11 @@ class SeamldrMinimum(Rule):
     name = "seamldr-minimum"
     summary = "Some min_seamldr_versions entry of the target has the P-SEAMLDR's major.minor and is not newer than it."
     source = "Intel mapping_file.json, min_seamldr_versions, as the reference script compares them"
+    why = (
+        "For each release Intel lists the P-SEAMLDR versions that may load it, one for each major.minor. Any "
+        "other is not compatible, as Intel's reference implementation decides it."
+    )
+    fix = "Raise P-SEAMLDR to a version that the reason names, or choose a target that the running one can load."
     scope = Scope.TARGET
 
     def check(self, step: Step, host: HostFacts) -> Verdict:

@@ -13,6 +13,14 @@ class StrictCompat(Rule):
     name = "strict-compat"
     summary = "The target's strict_compat_versions names the source: safe even while a TD is being built."
     source = "Intel mapping_file.json, strict_compat_versions; Intel does not document it, this is our reading"
+    why = (
+        "From a source that is not listed, the update may not be safe while a TD is being built. Intel does not "
+        "document the field; this reading of it is inferred."
+    )
+    fix = (
+        "See to it that no TD is being built during the update, or choose a target that lists the source. A "
+        "policy can set a lower level, or accept the release until a day that it names."
+    )
     default_level = Level.WARN
 
     def check(self, step: Step, host: HostFacts) -> Verdict:

@@ -13,6 +13,8 @@ class SvnMajor(Rule):
     name = "svn-major"
     summary = "Source and target have the same major byte of seamsvn (TEE_TCB_SVN[1])."
     source = "P-SEAMLDR source: an image whose SVN major differs is refused (EUNSUPPORTED)"
+    why = "P-SEAMLDR refuses an image whose SVN major differs from the running module's (EUNSUPPORTED)."
+    fix = "Choose a target with the SVN major of the running module; no update changes it."
     needs_image = True
 
     def check(self, step: Step, host: HostFacts) -> Verdict:

@@ -13,6 +13,14 @@ class SvnRollback(Rule):
     name = "svn-rollback"
     summary = "The target's seamsvn is not lower than the source's."
     source = "Intel TDX module sigstruct, seamsvn; a lower one brings back what an advisory closed"
+    why = (
+        "The SVN's low byte is the isvsvn by which Intel's TCB Info finds a module's TCB status and advisories. "
+        "With a lower one the host may fall back to a worse level."
+    )
+    fix = (
+        "Choose a target whose SVN is not lower; `seamstep measurements` lists them. A policy can accept the "
+        "release until a day that it names."
+    )
     needs_image = True
 
     def check(self, step: Step, host: HostFacts) -> Verdict:

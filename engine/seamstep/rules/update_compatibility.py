@@ -14,6 +14,11 @@ class UpdateCompatibility(Rule):
     name = "update-compatibility"
     summary = "On a mainline kernel the source module has UPDATE_COMPATIBILITY (features0 bit 47); else it refuses."
     source = "Linux arch/x86/virt/vmx/tdx/tdx.c, tdx_module_shutdown(): AVOID_COMPAT_SENSITIVE is always passed"
+    why = (
+        "The mainline kernel always passes AVOID_COMPAT_SENSITIVE, which a module without this feature rejects: "
+        "nothing is lost, but no update can succeed. 1.5.24 and 2.0.14 are the first that have it."
+    )
+    fix = "Start from a module that has the feature; it has to come with the BIOS. No policy and no other target helps."
     scope = Scope.SOURCE
 
     def check(self, step: Step, host: HostFacts) -> Verdict:

@@ -13,6 +13,14 @@ class UpdatesRemaining(Rule):
     name = "updates-remaining"
     summary = "P-SEAMLDR still has an update to give when the step's turn comes."
     source = "Linux Documentation/ABI/testing/sysfs-devices-faux-tdx-host, num_remaining_updates"
+    why = (
+        "P-SEAMLDR's log of loaded modules has finite room. The mainline kernel does not check for room before it "
+        "shuts the old module down, so an update without room kills every TD (inferred)."
+    )
+    fix = (
+        "Reboot and plan again, or choose a path of fewer hops. If no update remains right after a reboot, this "
+        "P-SEAMLDR can't update."
+    )
     scope = Scope.TURN
 
     def check(self, step: Step, host: HostFacts) -> Verdict:

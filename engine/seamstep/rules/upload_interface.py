@@ -15,6 +15,14 @@ class UploadInterface(Rule):
     name = "upload-interface"
     summary = "The kernel offers a firmware-upload node that is idle, and the CPU has no erratum that hides it."
     source = "Linux drivers/virt/coco/tdx-host/tdx-host.c, seamldr_init() and supports_runtime_update()"
+    why = (
+        "The node is there only where the kernel supports updates at run time. While it is not idle an update may "
+        "be under way, and one that has begun can't be cancelled."
+    )
+    fix = (
+        "Wait until the update that is under way is over. Without a node, boot a kernel that supports updates at "
+        "run time. A CPU with the erratum can't be updated at run time: a newer module has to come with the BIOS."
+    )
     scope = Scope.HOST
 
     def check(self, step: Step, host: HostFacts) -> Verdict:

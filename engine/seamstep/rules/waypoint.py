@@ -16,6 +16,11 @@ class Waypoint(Rule):
     name = "waypoint"
     summary = "The step does not pass over a release that the policy lists under `waypoints`."
     source = "the policy"
+    why = "Whoever wrote the policy wants the release installed on the way; a step over it would skip it."
+    fix = (
+        "Nothing, if the planner finds a path that stops there. Otherwise make the stop possible: allow enough "
+        "hops (`max_hops`), see which rule refuses the release, or take it off the list."
+    )
 
     def __init__(self, waypoints: Sequence[ModuleVersion]) -> None:
         """``waypoints``: releases at which every path across them has to stop."""
