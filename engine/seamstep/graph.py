@@ -57,6 +57,8 @@ class _SearchOrder:
                 self.step.append(applied)
             else:
                 by_scope.get(applied.rule.scope, self.step).append(applied)
+        #: The host is what it is whatever the step, so its rules are asked together with the source's.
+        self.of_source = (self.host, self.source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +116,12 @@ class VersionGraph:
             release.version: rank for ladder in self._ladders.values() for rank, release in enumerate(ladder)
         }
         self._order = _SearchOrder(self._rules)
-        self._hosts: dict[tuple[ModuleVersion, int], HostFacts] = {}
+        self._hosts: dict[int, dict[ModuleVersion, HostFacts]] = {}
         self._shared: dict[tuple[object, ...], Verdict] = {}
-        self._costs: dict[tuple[str, int, int], int | None] = {}
-        self._parts: dict[object, int | None] = {}
-        self._reach: dict[tuple[str, int], int] = {}
+        self._costs: dict[str, dict[int, int | None]] = {series: {} for series in self._ladders}
+        self._ends: dict[str, tuple[dict[int, int | None], dict[int, int | None]]]
+        self._ends = {series: ({}, {}) for series in self._ladders}
+        self._reach: dict[str, dict[int, int]] = {series: {} for series in self._ladders}
 
     # -- the releases
 
@@ -208,43 +211,49 @@ class VersionGraph:
     def _reachable(self, series: str, rank: int) -> int:
         """The ranks that permitted steps lead to from ``rank``, as bits. What is reached through an earlier step is not
         asked again, so that on a ladder without obstacles one step a release is judged."""
+        known = self._reach[series]
         top = len(self._ladders[series])
-        for source in range(top - 1, rank - 1, -1):
-            if (series, source) in self._reach:
-                continue
+        for source in range(top - len(known) - 1, rank - 1, -1):  # the known ones are the topmost
             reached = 0
             for target in range(source + 1, top):
                 if not reached >> target & 1 and self._base_cost(series, source, target) is not None:
-                    reached |= 1 << target | self._reach[series, target]
-            self._reach[series, source] = reached
-        return self._reach[series, rank]
+                    reached |= 1 << target | known[target]
+            known[source] = reached
+        return known[rank]
 
     def _base_cost(self, series: str, source: int, target: int) -> int | None:
         """The cost of a step by all rules but those that look ahead or count updates."""
-        key = series, source, target
-        known = self._costs.get(key, _UNSEEN)
+        ladder = self._ladders[series]
+        costs = self._costs[series]
+        key = source * len(ladder) + target
+        known = costs.get(key, _UNSEEN)
         if known != _UNSEEN:
             return known
-        ladder = self._ladders[series]
         step = Step(ladder[source], ladder[target], self)
         cost = self._ends_cost(series, source, target, step)
         if cost is not None:
             added = self._added_cost(self._order.step, step, 0)
             cost = None if added is None else cost + added + (target - source) ** 2
-        self._costs[key] = cost
+        costs[key] = cost
         return cost
 
     def _ends_cost(self, series: str, source: int, target: int, step: Step) -> int | None:
         """What the rules add that don't look at both ends of a step; asked once for each end."""
-        parts, order = self._parts, self._order
+        sources, targets = self._ends[series]
+        if source not in sources:
+            sources[source] = self._sum(self._added_cost(rules, step, 0) for rules in self._order.of_source)
+        if target not in targets:
+            targets[target] = self._added_cost(self._order.target, step, 0)
+        before, after = sources[source], targets[target]
+        return None if before is None or after is None else before + after
+
+    @staticmethod
+    def _sum(costs: Iterable[int | None]) -> int | None:
         total = 0
-        for key, rules in (("", order.host), ((series, source), order.source), ((target, series), order.target)):
-            if key not in parts:
-                parts[key] = self._added_cost(rules, step, 0)
-            added = parts[key]
-            if added is None:
+        for cost in costs:
+            if cost is None:
                 return None
-            total += added
+            total += cost
         return total
 
     def _added_cost(self, rules: list[AppliedRule], step: Step, used: int) -> int | None:
@@ -255,11 +264,15 @@ class VersionGraph:
         for position, applied in enumerate(rules):
             turn = applied.rule.scope is Scope.TURN
             verdict = self._ask(applied.rule, step, used) if turn else self._check(applied.rule, step, host)
-            if verdict.outcome is Outcome.PASS:
+            outcome = verdict.outcome
+            if outcome is Outcome.PASS:
                 continue
+            if outcome is Outcome.BLOCK and applied.always_blocks:
+                if position:
+                    rules.insert(0, rules.pop(position))
+                return None
             effect = self._effect(applied, verdict, step)
             if effect is _Effect.BLOCK:
-                rules.insert(0, rules.pop(position))
                 return None
             if effect is _Effect.COST:
                 added += applied.cost
@@ -304,10 +317,11 @@ class VersionGraph:
 
     def _host(self, version: ModuleVersion, used: int) -> HostFacts:
         """The host predicted to be there when the step's turn comes."""
-        key = version, used
-        if key not in self._hosts:
-            self._hosts[key] = self.host.after(version, used)
-        return self._hosts[key]
+        hosts = self._hosts.setdefault(used, {})
+        host = hosts.get(version)
+        if host is None:
+            host = hosts[version] = self.host.after(version, used)
+        return host
 
 
 def _positions(bits: int) -> Iterator[int]:

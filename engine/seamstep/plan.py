@@ -71,9 +71,9 @@ class Plan:
 
     @classmethod
     def seal(cls, document: Mapping[str, Any]) -> Self:
-        """A plan from a complete document without its ``id``, which is computed here."""
+        """A plan from a complete document that the planner made, without its ``id``, which is computed here."""
         sealed = {"schema": SCHEMA, "id": digest(document), **document}
-        return cls.from_document(sealed, "plan")
+        return cls._typed(Fields(sealed, "plan"))
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any], source: str) -> Self:
@@ -87,8 +87,20 @@ class Plan:
             raise fields.error("schema", f"expected {SCHEMA!r}")
         if fields.text("id") != digest(document):
             raise fields.error("id", "does not match the plan: it was changed after it was made; plan again")
-        plan = cls(
-            document=document,
+        plan = cls._typed(fields)
+        plan_checks.check_shape(fields)
+        if (plan.outcome is PlanOutcome.UPDATE) != bool(plan.hops):
+            raise fields.error("hops", f"don't fit the outcome {plan.outcome.value!r}")
+        found = plan_checks.contradictions(fields, plan.source, plan.hops, plan.host) if plan.hops else iter(())
+        problem = next(found, None)
+        if problem:
+            raise fields.error("hops", problem)
+        return plan
+
+    @classmethod
+    def _typed(cls, fields: Fields) -> Self:
+        return cls(
+            document=fields.data,
             id=fields.text("id"),
             outcome=fields.parsed("outcome", PlanOutcome),
             provisional=fields.boolean("provisional"),
@@ -98,14 +110,6 @@ class Plan:
             signers=frozenset(fields.texts("signers")),
             running_image=fields.optional("source_image", lambda key: _file(fields.sub(key))),
         )
-        plan_checks.check_shape(fields)
-        if (plan.outcome is PlanOutcome.UPDATE) != bool(plan.hops):
-            raise fields.error("hops", f"don't fit the outcome {plan.outcome.value!r}")
-        found = plan_checks.contradictions(fields, plan.source, plan.hops, plan.host) if plan.hops else iter(())
-        problem = next(found, None)
-        if problem:
-            raise fields.error("hops", problem)
-        return plan
 
 
 def load(path: str) -> Plan:

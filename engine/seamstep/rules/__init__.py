@@ -71,6 +71,11 @@ class AppliedRule:
     cost: int = 0
     waivers: tuple[tuple[Waiver, ...], ...] = ()
 
+    @property
+    def always_blocks(self) -> bool:
+        """Whether a step that does not meet the rule is refused, without any further question."""
+        return self.level is Level.REQUIRE and not self.waivers
+
     def waivers_for(self, target: ModuleVersion) -> tuple[Waiver, ...]:
         """The waivers that together accept steps to ``target``; none if they don't."""
         found = [next((waiver for waiver in group if target in waiver.versions), None) for group in self.waivers]
