@@ -57,8 +57,6 @@ class _SearchOrder:
                 self.step.append(applied)
             else:
                 by_scope.get(applied.rule.scope, self.step).append(applied)
-        #: The host is what it is whatever the step, so its rules are asked together with the source's.
-        self.of_source = (self.host, self.source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +117,7 @@ class VersionGraph:
         self._hosts: dict[int, dict[ModuleVersion, HostFacts]] = {}
         self._shared: dict[tuple[object, ...], Verdict] = {}
         self._costs: dict[str, dict[int, int | None]] = {series: {} for series in self._ladders}
+        self._host_cost: int | None = _UNSEEN
         self._ends: dict[str, tuple[dict[int, int | None], dict[int, int | None]]]
         self._ends = {series: ({}, {}) for series in self._ladders}
         self._reach: dict[str, dict[int, int]] = {series: {} for series in self._ladders}
@@ -240,21 +239,16 @@ class VersionGraph:
     def _ends_cost(self, series: str, source: int, target: int, step: Step) -> int | None:
         """What the rules add that don't look at both ends of a step; asked once for each end."""
         sources, targets = self._ends[series]
+        if self._host_cost == _UNSEEN:
+            self._host_cost = self._added_cost(self._order.host, step, 0)
+        if self._host_cost is None:
+            return None
         if source not in sources:
-            sources[source] = self._sum(self._added_cost(rules, step, 0) for rules in self._order.of_source)
+            sources[source] = self._added_cost(self._order.source, step, 0)
         if target not in targets:
             targets[target] = self._added_cost(self._order.target, step, 0)
         before, after = sources[source], targets[target]
-        return None if before is None or after is None else before + after
-
-    @staticmethod
-    def _sum(costs: Iterable[int | None]) -> int | None:
-        total = 0
-        for cost in costs:
-            if cost is None:
-                return None
-            total += cost
-        return total
+        return None if before is None or after is None else self._host_cost + before + after
 
     def _added_cost(self, rules: list[AppliedRule], step: Step, used: int) -> int | None:
         """What ``rules`` add to the cost of a step; None as soon as one forbids it. That one is asked first next time:
