@@ -13,7 +13,8 @@ from seamstep.versions import ModuleVersion, SeamldrVersion
 #: SHA-256 of the modulus that signed all TDX modules which Intel published; measured on the images.
 INTEL_SIGNER = "c821f41f83e0dc73e272852ffc176bcd9ae1e93a4fccec88772c9b4ff2eaa75f"
 
-_DEBUG_BIT = 1 << 31
+#: The bit of module_type that marks a debug module.
+DEBUG_BIT = 1 << 31
 
 NO_IMAGE = "there is no image of it at hand"
 
@@ -43,7 +44,7 @@ class Sigstruct:
     @property
     def debug(self) -> bool:
         """Whether this is a debug module."""
-        return bool(self.module_type & _DEBUG_BIT)
+        return bool(self.module_type & DEBUG_BIT)
 
     @property
     def svn_major(self) -> int:

@@ -16,9 +16,14 @@ def folder(kind: str) -> Traversable:
 
 
 def schema(kind: str) -> dict[str, Any]:
-    """The JSON Schema of the documents of a kind: ``mapping``, ``facts``, ``policy`` or ``plan``."""
+    """The JSON Schema of the documents of a kind: ``mapping``, ``facts``, ``policy``, ``scenario`` or ``plan``."""
     document: dict[str, Any] = json.loads((folder("schemas") / f"{kind}.schema.json").read_text("utf-8"))
     return document
+
+
+def demo_mapping() -> str:
+    """The path of the mapping file that ships for the demonstration: Intel's, as it was published."""
+    return str(resources.files("seamstep") / "demo" / "mapping_file.json")
 
 
 def policies() -> dict[str, Traversable]:

@@ -43,9 +43,12 @@ ARROWS: dict[str, set[str]] = {
     "explain": VALUES | {"rules", "policy", "graph", "planner"},
     "environments": VALUES | {"rules", "policy", "graph", "planner"},
     "policy_review": VALUES | {"rules", "policy", "policy_file", "environments"},
+    "scenario_file": VALUES
+    | {"rules", "policy", "policy_layers", "policy_file", "yaml_text", "mapping", "plan", "scenarios"},
+    "scenarios": VALUES | {"rules", "policy", "graph", "planner", "mapping", "plan"},
     "measurements": VALUES,
     "executor": {"errors", "documents", "versions", "facts", "host", "plan", "image"},
-    "report": VALUES | {"plan", "executor", "policy_layers", "policy_review", "environments"},
+    "report": VALUES | {"plan", "executor", "policy_layers", "policy_review", "environments", "scenarios"},
     "demo": VALUES | {"catalog", "image", "planner", "policy_file", "plan", "host", "executor", "report"},
     "cli": {"*"},
     "__main__": {"cli"},

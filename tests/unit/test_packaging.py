@@ -30,7 +30,7 @@ def test_each_dependency_has_its_reason() -> None:
 
 def test_readme_shows_every_command_and_exit_code() -> None:
     commands = re.findall(r"^    ([a-z]+)(?: |$)", cli.parser().format_help(), re.MULTILINE)
-    assert {"facts", "plan", "apply", "image", "measurements", "demo"} <= set(commands)
+    assert {"facts", "plan", "apply", "policy", "image", "measurements", "demo"} <= set(commands)
     for command in commands:
         assert f"`seamstep {command}" in README
     for code in set(ExitCode) - {ExitCode.INTERRUPTED}:

@@ -14,7 +14,7 @@ from conftest import DAY, FACTS, FEBRUARY, LATEST, host_like, plan_for
 from seamstep import mapping, policy_file, resources
 from seamstep.facts import HostFacts
 
-KINDS = ("mapping", "facts", "policy", "plan")
+KINDS = ("mapping", "facts", "policy", "scenario", "plan")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -55,7 +55,7 @@ def test_shipped_policies_fit_the_schema_as_editors_read_them() -> None:
 
     validator = Draft202012Validator(resources.schema("policy"))
     names = list(resources.policies())
-    assert names == ["fewest-hops", "shortest-path"]
+    assert names == ["canary", "cautious", "fewest-hops", "shortest-path"]
     for name, file in resources.policies().items():
         validator.validate(yaml.safe_load(file.read_text("utf-8")))
         loaded = policy_file.load(name, DAY)

@@ -14,7 +14,7 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "demo",
         help="play the whole job on a simulated host",
-        description="Facts, the plan under both shipped policies, the update, and the facts afterwards, all on a"
+        description="Facts, the plan under two policies, the update, and the facts afterwards, all on a"
         " simulated host: nothing on this machine is read or changed.",
     )
     parser.add_argument("--json", action="store_true", help="print JSON, errors included")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from seamstep.model import Release
     from seamstep.policy_layers import Layer
 
-_SCHEMAS = ("policy", "mapping", "facts", "plan")
+_SCHEMAS = ("policy", "scenario", "mapping", "facts", "plan")
 
 
 def add(actions: Any) -> None:

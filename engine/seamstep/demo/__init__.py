@@ -41,7 +41,7 @@ FACTS = HostFacts(
 
 
 class _Stage:
-    """A simulated host with a catalog of made-up images, and its plans under the shipped policies."""
+    """A simulated host with a catalog of made-up images, and its plans under two of the shipped policies."""
 
     def __init__(self, folder: Path, *, real_time: bool) -> None:
         mapping = folder / catalog.MAPPING_FILE
@@ -88,7 +88,7 @@ def play(stream: TextIO) -> ExitCode:
     with tempfile.TemporaryDirectory(prefix="seamstep-demo-") as folder:
         stage = _Stage(Path(folder), real_time=True)
         _say(stream, "1. The host (simulated; nothing on this machine is touched)", facts_text(stage.before))
-        _say(stream, "2. The plan under both shipped policies", _side_by_side(stage))
+        _say(stream, "2. The plan under two policies", _side_by_side(stage))
         _say(stream, "3. The update, by the plan of shortest-path", "")
         with progress.reporter(stream, bar=True) as reporter:
             result = stage.update(reporter)
