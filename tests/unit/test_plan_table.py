@@ -138,7 +138,9 @@ def test_hop_limit_and_prefer_cost(run: Run, spr: HostFacts, tmp_path: Path) -> 
     assert path_under("rules: {strict-compat: require}\n") == (["1.5.08", "1.5.13"], 5)
 
 
-def test_same_inputs_same_bytes_whatever_the_order_of_releases(run: Run, tmp_path: Path, spr: HostFacts) -> None:
+def test_same_inputs_same_bytes_whatever_the_order_of_releases_and_keys(
+    run: Run, tmp_path: Path, spr: HostFacts
+) -> None:
     import json
 
     facts = write_facts(tmp_path / "facts.json", spr)
@@ -149,6 +151,7 @@ def test_same_inputs_same_bytes_whatever_the_order_of_releases(run: Run, tmp_pat
         (tmp_path / "m.json").write_text(json.dumps(document))
         plan = run(*arguments).json
         plans.append({key: value for key, value in plan.items() if key not in {"id", "mapping"}})
-        document["tdx_module_releases"].reverse()
+        reordered = [dict(reversed(entry.items())) for entry in reversed(document["tdx_module_releases"])]
+        document = dict(reversed((document | {"tdx_module_releases": reordered}).items()))
     assert plans[0] == plans[1]
     assert run(*arguments).out == run(*arguments).out
