@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from seamstep import cpus
+from seamstep.errors import InputError, Problem
 from seamstep.facts import PROFILES, HostFacts, UploadNode
 from seamstep.graph import VersionGraph
 from seamstep.model import Release
@@ -49,8 +50,14 @@ class Environment:
 
 
 def environments(releases: Sequence[Release]) -> Iterator[Environment]:
-    """Every kind of host. P-SEAMLDRs are the minimums that releases name: between two of them nothing changes."""
+    """Every kind of host. P-SEAMLDRs are the minimums that releases name: between two of them nothing changes.
+
+    Raises:
+        InputError: no release names any.
+    """
     seamldrs = sorted({minimum for release in releases for minimum in release.minimum_seamldrs})
+    if not seamldrs:
+        raise InputError(Problem("the mapping file", "names no P-SEAMLDR, so there is no host to try anything on"))
     tables = (release.image.sigstruct.cpuid for release in releases if release.image)
     known = sorted({cpus.without_stepping(signature) for table in tables for signature in table})
     platforms: Sequence[int | None] = known or [None]

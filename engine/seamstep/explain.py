@@ -100,7 +100,6 @@ def _candidates(situation: Situation, goal: ModuleVersion) -> Iterator[Change]:
     yield from _host_changes(situation.host, ladder)
     yield from _policy_changes(situation.policy, ladder)
     yield from _waiver_changes(graph, situation.policy, ladder)
-    yield from _image_changes(ladder)
     yield from _module_changes(graph, ladder, goal)
 
 
@@ -149,10 +148,15 @@ def _policy_changes(policy: Policy, ladder: Sequence[Release]) -> Iterator[Chang
         yield _on_policy(f"allow more hops than {policy.max_hops}", max_hops=None)
     if policy.keep_updates:
         yield _on_policy(f"keep fewer updates in reserve than {policy.keep_updates}", keep_updates=0)
+    versions = [release.version for release in ladder]
     for denial in policy.denials:
+        if not any(version in denial.versions for version in versions):
+            continue
         others = tuple(other for other in policy.denials if other != denial)
         yield _on_policy(f"lift the denial of {denial.versions.text} ({denial.reason})", denials=others)
     for waypoint in policy.waypoints:
+        if not versions[0] < waypoint < versions[-1]:
+            continue
         rest = tuple(other for other in policy.waypoints if other != waypoint)
         yield _on_policy(f"drop the waypoint {waypoint}", waypoints=rest)
 
@@ -180,23 +184,5 @@ def _waive(rule: str, target: ModuleVersion) -> Callable[[Situation], Situation]
             for applied in situation.policy.rules
         )
         return replace(situation, policy=replace(situation.policy, rules=rules))
-
-    return apply
-
-
-def _image_changes(ladder: Sequence[Release]) -> Iterator[Change]:
-    for release in ladder:
-        if release.usable_image() is None:
-            yield Change(f"put a good image of {release.version} into the catalog", _without_image(release.version))
-
-
-def _without_image(version: ModuleVersion) -> Callable[[Situation], Situation]:
-    """Nobody knows what the image will say, so the rules about it are left open."""
-
-    def apply(situation: Situation) -> Situation:
-        releases = tuple(
-            replace(release, image=None) if release.version == version else release for release in situation.releases
-        )
-        return replace(situation, releases=releases, without_images=True)
 
     return apply

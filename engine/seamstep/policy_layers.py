@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from seamstep.documents import Document
-from seamstep.errors import KeyPath
+from seamstep.errors import InputError, KeyPath, Problem
 from seamstep.policy import Policy, Target
 from seamstep.rules import AppliedRule, Level
 
@@ -32,11 +32,18 @@ class Layer:
 
 
 def merge(layers: Sequence[Layer]) -> Policy:
-    """The one policy that all layers amount to; a single layer is itself."""
+    """The one policy that all layers amount to; a single layer is itself.
+
+    Raises:
+        InputError: the layers contradict each other.
+    """
     first, *others = (layer.policy for layer in layers)
     if not others:
         return first
     policies = (first, *others)
+    problem = _contradiction(policies)
+    if problem:
+        raise InputError(Problem(" + ".join(policy.name for policy in policies), problem))
     limits = [policy.max_hops for policy in policies if policy.max_hops is not None]
     choosing = next((layer.policy for layer in layers if layer.states("path")), first)
     return Policy(
@@ -55,6 +62,26 @@ def merge(layers: Sequence[Layer]) -> Policy:
     )
 
 
+def _contradiction(policies: Sequence[Policy]) -> str | None:
+    """What no step could satisfy, or nobody could order; None if nothing is."""
+    specifiers = [specifier for policy in policies for specifier in policy.target.specifiers]
+    for exact in specifiers:
+        for other in specifiers:
+            if exact.version and exact.version not in other:
+                return f"the targets {exact} and {other} contradict each other"
+    for waypoint in {waypoint for policy in policies for waypoint in policy.waypoints}:
+        for denial in (denial for policy in policies for denial in policy.denials):
+            if waypoint in denial.versions:
+                return f"every path has to stop at {waypoint}, but it is denied: {denial}"
+    parameters: dict[str, dict[str, object]] = {}
+    for applied in (applied for policy in policies for applied in policy.rules):
+        mine = vars(applied.rule)
+        known = parameters.setdefault(applied.rule.name, mine)
+        if known != mine and not applied.rule.strictness():
+            return f"the layers give {applied.rule.name} different parameters, and it can't tell which is stricter"
+    return None
+
+
 def _rules(policies: Sequence[Policy]) -> tuple[AppliedRule, ...]:
     by_name: dict[str, list[AppliedRule]] = {}
     for policy in policies:
@@ -64,7 +91,7 @@ def _rules(policies: Sequence[Policy]) -> tuple[AppliedRule, ...]:
 
 
 def _strictest(applied: Sequence[AppliedRule]) -> AppliedRule:
-    strictest = max(applied, key=lambda one: (_STRICTNESS[one.level], one.cost, one.rule.strictness()))
+    strictest = max(applied, key=lambda one: (_STRICTNESS[one.level], one.rule.strictness(), one.cost))
     groups = tuple(group for one in applied for group in one.waivers)
     everyone_waives = len(groups) == len(applied)
     return AppliedRule(strictest.rule, strictest.level, strictest.cost, groups if everyone_waives else ())

@@ -61,15 +61,22 @@ def findings(document: Document, policy: Policy, releases: Sequence[Release], as
         return problems
     expired = {problem.path[:2] for problem in problems}
     whole = effects(releases, policy)
+    has_images = any(release.image for release in releases)
     for key, noun in _ENTRIES.items():
         listed = document.data.get(key, [])
         for index, entry in enumerate(listed):
             if (key, index) in expired:
                 continue
+            if key == "accept" and not has_images and _looks_into_images(policy, entry["rule"]):
+                continue  # without images nobody can tell
             if effects(releases, _without(document, key, index, as_of)) == whole:
                 reason = _why_nothing(key, entry, listed, releases, policy)
                 problems.append(document.problem((key, index), f"this {noun} changes nothing: {reason}"))
     return problems
+
+
+def _looks_into_images(policy: Policy, rule: str) -> bool:
+    return any(applied.rule.name == rule and applied.rule.needs_image for applied in policy.rules)
 
 
 def _without(document: Document, key: str, index: int, as_of: date) -> Policy:
@@ -112,14 +119,60 @@ def _matched(entry: Any, releases: Sequence[Release]) -> set[ModuleVersion]:
     return {release.version for release in releases if release.version in specifier}
 
 
-def step_changes(releases: Sequence[Release], old: Policy, new: Policy) -> list[StepChange]:
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One side of a comparison: a policy, and the catalog as its signers let it be seen."""
+
+    policy: Policy
+    releases: Sequence[Release]
+
+
+def undecided(old: Side, new: Side) -> list[str]:
+    """What the policies say differently of images, if there is none to tell what comes of it."""
+    if any(release.image for release in new.releases):
+        return []
+    before, after = (
+        {
+            a.rule.name: (a.level, a.cost, a.rule.strictness(), a.waivers)
+            for a in side.policy.rules
+            if a.rule.needs_image
+        }
+        for side in (old, new)
+    )
+    names = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    return names + (["signers"] if old.policy.signers != new.policy.signers else [])
+
+
+def setting_changes(old: Policy, new: Policy) -> list[str]:
+    """What changes besides rules and entries, a sentence each."""
+    return [
+        f"{name}: {_words(before)} becomes {_words(after)}"
+        for name, before, after in (
+            ("target", old.target.text, new.target.text),
+            ("path", old.choice.value, new.choice.value),
+            ("max_hops", old.max_hops, new.max_hops),
+            ("keep_updates", old.keep_updates, new.keep_updates),
+            ("signers", sorted(old.signers), sorted(new.signers)),
+            ("apply", dict(old.apply), dict(new.apply)),
+        )
+        if before != after
+    ]
+
+
+def _words(value: object) -> str:
+    return "no limit" if value is None else str(value)
+
+
+def step_changes(old_side: Side, new_side: Side) -> list[StepChange]:
     """Every step that opens or closes, with all environments in which it does, ascending."""
-    before, after = effects(releases, old), effects(releases, new)
+    before = effects(old_side.releases, old_side.policy)
+    after = effects(new_side.releases, new_side.policy)
     grouped: dict[tuple[Pair, bool, tuple[str, ...]], list[Environment]] = {}
     for environment, steps in before.items():
         for pair in sorted(steps.keys() ^ after[environment].keys()):
             opened = pair not in steps
-            rules = environments.refusing(releases, old if opened else new, environment, pair)
+            side = old_side if opened else new_side
+            rules = environments.refusing(side.releases, side.policy, environment, pair)
             grouped.setdefault((pair, opened, rules), []).append(environment)
     return [
         StepChange(*pair, opened, rules, tuple(where))
@@ -127,12 +180,12 @@ def step_changes(releases: Sequence[Release], old: Policy, new: Policy) -> list[
     ]
 
 
-def path_changes(releases: Sequence[Release], old: Policy, new: Policy) -> list[PathChange]:
+def path_changes(old: Side, new: Side) -> list[PathChange]:
     """Every release from which hosts are led elsewhere, with all environments in which they are, ascending."""
     grouped: dict[tuple[ModuleVersion, tuple[ModuleVersion, ...], tuple[ModuleVersion, ...]], list[Environment]] = {}
-    for environment in environments.environments(releases):
-        before = environments.routes(releases, old, environment)
-        after = environments.routes(releases, new, environment)
+    for environment in environments.environments(new.releases):
+        before = environments.routes(old.releases, old.policy, environment)
+        after = environments.routes(new.releases, new.policy, environment)
         for source, path in before.items():
             if path != after[source]:
                 grouped.setdefault((source, path, after[source]), []).append(environment)

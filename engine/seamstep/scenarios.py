@@ -211,22 +211,25 @@ def _shown(path: Sequence[ModuleVersion]) -> str:
 
 def _exercised(policy: Policy, host: HostFacts, judgements: Sequence[Judgement]) -> Iterator[Part]:
     """The parts that made a difference to some step."""
-    need_images = {applied.rule.name for applied in policy.rules if applied.rule.needs_image}
     single: list[tuple[Part, Rule]] = [(_denial_part(denial), Deny((denial,))) for denial in policy.denials]
     single += [(Part("waypoint", str(version)), Waypoint((version,))) for version in policy.waypoints]
     known = parts_of(policy)
     for judgement in judgements:
-        told = (verdict for verdict in judgement.verdicts if _tells(verdict, need_images))
+        told = (verdict for verdict in judgement.verdicts if _tells(verdict))
         yield from {Part("rule", verdict.rule) for verdict in told} & known
         yield from (_waiver_part(waiver) for _, waivers in judgement.waived for waiver in waivers)
-        yield from (part for part, rule in single if rule.check(judgement.step, host).outcome is Outcome.BLOCK)
+        alone = {verdict.rule for verdict in judgement.blocking}
+        yield from (
+            part
+            for part, rule in single
+            if alone == {rule.name} and rule.check(judgement.step, host).outcome is Outcome.BLOCK
+        )
 
 
-def _tells(verdict: Verdict, need_images: set[str]) -> bool:
-    """Whether a verdict shows the rule at work. That there is no image to look at shows nothing of what the rule makes
-    of one: else any scenario without images would cover all rules about images."""
-    unseen = verdict.outcome is Outcome.UNKNOWN and verdict.rule in need_images
-    return verdict.outcome is not Outcome.PASS and not unseen
+def _tells(verdict: Verdict) -> bool:
+    """Whether a verdict shows the rule at work. A rule that could not answer, for lack of an image or because it
+    failed, shows nothing."""
+    return verdict.outcome is Outcome.BLOCK
 
 
 def coverage(results: Sequence[Result]) -> list[Coverage]:

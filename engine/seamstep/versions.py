@@ -124,7 +124,9 @@ class Specifier:
                 f"{text!r} is not a version or a specifier such as '>=1.5.24,<1.5.30' or '1.5.*'"
             ) from None
         if not len(self._set) or any(not _is_plain(part) for part in self._set):
-            raise ValueError(f"{text!r}: expected comparisons with numeric versions, such as '>=1.5.24,<1.5.30'")
+            raise ValueError(
+                f"{text!r}: expected comparisons with versions of three numbers, such as '>=1.5.24,<1.5.30'"
+            )
 
     def __contains__(self, version: ModuleVersion) -> bool:
         return self._set.contains(version.packaging)
@@ -134,8 +136,9 @@ class Specifier:
 
 
 def _is_plain(part: Any) -> bool:
-    """Whether a comparison is with numbers alone; == and != want all three or a prefix."""
+    """Whether a comparison is with three numbers, or a prefix with a star: ``<=1.5`` would mean 1.5.00 and older, which
+    nobody who writes it means."""
     numeric = re.fullmatch(r"[0-9]{1,5}(\.[0-9]{1,5}){0,2}(\.\*)?", part.version, re.ASCII)
     if numeric is None or part.operator == "===":
         return False
-    return part.operator not in {"==", "!="} or part.version.count(".") == 2 or part.version.endswith(".*")
+    return bool(part.version.count(".") == 2 or part.version.endswith(".*"))

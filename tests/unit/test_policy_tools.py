@@ -125,6 +125,47 @@ def test_diff_of_steps_and_paths(run: Run, tmp_path: Path) -> None:
     assert run("policy", "diff", old, new).code == 2
 
 
+def test_diff_is_not_silent_about_what_only_images_can_tell(run: Run, images: Path, tmp_path: Path) -> None:
+    old = written(tmp_path, "old")
+    for name, more in [("svn", "rules: {svn-rollback: off}\n"), ("signer", "signers: [" + "ab" * 32 + "]\n")]:
+        new = written(tmp_path, name, more)
+        ran = run("policy", "diff", old, new, *MAPPING, "--fail-on", "opened")
+        assert (ran.code, "only images can tell" in ran.err) == (2, True)
+    trusting = written(tmp_path, "trusting", f"signers: [{TRUST[1]}]\n")
+    ran = run("policy", "diff", old, trusting, "--catalog", images, "--fail-on", "opened")
+    assert ran.code == 1
+    assert "opened (was refused by " in ran.out
+    assert "image-authentic" in ran.out
+
+
+def test_diff_tells_of_settings(run: Run, tmp_path: Path) -> None:
+    old, new = written(tmp_path, "old"), written(tmp_path, "new", "keep_updates: 3\nmax_hops: 2\n")
+    ran = run("policy", "diff", old, new, *MAPPING, "--fail-on", "any")
+    assert (ran.code, "keep_updates: 0 becomes 3" in ran.out, "max_hops: no limit becomes 2" in ran.out) == (
+        1,
+        True,
+        True,
+    )
+    assert run("policy", "diff", old, new, *MAPPING, "--fail-on", "opened").code == 0
+
+
+def test_a_mapping_without_any_seamldr_is_no_ground_to_judge_on(run: Run, tmp_path: Path) -> None:
+    import re
+
+    path = tmp_path / "m.json"
+    path.write_text(re.sub(r'"min_seamldr_versions": \[[^]]*\]', '"min_seamldr_versions": []', LATEST.read_text()))
+    assert run("policy", "diff", "fewest-hops", "shortest-path", "--mapping", path).code == 2
+
+
+def test_layers_that_contradict_each_other(run: Run, tmp_path: Path) -> None:
+    one, other = written(tmp_path, "one", "target: 1.5.28\n"), written(tmp_path, "other", "target: 1.5.34\n")
+    ran = run("policy", "show", "--effective", one, other)
+    assert (ran.code, "the targets 1.5.28 and 1.5.34 contradict each other" in ran.err) == (2, True)
+    stop = written(tmp_path, "stop", "waypoints: [1.5.28]\n")
+    deny = written(tmp_path, "deny", "deny: [{versions: 1.5.28, reason: bad}]\n")
+    assert "every path has to stop at 1.5.28" in run("policy", "show", "--effective", stop, deny).err
+
+
 def test_diff_with_images_tells_platforms_apart(run: Run, images: Path, tmp_path: Path) -> None:
     old, new = written(tmp_path, "old"), written(tmp_path, "new", "deny: [{versions: 2.0.18, reason: x}]\n")
     document = run("policy", "diff", old, new, "--catalog", images, *TRUST, "--json").json
@@ -150,7 +191,7 @@ def test_diff_agrees_with_brute_force(tmp_path: Path) -> None:
     )
     changed = {
         (change.source, change.target, where)
-        for change in policy_review.step_changes(listed, old, new)
+        for change in policy_review.step_changes(policy_review.Side(old, listed), policy_review.Side(new, listed))
         for where in change.environments
     }
     expected: set[Any] = set()

@@ -69,7 +69,7 @@ def test_module_and_seamldr_versions_do_not_mix() -> None:
         ("==1.5.28", ["1.5.28"], ["1.5.34"]),
         ("~=1.5.24", ["1.5.24", "1.5.99"], ["1.5.23", "1.6.00"]),
         ("!=1.5.25", ["1.5.24"], ["1.5.25"]),
-        (">1.5", ["1.6.00", "1.5.01"], ["1.5.00"]),
+        (">1.5.00", ["1.6.00", "1.5.01"], ["1.5.00"]),
     ],
 )
 def test_specifiers(text: str, inside: list[str], outside: list[str]) -> None:
@@ -81,7 +81,23 @@ def test_specifiers(text: str, inside: list[str], outside: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "1.5", "latest", "===1.5.06", ">=1.5rc1", ">=1!1.5", "==1.5.06+local", ">=", "1.*.*", ",", "==1.5", "!=2"],
+    [
+        "",
+        "1.5",
+        "latest",
+        "===1.5.06",
+        ">=1.5rc1",
+        ">=1!1.5",
+        "==1.5.06+local",
+        ">=",
+        "1.*.*",
+        ",",
+        "==1.5",
+        "!=2",
+        "<=1.5",
+        ">1.5",
+        "~=1.5",
+    ],
 )
 def test_refuses_specifiers_that_mean_nothing_here(text: str) -> None:
     with pytest.raises(ValueError, match=r"expected|is not|three numbers"):

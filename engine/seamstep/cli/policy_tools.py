@@ -37,7 +37,9 @@ def add(actions: Any) -> None:
     diff.add_argument("new", metavar="NEW", type=shared.given)
     _add_reading(diff)
     diff.add_argument("--format", choices=("text", "json", "markdown"), default="text", help="default: text")
-    diff.add_argument("--fail-on", choices=("opened", "closed", "any"), help="exit with 1 when a step did")
+    diff.add_argument(
+        "--fail-on", choices=("opened", "closed", "any"), help="exit with 1 when a step did, or anything changed"
+    )
     diff.set_defaults(run=run_diff)
 
     schema = actions.add_parser("schema", help="print a JSON Schema")
@@ -118,17 +120,22 @@ def run_diff(options: argparse.Namespace) -> ExitCode:
 
     as_of = shared.day(options)
     old, new = (policy_file.layer(name, as_of) for name in (options.old, options.new))
-    releases = _releases(options, new)
-    steps = policy_review.step_changes(releases, old.policy, new.policy)
-    paths = policy_review.path_changes(releases, old.policy, new.policy)
-    total = len(list(environments.environments(releases)))
+    sides = [policy_review.Side(layer.policy, _releases(options, layer)) for layer in (old, new)]
+    unclear = policy_review.undecided(*sides)
+    if unclear:
+        message = f"the policies differ in what they ask of images ({', '.join(unclear)}), and only images can tell"
+        raise InputError(Problem("--images", f"{message} what comes of it: give --images or --catalog"))
+    steps, paths = policy_review.step_changes(*sides), policy_review.path_changes(*sides)
+    settings = policy_review.setting_changes(old.policy, new.policy)
+    total = len(list(environments.environments(sides[1].releases)))
     wanted = {"opened": [True], "closed": [False], "any": [True, False], None: []}[options.fail_on]
-    code = ExitCode.NO if any(change.opened in wanted for change in steps) else ExitCode.DONE
+    failed = any(change.opened in wanted for change in steps) or (options.fail_on == "any" and (paths or settings))
+    code = ExitCode.NO if failed else ExitCode.DONE
     if options.json or options.format == "json":
-        say(to_json(policies.difference_document(steps, paths, total)), code)
+        say(to_json(policies.difference_document(steps, paths, settings, total)), code)
     else:
         render = policies.difference_markdown if options.format == "markdown" else policies.difference_text
-        say(render(steps, paths, total) + "\n", code)
+        say(render(steps, paths, settings, total) + "\n", code)
     return code
 
 

@@ -11,11 +11,14 @@ from seamstep.report.text import printable
 from seamstep.versions import ModuleVersion
 
 
-def difference_document(steps: Sequence[StepChange], paths: Sequence[PathChange], total: int) -> dict[str, Any]:
+def difference_document(
+    steps: Sequence[StepChange], paths: Sequence[PathChange], settings: Sequence[str], total: int
+) -> dict[str, Any]:
     """The difference as JSON-able data; ``total`` is how many environments there are."""
     return {
         "schema": "seamstep/policy-diff/v1",
         "environments": total,
+        "settings": list(settings),
         "steps": [
             {
                 "from": str(change.source),
@@ -38,20 +41,27 @@ def difference_document(steps: Sequence[StepChange], paths: Sequence[PathChange]
     }
 
 
-def difference_text(steps: Sequence[StepChange], paths: Sequence[PathChange], total: int) -> str:
+def difference_text(
+    steps: Sequence[StepChange], paths: Sequence[PathChange], settings: Sequence[str], total: int
+) -> str:
     """The difference for a terminal."""
     lines = [f"{len(steps)} steps and {len(paths)} paths change, of {total} kinds of hosts"]
     lines += [f"  {_sentence(change)}  [{_where(change.environments, total)}]" for change in steps]
     lines += [f"  {_path(change)}  [{_where(change.environments, total)}]" for change in paths]
+    lines += [f"  {setting}" for setting in settings]
     return "\n".join(map(printable, lines))
 
 
-def difference_markdown(steps: Sequence[StepChange], paths: Sequence[PathChange], total: int) -> str:
+def difference_markdown(
+    steps: Sequence[StepChange], paths: Sequence[PathChange], settings: Sequence[str], total: int
+) -> str:
     """The difference for a pull request."""
-    return "\n".join(_markdown(steps, paths, total))
+    return "\n".join(_markdown(steps, paths, settings, total))
 
 
-def _markdown(steps: Sequence[StepChange], paths: Sequence[PathChange], total: int) -> Iterator[str]:
+def _markdown(
+    steps: Sequence[StepChange], paths: Sequence[PathChange], settings: Sequence[str], total: int
+) -> Iterator[str]:
     yield f"**{len(steps)} steps and {len(paths)} paths change**, of {total} kinds of hosts."
     if steps:
         yield "\n| step | change | rules | where |\n|---|---|---|---|"
@@ -64,6 +74,10 @@ def _markdown(steps: Sequence[StepChange], paths: Sequence[PathChange], total: i
     for path in paths:
         cells = (str(path.source), _versions(path.old), _versions(path.new), _where(path.environments, total))
         yield f"| {' | '.join(map(_cell, cells))} |"
+    if settings:
+        yield ""
+    for setting in settings:
+        yield f"- {_cell(setting)}"
 
 
 def _sentence(change: StepChange) -> str:
