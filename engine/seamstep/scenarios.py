@@ -218,12 +218,7 @@ def _exercised(policy: Policy, host: HostFacts, judgements: Sequence[Judgement])
         told = (verdict for verdict in judgement.verdicts if _tells(verdict))
         yield from {Part("rule", verdict.rule) for verdict in told} & known
         yield from (_waiver_part(waiver) for _, waivers in judgement.waived for waiver in waivers)
-        alone = {verdict.rule for verdict in judgement.blocking}
-        yield from (
-            part
-            for part, rule in single
-            if alone == {rule.name} and rule.check(judgement.step, host).outcome is Outcome.BLOCK
-        )
+        yield from (part for part, rule in single if rule.check(judgement.step, host).outcome is Outcome.BLOCK)
 
 
 def _tells(verdict: Verdict) -> bool:
