@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
+from typing import NamedTuple
 
 from seamstep import mapping
 from seamstep.errors import InputError, Problem
@@ -25,15 +28,44 @@ _SUFFIXES = (".blob", files.MODULE_SUFFIX, files.SIGSTRUCT_SUFFIX)
 _FILES_MAX = 100_000
 
 
+class Kind(StrEnum):
+    """What can be wrong with the images of a catalog as a whole."""
+
+    PASSED_OVER = "image-passed-over"
+    MISNAMED = "image-misnamed"
+    WITHOUT_RELEASE = "image-without-release"
+    MISSING = "image-missing"
+    TWICE = "image-twice"
+    DIFFER = "images-differ"
+    IMPOSTOR = "image-of-another-release"
+    SHARED = "mrseam-shared"
+
+
+class Finding(NamedTuple):
+    """Something wrong with the images of a catalog as a whole, and the release concerned, if one is."""
+
+    kind: Kind
+    problem: Problem
+    version: ModuleVersion | None = None
+
+
+class Images(NamedTuple):
+    """Releases with the images found for them. ``findings`` lists what is wrong with the images as a whole (a release
+    without an image, an image without a release, two images of one release), ``unreadable`` the images that can't be
+    used at all. Neither stops anybody, but a release whose image is in doubt has none."""
+
+    releases: tuple[Release, ...]
+    findings: tuple[Finding, ...] = ()
+    unreadable: tuple[Problem, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """Releases in ascending order. ``findings`` lists what is wrong with the catalog as a whole (a release without an
-    image, an image without a release, two images of one release), ``unreadable`` the images that can't be used at all.
-    Neither stops anybody, but a release whose image is in doubt has none."""
+    """Releases in ascending order; ``findings`` and ``unreadable`` as in :class:`Images`."""
 
     mapping: mapping.MappingFile
     releases: tuple[Release, ...]
-    findings: tuple[Problem, ...] = ()
+    findings: tuple[Finding, ...] = ()
     unreadable: tuple[Problem, ...] = ()
 
 
@@ -46,29 +78,36 @@ def load(mapping_path: str, images: str | None = None, trusted: frozenset[str] =
     file = mapping.load(mapping_path)
     if images is None:
         return Catalog(file, file.releases)
+    return Catalog(file, *with_images(file.releases, mapping_path, images, trusted))
+
+
+def with_images(bare: Iterable[Release], mapping_path: str, images: str, trusted: frozenset[str] = TRUSTED) -> Images:
+    """The releases of a mapping file with the images below the folder ``images``. Raises InputError if it is none."""
     found: dict[ModuleVersion, list[str]] = {}
-    findings: list[Problem] = []
+    findings: list[Finding] = []
     unreadable: list[Problem] = []
     paths, skipped = find(images)
-    findings += skipped
+    findings += [Finding(Kind.PASSED_OVER, problem) for problem in skipped]
     for path in paths:
         version = version_of(path)
         if version is None:
-            findings.append(
-                Problem(path, "its name tells no release; expected tdx_module_<version>.blob, .bin or .sigstruct")
-            )
+            message = "its name tells no release; expected tdx_module_<version>.blob, .bin or .sigstruct"
+            findings.append(Finding(Kind.MISNAMED, Problem(path, message)))
         else:
             found.setdefault(version, []).append(path)
     releases = []
-    for release in file.releases:
+    for release in bare:
         readable, errors = _read_all(found.pop(release.version, []), trusted)
         unreadable += errors
         releases.append(_with_image(release, readable, errors, findings))
     for version, extra in sorted(found.items()):
-        findings += [Problem(path, f"an image without a release: the mapping file lacks {version}") for path in extra]
-    bare = [release.version for release in releases if release.image is None and release.image_problem == NO_IMAGE]
-    findings += [Problem(mapping_path, f"release {version} has no image") for version in bare]
-    return Catalog(file, _without_impostors(releases, findings), tuple(findings), tuple(unreadable))
+        message = f"an image without a release: the mapping file lacks {version}"
+        findings += [Finding(Kind.WITHOUT_RELEASE, Problem(path, message), version) for path in extra]
+    for release in releases:
+        if release.image is None and release.image_problem == NO_IMAGE:
+            problem = Problem(mapping_path, f"release {release.version} has no image")
+            findings.append(Finding(Kind.MISSING, problem, release.version))
+    return Images(_without_impostors(releases, findings), tuple(findings), tuple(unreadable))
 
 
 def find(images: str) -> tuple[list[str], list[Problem]]:
@@ -136,25 +175,25 @@ def _read_all(paths: list[str], trusted: frozenset[str]) -> tuple[list[Image], l
     return images, errors
 
 
-def _with_image(release: Release, images: list[Image], errors: list[Problem], findings: list[Problem]) -> Release:
+def _with_image(release: Release, images: list[Image], errors: list[Problem], findings: list[Finding]) -> Release:
     """The release with its image; a joined one goes before separate files, which Intel publishes beside it."""
     joined = [image for image in images if image.sigstruct_path is None]
     separate = [image for image in images if image.sigstruct_path is not None]
     for alike in (joined, separate):
-        findings += [
-            Problem(image.path, f"a second image of {release.version}, beside {alike[0].path}") for image in alike[1:]
-        ]
+        for image in alike[1:]:
+            problem = Problem(image.path, f"a second image of {release.version}, beside {alike[0].path}")
+            findings.append(Finding(Kind.TWICE, problem, release.version))
     images = joined + separate
     if len({image.sigstruct for image in images}) > 1:
         message = f"the images of {release.version} contradict each other: {', '.join(image.path for image in images)}"
-        findings.append(Problem(images[0].path, message))
+        findings.append(Finding(Kind.DIFFER, Problem(images[0].path, message), release.version))
         return replace(release, image_problem=message)
     if images:
         return replace(release, image=images[0])
     return replace(release, image_problem="; ".join(map(str, errors))) if errors else release
 
 
-def _without_impostors(releases: list[Release], findings: list[Problem]) -> tuple[Release, ...]:
+def _without_impostors(releases: list[Release], findings: list[Finding]) -> tuple[Release, ...]:
     """The releases, of which none has the image of another: an MRSEAM under two versions, or under another than it is
     known to be, says that some file has the wrong name, and nobody can tell which module would be installed."""
     holders: dict[str, list[Release]] = {}
@@ -170,7 +209,8 @@ def _without_impostors(releases: list[Release], findings: list[Problem]) -> tupl
         for release in doubtful:
             message = f"it is the image of {known}" if known else f"one image stands for {others}"
             doubts[release.version] = f"{message} (MRSEAM {mrseam}): a file has the wrong name"
-            findings.append(Problem(release.image.path if release.image else "", doubts[release.version]))
+            problem = Problem(release.image.path if release.image else "", doubts[release.version])
+            findings.append(Finding(Kind.IMPOSTOR if known else Kind.SHARED, problem, release.version))
     return tuple(
         replace(release, image=None, image_problem=doubts[release.version]) if release.version in doubts else release
         for release in releases

@@ -16,12 +16,16 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from seamstep.errors import PROBLEMS_MAX, InputError, KeyPath, Problem, RefusedError
 
+if TYPE_CHECKING:
+    from seamstep.positions import Places
+
 T = TypeVar("T")
 _DIGITS_MAX = 64
+_VALUES_MAX = 1_000_000
 Locate = Callable[[KeyPath], tuple[int, int] | None]
 
 
@@ -124,41 +128,42 @@ def _refuse_constant(constant: str) -> None:
     raise ValueError(f"{constant} is not allowed in JSON")
 
 
-def read_json(path: str, limit: int, what: str, *, standard_input: bool = False) -> Document:
+def read_json(
+    path: str, limit: int, what: str, *, standard_input: bool = False, values_max: int = _VALUES_MAX
+) -> Document:
     """Read a strict JSON file whose top level is an object.
 
     Raises:
-        InputError: unreadable, not UTF-8, not JSON, a duplicate key, nested too deeply, or not an object.
+        InputError: unreadable, not UTF-8, not JSON, a duplicate key, nested too deeply, more than ``values_max``
+            values, or not an object.
     """
     content = read_bytes(path, limit, what, standard_input=standard_input)
     text = decode(content, path)
-    data = parse_json(text, path)
+    data = parse_json(text, path, values_max=values_max)
     if not isinstance(data, dict):
         raise InputError(Problem(path, f"expected a {what}: a JSON object at the top level", line=1, column=1))
 
     @functools.cache
-    def places_in_text() -> dict[KeyPath, int]:
-        from seamstep.positions import scan
+    def places() -> Places:
+        from seamstep.positions import Places
 
-        return scan(text)[0]
+        return Places(text)
 
     def locate(key_path: KeyPath) -> tuple[int, int] | None:
-        from seamstep.positions import line_and_column
-
-        places = places_in_text()
-        while key_path and key_path not in places:
-            key_path = key_path[:-1]
-        return line_and_column(text, places[key_path])
+        return places().line_and_column(places().offset(key_path))
 
     return Document(path, data, hashlib.sha256(content).hexdigest(), locate)
 
 
-def parse_json(text: str, source: str) -> Any:
-    """Parse strict JSON. Raises InputError as :func:`read_json` does."""
+def parse_json(text: str, source: str, *, values_max: int = _VALUES_MAX, keep_duplicates: bool = False) -> Any:
+    """Parse strict JSON; with ``keep_duplicates`` the last of several equal keys counts, as most readers have it.
+    Raises InputError as :func:`read_json` does."""
+    if sum(map(text.count, ",[{")) > values_max:  # no more values than these, counted before any takes memory
+        raise InputError(Problem(source, f"too many values; at most {values_max} are allowed"))
     try:
         data = json.loads(
             text,
-            object_pairs_hook=_refuse_duplicates,
+            object_pairs_hook=None if keep_duplicates else _refuse_duplicates,
             parse_int=_bounded_integer,
             parse_constant=_refuse_constant,
         )

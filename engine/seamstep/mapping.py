@@ -7,26 +7,28 @@ shapes, with and without ``strict_compat_versions``.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from seamstep.documents import read_json
-from seamstep.errors import InputError
+from seamstep.errors import InputError, KeyPath
 from seamstep.model import Release
 from seamstep.validation import check
 from seamstep.versions import ModuleVersion, SeamldrVersion
 
-_SIZE_LIMIT = 16 << 20
+SIZE_LIMIT = 16 << 20
 _HEX = re.compile(r"0x[0-9A-Fa-f]{1,16}", re.ASCII)
-_RELEASES = "tdx_module_releases"
-_READ_KEYS = {
-    "version",
-    "min_module_version_for_td_preserving",
-    "strict_compat_versions",
-    "min_seamldr_versions",
-    "tdx_feature0",
-}
+T = TypeVar("T")
+
+HEADER, RELEASES = "Header", "tdx_module_releases"
+VERSION = "version"
+MINIMUM_MODULE = "min_module_version_for_td_preserving"
+STRICT_COMPAT = "strict_compat_versions"
+MINIMUM_SEAMLDRS = "min_seamldr_versions"
+FEATURES = "tdx_feature0"
+#: The keys of a release.
+KEYS = (VERSION, MINIMUM_MODULE, STRICT_COMPAT, MINIMUM_SEAMLDRS, FEATURES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,58 +48,67 @@ def load(path: str) -> MappingFile:
     Raises:
         InputError: unreadable or invalid; lists all problems.
     """
-    document = read_json(path, _SIZE_LIMIT, "mapping file")
+    document = read_json(path, SIZE_LIMIT, "mapping file")
     problems = check(document, "mapping")
     if problems:
         raise InputError(problems)
     releases: dict[ModuleVersion, Release] = {}
-    for index, entry in enumerate(document.data[_RELEASES]):
-        try:
-            release = _release(entry)
-        except _FieldError as error:
-            problems.append(document.problem((_RELEASES, index, error.key), str(error)))
+    for index, entry in enumerate(document.data[RELEASES]):
+        release, faults = read_release(entry)
+        problems += [document.problem((RELEASES, index, *fault.path), fault.message) for fault in faults]
+        if release is None:
             continue
         if release.version in releases:
             message = f"release {release.version} stands twice; keep one"
-            problems.append(document.problem((_RELEASES, index, "version"), message))
+            problems.append(document.problem((RELEASES, index, VERSION), message))
         releases[release.version] = release
     if problems:
         raise InputError(problems)
     if not releases:
-        raise InputError(document.problem((_RELEASES,), "lists no release"))
+        raise InputError(document.problem((RELEASES,), "lists no release"))
     return MappingFile(
         path=path,
         sha256=document.sha256,
         releases=tuple(releases[version] for version in sorted(releases)),
-        header=document.data.get("Header", {}),
-        extra={key: value for key, value in document.data.items() if key not in {"Header", _RELEASES}},
+        header=document.data.get(HEADER, {}),
+        extra={key: value for key, value in document.data.items() if key not in {HEADER, RELEASES}},
     )
 
 
-class _FieldError(Exception):
-    """A field of a release does not parse."""
+class Fault(NamedTuple):
+    """A value of a release that can't be read: where in the release, and what is wrong with it."""
 
-    def __init__(self, key: str, message: str) -> None:
-        self.key = key
-        super().__init__(message)
+    path: KeyPath
+    message: str
 
 
-def _release(entry: Mapping[str, Any]) -> Release:
-    def parsed(key: str, parse: Any) -> Any:
+def read_release(entry: Mapping[str, Any]) -> tuple[Release | None, list[Fault]]:
+    """A release of a mapping file, as far as it can be read: a value that can't is not known, an item of a list that
+    can't is left out. None without a version."""
+    faults: list[Fault] = []
+
+    def one(parse: Callable[[str], T], value: object, *path: str | int) -> T | None:
         try:
-            value = entry[key]
-            return tuple(parse(text) for text in value) if isinstance(value, list) else parse(value)
+            return parse(value) if isinstance(value, str) else None
         except ValueError as error:
-            raise _FieldError(key, str(error)) from None
+            faults.append(Fault(path, str(error)))
+            return None
 
-    return Release(
-        version=parsed("version", ModuleVersion),
-        minimum_module=parsed("min_module_version_for_td_preserving", ModuleVersion),
-        minimum_seamldrs=parsed("min_seamldr_versions", SeamldrVersion),
-        features0=parsed("tdx_feature0", _features0),
-        strict_compat=parsed("strict_compat_versions", ModuleVersion) if "strict_compat_versions" in entry else None,
-        extra={key: value for key, value in entry.items() if key not in _READ_KEYS},
-    )
+    def several(parse: Callable[[str], T], key: str) -> tuple[T, ...]:
+        values = entry.get(key)
+        items = values if isinstance(values, list) else []
+        read = (one(parse, value, key, index) for index, value in enumerate(items))
+        return tuple(value for value in read if value is not None)
+
+    version = one(ModuleVersion, entry.get(VERSION), VERSION)
+    rest: dict[str, Any] = {
+        "minimum_module": one(ModuleVersion, entry.get(MINIMUM_MODULE), MINIMUM_MODULE),
+        "minimum_seamldrs": several(SeamldrVersion, MINIMUM_SEAMLDRS),
+        "features0": one(_features0, entry.get(FEATURES), FEATURES),
+        "strict_compat": several(ModuleVersion, STRICT_COMPAT) if isinstance(entry.get(STRICT_COMPAT), list) else None,
+        "extra": {key: value for key, value in entry.items() if key not in KEYS},
+    }
+    return (Release(version, **rest) if version else None), faults
 
 
 def _features0(text: str) -> int:

@@ -18,6 +18,7 @@ from seamstep.versions import ModuleVersion
 
 SCHEMA = "seamstep/plan/v1"
 _SIZE_LIMIT = 64 << 20
+_VALUES_MAX = 8_000_000
 
 
 class PlanOutcome(StrEnum):
@@ -114,7 +115,7 @@ class Plan:
 
 def load(path: str) -> Plan:
     """Read a saved plan. Raises InputError for anything that is not one."""
-    return Plan.from_document(read_json(path, _SIZE_LIMIT, "plan").data, path)
+    return Plan.from_document(read_json(path, _SIZE_LIMIT, "plan", values_max=_VALUES_MAX).data, path)
 
 
 def digest(document: Mapping[str, Any]) -> str:

@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
+from typing import NamedTuple
 
 from seamstep.errors import KeyPath
 
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
+#: How deep values are told apart; what lies deeper is found at what holds it. Bounds the memory that nesting can cost.
+_DEPTH = 6
+_BLOCK = 1 << 14  # characters between two counts of lines
+_WINDOW = 60  # characters of a line that are shown on each side of a place
 
 
 def scan(text: str) -> tuple[dict[KeyPath, int], list[tuple[KeyPath, int]]]:
-    """Offsets of all values of a well-formed JSON text, and of the keys that repeat an earlier one.
+    """Offsets of the values of a well-formed JSON text, and of the keys that repeat an earlier one.
 
     A value in an object is located at its key, so that the place names what to look for.
     """
     places: dict[KeyPath, int] = {}
     duplicates: list[tuple[KeyPath, int]] = []
     stack: list[str | int] = []  # the key or index being read at each open level
+    keys: list[set[str]] = []  # the keys of each open object
     key_next = False  # a string now is a key
     for token in _TOKEN.finditer(text):
-        symbol, offset = token[0], token.start()
+        symbol = token[0]
         if symbol in "{[":
-            places.setdefault(tuple(stack), offset)
+            _place(places, stack, token.start())
             stack.append("" if symbol == "{" else 0)
+            keys.append(set())
             key_next = symbol == "{"
         elif symbol in "}]":
             stack.pop()
+            keys.pop()
             key_next = False
         elif symbol == ",":
             if isinstance(stack[-1], int):
@@ -35,16 +44,67 @@ def scan(text: str) -> tuple[dict[KeyPath, int], list[tuple[KeyPath, int]]]:
         elif symbol == ":":
             pass
         elif key_next:
-            stack[-1] = json.loads(symbol)
+            stack[-1] = key = json.loads(symbol)
             key_next = False
-            if tuple(stack) in places:
-                duplicates.append((tuple(stack), offset))
-            places.setdefault(tuple(stack), offset)
+            if key in keys[-1]:
+                duplicates.append((tuple(stack[:_DEPTH]), token.start()))
+            keys[-1].add(key)
+            _place(places, stack, token.start())
         else:
-            places.setdefault(tuple(stack), offset)
+            _place(places, stack, token.start())
     return places, duplicates
+
+
+def _place(places: dict[KeyPath, int], stack: list[str | int], offset: int) -> None:
+    if len(stack) <= _DEPTH:
+        places.setdefault(tuple(stack), offset)
 
 
 def line_and_column(text: str, offset: int) -> tuple[int, int]:
     """The line and column (in characters) of an offset, both counted from 1."""
     return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
+
+
+class Excerpt(NamedTuple):
+    """A piece of a line, and the position in it (from 0) of what is meant."""
+
+    text: str
+    caret: int
+
+
+class Places:
+    """The places of one JSON text, for those who ask for many."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._offsets, self.duplicates = scan(text)
+
+    def offset(self, path: KeyPath) -> int:
+        """Where the value at ``path`` stands, or the nearest that holds it."""
+        while path and path not in self._offsets:
+            path = path[:-1]
+        return self._offsets[path]
+
+    def __contains__(self, path: KeyPath) -> bool:
+        return path in self._offsets
+
+    def line_and_column(self, offset: int) -> tuple[int, int]:
+        """As :func:`line_and_column`, without counting all lines anew each time."""
+        block = offset // _BLOCK
+        line = self._lines_before[block] + self._text.count("\n", block * _BLOCK, offset) + 1
+        return line, offset - self._text.rfind("\n", 0, offset)
+
+    @functools.cached_property
+    def _lines_before(self) -> list[int]:
+        """For each block the number of line ends before it."""
+        counts = [0]
+        for start in range(0, len(self._text), _BLOCK):
+            counts.append(counts[-1] + self._text.count("\n", start, start + _BLOCK))
+        return counts
+
+    def excerpt(self, offset: int) -> Excerpt:
+        """The line around an offset; of a long one, the part that matters."""
+        first = max(self._text.rfind("\n", 0, offset) + 1, offset - _WINDOW)
+        end = self._text.find("\n", offset, offset + _WINDOW)
+        last = min(len(self._text), offset + _WINDOW) if end < 0 else end
+        return Excerpt(self._text[first:last].rstrip("\r"), offset - first)

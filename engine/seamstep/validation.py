@@ -10,7 +10,7 @@ import functools
 import itertools
 import json
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seamstep import resources
 from seamstep.documents import Document
@@ -23,12 +23,25 @@ if TYPE_CHECKING:
 _SHOWN = 60
 
 
+class Breach(NamedTuple):
+    """One way in which data breaks a schema: where, what is wrong, and the keyword of the schema that says so."""
+
+    path: KeyPath
+    message: str
+    keyword: str
+
+
 def check(document: Document, kind: str, schema: dict[str, Any] | None = None) -> list[Problem]:
     """Every way in which the document breaks the schema of its kind (or ``schema``), in reading order."""
-    validator = _validator(kind) if schema is None else _draft(schema)
-    found = (explained for error in validator.iter_errors(document.data) for explained in _explain(error))
-    some = itertools.islice(dict.fromkeys(found), PROBLEMS_MAX + 1)
+    found = dict.fromkeys(breach[:2] for breach in breaches(document.data, kind, schema))
+    some = itertools.islice(found, PROBLEMS_MAX + 1)
     return in_reading_order(document.problem(path, message) for path, message in some)
+
+
+def breaches(data: object, kind: str, schema: dict[str, Any] | None = None) -> Iterator[Breach]:
+    """Every way in which data breaks the schema of its kind (or ``schema``), in the schema's order."""
+    validator = _validator(kind) if schema is None else _draft(schema)
+    return (breach for error in validator.iter_errors(data) for breach in _explain(error))
 
 
 @functools.cache
@@ -54,19 +67,20 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
-def _explain(error: ValidationError) -> Iterator[tuple[KeyPath, str]]:
+def _explain(error: ValidationError) -> Iterator[Breach]:
     path: KeyPath = tuple(error.absolute_path)
     schema: Any = error.schema
     instance: Any = error.instance
-    if error.validator == "additionalProperties":
+    keyword = str(error.validator)
+    if keyword == "additionalProperties":
         known = schema.get("properties", {})
         for key in instance:
             if key not in known:
-                yield (*path, key), f"unknown key{did_you_mean(key, known)}"
-    elif error.validator == "required":
+                yield Breach((*path, key), f"unknown key{did_you_mean(key, known)}", keyword)
+    elif keyword == "required":
         for key in schema["required"]:
             if key not in instance:
-                yield path, f"the key {key!r} is missing"
+                yield Breach(path, f"the key {key!r} is missing", keyword)
     else:
-        expected = schema.get("title") or f"{error.validator} {error.validator_value}"
-        yield path, f"{shown(instance)} is not {expected}"
+        expected = schema.get("title") or f"{keyword} {error.validator_value}"
+        yield Breach(path, f"{shown(instance)} is not {expected}", keyword)

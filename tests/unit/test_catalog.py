@@ -38,7 +38,7 @@ def load(folder: Path) -> catalog.Catalog:
 
 
 def told(loaded: catalog.Catalog) -> str:
-    return "\n".join(map(str, (*loaded.findings, *loaded.unreadable)))
+    return "\n".join(map(str, (*(f.problem for f in loaded.findings), *loaded.unreadable)))
 
 
 def test_intel_s_layout_with_joined_and_separate_files(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_intel_s_layout_with_joined_and_separate_files(tmp_path: Path) -> None:
     assert len(with_image) == len(PUBLISHED["releases"])
     assert all(release.image and release.image.format == "2.0" for release in with_image)
     assert all(release.usable_image() for release in with_image)
-    assert {str(problem).rpartition(": ")[2] for problem in loaded.findings} == {
+    assert {str(problem).rpartition(": ")[2] for problem in (f.problem for f in loaded.findings)} == {
         f"release {release.version} has no image" for release in loaded.releases if not release.image
     }
 

@@ -81,7 +81,7 @@ def test_an_image_that_is_known_to_be_another_release(tmp_path: Path, monkeypatc
     monkeypatch.setattr(published, "version_of", lambda mrseam: "1.5.24")
     loaded = catalog.load(str(LATEST), str(tmp_path), TRUSTED)
     assert all(release.image is None for release in loaded.releases)
-    assert "it is the image of 1.5.24" in "\n".join(map(str, loaded.findings))
+    assert "it is the image of 1.5.24" in "\n".join(str(finding.problem) for finding in loaded.findings)
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,9 @@ def _images(arguments: list[str], trusted: frozenset[str]) -> tuple[list[str], l
         paths += found
         mapping = Path(argument, catalog.MAPPING_FILE)
         has_mapping = mapping.is_symlink() or mapping.exists()
-        findings += catalog.load(str(mapping), argument, trusted).findings if has_mapping else skipped
+        if has_mapping:
+            skipped = [finding.problem for finding in catalog.load(str(mapping), argument, trusted).findings]
+        findings += skipped
     return paths, findings
 
 

@@ -179,9 +179,11 @@ def tell_of_images(loaded: Catalog) -> None:
     """Say on standard error what is wrong with the images; a release that merely has none is nothing to tell."""
     import sys
 
+    from seamstep.catalog import Kind
     from seamstep.report.text import printable
 
-    worth = [problem for problem in (*loaded.findings, *loaded.unreadable) if not problem.message.endswith("no image")]
+    worth = [finding.problem for finding in loaded.findings if finding.kind is not Kind.MISSING]
+    worth += loaded.unreadable
     for problem in worth[:_TOLD_MAX]:
         print(f"seamstep: note: {printable(problem)}", file=sys.stderr)
     if len(worth) > _TOLD_MAX:
