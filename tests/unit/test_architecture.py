@@ -46,9 +46,10 @@ ARROWS: dict[str, set[str]] = {
     "scenario_file": VALUES
     | {"rules", "policy", "policy_layers", "policy_file", "yaml_text", "mapping", "plan", "scenarios"},
     "scenarios": VALUES | {"rules", "policy", "graph", "planner", "mapping", "plan"},
+    "lint": VALUES | {"rules", "graph", "environments", "mapping", "catalog", "image", "yaml_text"},
     "measurements": VALUES,
     "executor": {"errors", "documents", "versions", "facts", "host", "plan", "image"},
-    "report": VALUES | {"plan", "executor", "policy_layers", "policy_review", "environments", "scenarios"},
+    "report": VALUES | {"plan", "executor", "policy_layers", "policy_review", "environments", "scenarios", "lint"},
     "demo": VALUES | {"catalog", "image", "planner", "policy_file", "plan", "host", "executor", "report"},
     "cli": {"*"},
     "__main__": {"cli"},

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
-from xml.etree import ElementTree
 
+from seamstep.report import junit
 from seamstep.report.text import printable
 from seamstep.scenarios import Coverage, Result
 
 SCHEMA = "seamstep/scenario-results/v1"
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def results_text(results: Sequence[Result], covered: Sequence[Coverage], fail_under: float) -> str:
@@ -84,25 +82,10 @@ def _result_document(result: Result) -> dict[str, Any]:
 def results_junit(results: Sequence[Result], covered: Sequence[Coverage], fail_under: float) -> str:
     """JUnit XML, ASCII: a test case for each scenario and one for each policy's coverage. That there is no scenario is
     a failure too."""
-    root = ElementTree.Element("testsuites", name="seamstep policy test")
-    cases = [(result.scenario.document.source, result.scenario.name, _messages(result)) for result in results]
-    _suite(root, "scenarios", cases or [("seamstep", "there are scenarios", [_summary(results)])])
-    lines = [(one.name, _coverage_line(one, fail_under), one.below(fail_under)) for one in covered]
-    _suite(root, "coverage", [("coverage", name, [line] if below else []) for name, line, below in lines])
-    content: bytes = ElementTree.tostring(root, encoding="us-ascii", xml_declaration=True)
-    return content.decode("ascii")
-
-
-def _suite(root: ElementTree.Element, name: str, cases: Sequence[tuple[str, str, Sequence[str]]]) -> None:
-    failures = sum(bool(messages) for _, _, messages in cases)
-    suite = ElementTree.SubElement(root, "testsuite", name=name, tests=str(len(cases)), failures=str(failures))
-    for classname, case_name, messages in cases:
-        case = ElementTree.SubElement(suite, "testcase", classname=_clean(classname), name=_clean(case_name))
-        if messages:
-            failure = ElementTree.SubElement(case, "failure", message=_clean(messages[0]))
-            failure.text = _clean("\n".join(messages))
-
-
-def _clean(text: str) -> str:
-    """``text`` without the characters that XML can't hold."""
-    return _NOT_XML.sub("", text)
+    scenarios = [junit.Case(one.scenario.document.source, one.scenario.name, _messages(one)) for one in results]
+    none = junit.Case("seamstep", "there are scenarios", [_summary(results)])
+    coverage = []
+    for one in covered:
+        line = _coverage_line(one, fail_under)
+        coverage.append(junit.Case("coverage", one.name, [line] if one.below(fail_under) else []))
+    return junit.xml("seamstep policy test", {"scenarios": scenarios or [none], "coverage": coverage})

@@ -28,7 +28,10 @@ _SHOWN_STEPS = 30
 
 def printable(text: object) -> str:
     """``text`` without anything that could steer a terminal or reorder a line: such characters are spelled out."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+    told = str(text)
+    if told.isprintable():
+        return told
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in told)
 
 
 def facts_text(facts: HostFacts) -> str:

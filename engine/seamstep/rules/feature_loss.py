@@ -31,7 +31,7 @@ class FeatureLoss(Rule):
         if before is None or after is None:
             missing = step.source if before is None else step.target
             return self.unknown(f"the mapping file does not list {missing.version}, so its features are not known")
-        lost = [features.name(bit) for bit in range(_BITS) if features.has(before & ~after, bit)]
-        if lost:
+        if before & ~after:
+            lost = [features.name(bit) for bit in range(_BITS) if features.has(before & ~after, bit)]
             return self.blocked(f"{step.target.version} lacks {', '.join(lost)}", lost=lost)
         return self.passed(f"{step.target.version} has every feature of {step.source.version}")

@@ -1,0 +1,148 @@
+"""``seamstep lint``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from seamstep.cli import options as shared
+from seamstep.cli.output import say, to_json
+from seamstep.errors import ExitCode, InputError, Problem
+
+if TYPE_CHECKING:
+    from collections import Counter
+
+    from seamstep.lint.findings import Finding
+    from seamstep.lint.settings import Settings
+    from seamstep.report.findings import Linted
+
+_FORMATS = ("text", "json", "sarif", "junit", "github")
+
+
+def add(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "lint",
+        help="find mistakes in mapping files and catalogs",
+        description="Find mistakes in mapping files, and with images in whole catalogs: each finding with its place,"
+        " why it matters and how to mend it. Exit code 0: none that counts; 1: some; 2: a file could not be read.",
+    )
+    parser.add_argument(
+        "paths",
+        nargs="+",
+        metavar="FILE|DIR",
+        type=shared.given,
+        help="a mapping file, or a folder with mapping_file.json and images below it, or a folder of such folders",
+    )
+    parser.add_argument("--images", metavar="DIR", type=shared.given, help="the images of the mapping file")
+    shared.add_signer(parser)
+    parser.add_argument(
+        "--config", metavar="FILE", type=shared.given, help="settings (default: .seamstep-lint.yaml, if it is there)"
+    )
+    parser.add_argument(
+        "--baseline",
+        metavar="FILE",
+        type=shared.given,
+        help="an earlier report as JSON: what is in it does not count",
+    )
+    parser.add_argument(
+        "--fail-on",
+        choices=("error", "warning", "note", "never"),
+        default="error",
+        help="the severity from which on findings count for the exit code (default: error)",
+    )
+    parser.add_argument("--as-of", metavar="DAY", type=shared.given, help="the day that decides what has expired")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--format", choices=_FORMATS, default="text", help="default: text")
+    form.add_argument("--json", action="store_true", help="print JSON, errors included")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", type=shared.given, help="write the report to FILE as well; text as JSON"
+    )
+    parser.add_argument("--force", action="store_true", help="let -o overwrite FILE")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> ExitCode:
+    """Lint. NO for findings that count, INVALID if anything could not be read."""
+    from collections import Counter
+
+    from seamstep.lint import settings
+
+    shared.check_output(options)
+    as_of = shared.day(options)
+    chosen = _settings(options)
+    known: Counter[str] = settings.load_baseline(options.baseline) if options.baseline else Counter()
+    linted = _lint(options, chosen, as_of, known)
+    code = ExitCode.NO if linted.failed else ExitCode.DONE
+    if linted.unreadable:
+        code = ExitCode.INVALID
+    form = "json" if options.json else options.format
+    say(_report(linted, form, baseline=bool(options.baseline)), code)
+    if options.output:
+        from pathlib import Path
+
+        from seamstep.documents import write_atomic
+
+        content = _report(linted, "json" if form == "text" else form, baseline=bool(options.baseline))
+        write_atomic(Path(options.output), content.encode(), replace=options.force)
+    return code
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    from pathlib import Path
+
+    from seamstep.lint import settings
+    from seamstep.lint.run import CODES
+
+    path = options.config or (settings.DEFAULT_FILE if Path(settings.DEFAULT_FILE).exists() else None)
+    return settings.load(path, CODES) if path else settings.Settings()
+
+
+def _lint(options: argparse.Namespace, chosen: Settings, as_of: Any, known: Counter[str]) -> Linted:
+    """Every file that can be read, whatever is wrong with the others."""
+    from seamstep.image.files import TRUSTED
+    from seamstep.lint import run as linter
+    from seamstep.lint import settings
+    from seamstep.lint.findings import Severity
+    from seamstep.report.findings import Linted
+
+    if options.images and len(options.paths) > 1:
+        raise InputError(Problem("--images", "is for one mapping file; give folders that hold both"))
+    trusted = TRUSTED | shared.signers(options)
+    targets: list[linter.Target] = []
+    findings: list[Finding] = []
+    unreadable: list[Problem] = []
+    incomplete: list[str] = []
+    for path in options.paths:
+        try:
+            targets += linter.targets(path, options.images)
+        except InputError as error:
+            unreadable += error.problems
+    for target in dict.fromkeys(targets):
+        try:
+            found = linter.lint(target, trusted)
+        except InputError as error:
+            unreadable += error.problems
+            continue
+        findings += found
+        incomplete += [target.mapping] if len(found) >= linter.FINDINGS_MAX else []
+    return Linted(
+        targets=tuple(dict.fromkeys(targets)),
+        results=settings.judge(findings, chosen, as_of, known),
+        unreadable=unreadable,
+        incomplete=incomplete,
+        fail_on=None if options.fail_on == "never" else Severity(options.fail_on),
+    )
+
+
+def _report(linted: Linted, form: str, *, baseline: bool) -> str:
+    from seamstep.report import findings
+
+    if form == "json":
+        return to_json(findings.findings_document(linted))
+    if form == "sarif":
+        from seamstep.report.sarif import sarif_document
+
+        return to_json(sarif_document(linted, baseline=baseline))
+    text = {"text": findings.findings_text, "junit": findings.findings_junit, "github": findings.findings_github}
+    return text[form](linted) + "\n"

@@ -1,0 +1,94 @@
+"""A mapping file as its reader meets it: read as far as it can be, with the place of everything."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from seamstep import mapping, resources
+from seamstep.documents import decode, parse_json, read_bytes
+from seamstep.errors import InputError, KeyPath, Problem
+from seamstep.lint.findings import Code, Finding
+from seamstep.mapping import RELEASES, Fault
+from seamstep.model import Release
+from seamstep.positions import Places
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One release of a file: its position in the list, what can be read of it, and what can't."""
+
+    index: int
+    release: Release | None
+    faults: tuple[Fault, ...]
+
+
+class Source:
+    """The text of a mapping file, its data, and its entries in the order of the file."""
+
+    def __init__(self, path: str) -> None:
+        """Read the file.
+
+        Raises:
+            InputError: unreadable, too large, not UTF-8, not JSON, nested too deeply, or not an object.
+        """
+        content = read_bytes(path, mapping.SIZE_LIMIT, "mapping file")
+        text = decode(content, path)
+        self.path = path
+        self.sha256 = hashlib.sha256(content).hexdigest()
+        self.data: dict[str, Any] = parse_json(text, path, keep_duplicates=True)
+        if not isinstance(self.data, dict):
+            message = "expected a mapping file: a JSON object at the top level"
+            raise InputError(Problem(path, message, line=1, column=1))
+        self.places = Places(text)
+        self.entries = tuple(self._entries())
+
+    def _entries(self) -> Iterator[Entry]:
+        listed = self.data.get(RELEASES)
+        for index, entry in enumerate(listed if isinstance(listed, list) else []):
+            if isinstance(entry, dict):
+                release, faults = mapping.read_release(entry)
+                yield Entry(index, release, tuple(faults))
+
+    def finding(
+        self, code: Code, path: KeyPath, message: str, release: Release | str | None = None, **evidence: Any
+    ) -> Finding:
+        """A finding at ``path``, with its place."""
+        return self.at(self.places.offset(path), code, path, message, release, **evidence)
+
+    def at(
+        self,
+        offset: int,
+        code: Code,
+        path: KeyPath,
+        message: str,
+        release: Release | str | None = None,
+        **evidence: Any,
+    ) -> Finding:
+        """A finding at an offset of the text."""
+        line, column = self.places.line_and_column(offset)
+        version = str(release.version) if isinstance(release, Release) else release
+        excerpt = self.places.excerpt(offset)
+        return Finding(code, message, self.path, path, line, column, excerpt, version, evidence)
+
+    def entry(self, path: KeyPath) -> dict[str, Any]:
+        """The release that a key path leads into, as it stands in the file."""
+        found: dict[str, Any] = self.data[RELEASES][path[1]]
+        return found
+
+    def release_at(self, path: KeyPath) -> str | None:
+        """The version, as written, of the release that a key path leads into."""
+        if len(path) < 2 or path[0] != RELEASES or not isinstance(path[1], int):
+            return None
+        entry = self.data[RELEASES][path[1]]
+        version = entry.get(mapping.VERSION) if isinstance(entry, dict) else None
+        return version if isinstance(version, str) else None
+
+
+def known_keys() -> dict[KeyPath, frozenset[str]]:
+    """The keys that the schema knows: at the top level, at (), and in a release, at its path."""
+    schema = resources.schema("mapping")
+    release = schema["properties"][RELEASES]["items"]
+    return {(): frozenset(schema["properties"]), (RELEASES,): frozenset(release["properties"])}
