@@ -7,34 +7,41 @@ what the code says, and standard output names it.
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from lint_pages import lint_index, lint_page
 from policy_page import policy_page
 from rule_pages import every_rule, index, rule_page
+from seamstep.lint.run import CODES
 
 REFERENCE = Path(__file__).parent / "reference"
 
 
+@functools.cache
 def pages() -> dict[str, str]:
     """The text of every page by its path below the reference folder, sorted."""
     rules = {f"rules/{name}.md": rule_page(name) for name in every_rule()}
-    return dict(sorted((rules | {"rules/README.md": index(), "policy.md": policy_page()}).items()))
+    codes = {f"lint/{name}.md": lint_page(name) for name in CODES}
+    others = {"rules/README.md": index(), "lint/README.md": lint_index(), "policy.md": policy_page()}
+    return dict(sorted((rules | codes | others).items()))
 
 
 def stale(folder: Path = REFERENCE) -> list[str]:
-    """The paths below ``folder`` of the pages that are missing, differ from what the code says, or tell of a rule that
-    is gone."""
+    """The paths below ``folder`` of the pages that are missing, differ from what the code says, or tell of a rule or
+    a code that is gone."""
     expected = {name: text.encode() for name, text in pages().items()}
     found = {file.relative_to(folder).as_posix(): file.read_bytes() for file in _existing(folder)}
     return sorted(name for name in expected | found if expected.get(name) != found.get(name))
 
 
 def _existing(folder: Path) -> Iterator[Path]:
-    """The files that are the generator's affair: everything on rules, and the other pages that it writes."""
-    yield from (folder / "rules").glob("*.md")
-    yield from (folder / name for name in pages() if not name.startswith("rules/") and (folder / name).exists())
+    """The files that are the generator's affair: everything on rules and codes, and the other pages that it writes."""
+    for own in ("rules", "lint"):
+        yield from (folder / own).glob("*.md")
+    yield from (folder / name for name in pages() if "/" not in name and (folder / name).exists())
 
 
 def write(folder: Path = REFERENCE) -> list[str]:

@@ -178,7 +178,15 @@ class _WithImages:
 
 
 def check(subject: Subject, folder: str, trusted: frozenset[str]) -> Iterator[Finding]:
-    """What is wrong with the images below ``folder``. Raises InputError if it can't be read."""
+    """What is wrong with the images below ``folder``, named as the folder is. Raises InputError if it can't be read."""
+    absolute = Path(folder).absolute()
+    for finding in _found(subject, folder, trusted):
+        path = Path(finding.source)
+        inside = finding.line is None and path.is_absolute() and path.is_relative_to(absolute)
+        yield replace(finding, source=str(Path(folder) / path.relative_to(absolute))) if inside else finding
+
+
+def _found(subject: Subject, folder: str, trusted: frozenset[str]) -> Iterator[Finding]:
     for path in catalog.find(folder)[0]:
         yield from _verified(path, trusted)
         yield from _place(path, folder)
