@@ -61,7 +61,7 @@ def github_steps() -> Iterator[Any]:
             yield pytest.param(step["run"], id=step.get("name", step["run"]))
 
 
-@pytest.mark.parametrize("command", github_steps())
+@pytest.mark.parametrize("command", list(github_steps()))
 def test_github_actions(repository: Path, tmp_path: Path, command: str) -> None:
     summary = tmp_path / "summary.md"
     ran = perform(
