@@ -170,6 +170,7 @@ def parse_json(text: str, source: str, *, values_max: int = _VALUES_MAX, keep_du
         if "\\u" in text:
             json.dumps(data, ensure_ascii=False).encode()
     except _DuplicateKeyError:
+        parse_json(text, source, values_max=values_max, keep_duplicates=True)  # what follows may not be JSON at all
         raise InputError(_duplicates(text, source)) from None
     except json.JSONDecodeError as error:
         message = "starts with a byte order mark; save it without one" if text[:1] == "\ufeff" else error.msg

@@ -19,7 +19,8 @@ _WINDOW = 60  # characters of a line that are shown on each side of a place
 def scan(text: str) -> tuple[dict[KeyPath, int], list[tuple[KeyPath, int]]]:
     """Offsets of the values of a well-formed JSON text, and of the keys that repeat an earlier one.
 
-    A value in an object is located at its key, so that the place names what to look for.
+    A value in an object is located at its key, so that the place names what to look for. Of a key that stands twice
+    it is the last, whose value readers take.
     """
     places: dict[KeyPath, int] = {}
     duplicates: list[tuple[KeyPath, int]] = []
@@ -29,7 +30,8 @@ def scan(text: str) -> tuple[dict[KeyPath, int], list[tuple[KeyPath, int]]]:
     for token in _TOKEN.finditer(text):
         symbol = token[0]
         if symbol in "{[":
-            _place(places, stack, token.start())
+            if not _keyed(stack):
+                _place(places, stack, token.start())
             stack.append("" if symbol == "{" else 0)
             keys.append(set())
             key_next = symbol == "{"
@@ -41,8 +43,6 @@ def scan(text: str) -> tuple[dict[KeyPath, int], list[tuple[KeyPath, int]]]:
             if isinstance(stack[-1], int):
                 stack[-1] += 1
             key_next = isinstance(stack[-1], str)
-        elif symbol == ":":
-            pass
         elif key_next:
             stack[-1] = key = json.loads(symbol)
             key_next = False
@@ -50,14 +50,18 @@ def scan(text: str) -> tuple[dict[KeyPath, int], list[tuple[KeyPath, int]]]:
                 duplicates.append((tuple(stack[:_DEPTH]), token.start()))
             keys[-1].add(key)
             _place(places, stack, token.start())
-        else:
+        elif not _keyed(stack):
             _place(places, stack, token.start())
     return places, duplicates
 
 
+def _keyed(stack: list[str | int]) -> bool:
+    return bool(stack) and isinstance(stack[-1], str)
+
+
 def _place(places: dict[KeyPath, int], stack: list[str | int], offset: int) -> None:
     if len(stack) <= _DEPTH:
-        places.setdefault(tuple(stack), offset)
+        places[tuple(stack)] = offset
 
 
 def line_and_column(text: str, offset: int) -> tuple[int, int]:

@@ -49,6 +49,21 @@ def test_every_value_is_located_at_its_own_text(value: Any, indent: Any, ascii_o
         assert found == expected
 
 
+def test_of_a_key_that_stands_twice_the_last_is_located() -> None:
+    """Its value is the one that readers take."""
+    text = '{"a": [{"b": 1}], "c": 2, "a": [{"b": 3}, 4]}'
+    places, duplicates = scan(text)
+    last = text.rindex('"a"')
+    assert duplicates == [(("a",), last)]
+    assert (places["a",], places["a", 0, "b"]) == (last, text.rindex('"b"'))
+
+
+@pytest.mark.parametrize("rest", ["", '"x"', "[}", '{"a"', "nul"])
+def test_a_duplicate_key_before_what_is_no_json(rest: str) -> None:
+    with pytest.raises(InputError, match="not JSON"):
+        parse_json(f'{{"a": {{"b": 1, "b": 2}}, {rest}', "x")
+
+
 def test_lines_and_columns() -> None:
     text = '{\r\n\t"a": 1,\n\n  "b": [\n 2]}'
     places, _ = scan(text)
