@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -78,9 +79,12 @@ def _location(finding: Finding) -> dict[str, Any]:
 
 
 def _artifact(source: str) -> dict[str, str]:
-    path = Path(source)
-    if path.is_absolute():
+    """What is below the current folder, which in CI is the repository, is named from there: services take no ".." and
+    know no other folders."""
+    path, here = Path(os.path.abspath(source)), Path.cwd()  # noqa: PTH100 - nothing else takes ".." out without links
+    if not path.is_relative_to(here):
         return {"uri": f"file://{quote(str(path), errors='replace')}"}
+    path = path.relative_to(here)
     return {"uri": quote(path.as_posix(), errors="replace"), "uriBaseId": _ROOT}
 
 
