@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import resource
 import shutil
@@ -217,6 +218,58 @@ def test_a_duplicate_key_is_told_where_it_stands_again(run: Run, tmp_path: Path)
     assert found == [("duplicate-key", "Header.deep.a"), ("duplicate-key", "Header.Version")]
 
 
+def test_lists_of_releases_that_stand_twice(run: Run, tmp_path: Path) -> None:
+    """The last counts, whatever was in the first; places are in the last."""
+    good = GOOD.read_text()
+    first = '"tdx_module_releases": [{}, {}, {}, {}, {}, {"version": "1.5.99", "version": "1.5.98"}], "Header": {'
+    for again in (good, '{"Header": {}, "tdx_module_releases": 7}'):
+        path = tmp_path / "m.json"
+        path.write_text(again.replace('"Header": {', first, 1))
+        assert "duplicate-key" in codes(run, path)
+    path.write_text(
+        BAD.read_text().replace('"Header": {', '"tdx_module_releases": [{}, {"tdx_feature0": 1}], "Header": {')
+    )
+    (finding,) = [finding for finding in lint(run, path) if finding["code"] == "features-shrink"]
+    lines = path.read_text().split("\n")
+    assert lines[finding["line"] - 1][finding["column"] - 1 :].startswith('"tdx_feature0": "0x')
+
+
+@pytest.mark.parametrize("where", ["version", "key"])
+def test_a_huge_text_is_not_told_with_each_finding(run: Run, tmp_path: Path, where: str) -> None:
+    huge = "x" * 100_000
+    document = json.loads(GOOD.read_text())
+    if where == "version":
+        document["tdx_module_releases"][0] |= {"version": huge} | {f"unknown{number}": 0 for number in range(50)}
+        text = json.dumps(document)
+    else:
+        pairs = ",".join('"a": 0' for _ in range(50))
+        text = json.dumps(document).replace('"Header": {', f'"Header": {{"{huge}": {{{pairs}}}, ')
+    path = tmp_path / "m.json"
+    path.write_text(text)
+    assert len(lint(run, path)) >= 49
+    for form in ("text", "json", "sarif", "junit", "github"):
+        assert len(run("lint", path, "--format", form).out) < 100_000, form
+
+
+def test_stranded_says_what_stands_in_the_way_on_the_hosts_concerned(run: Run, tmp_path: Path) -> None:
+    """With P-SEAMLDR 2.0 the next release can be reached; with 1.5 it is another one that can't, and why."""
+    entry = json.loads(GOOD.read_text())["tdx_module_releases"][0]
+    releases = [
+        dict(
+            entry,
+            version="1.5.01",
+            min_module_version_for_td_preserving="1.5.01",
+            min_seamldr_versions=["1.5.00", "2.0.00"],
+        ),
+        dict(entry, version="1.5.02", min_module_version_for_td_preserving="1.5.01", min_seamldr_versions=["2.0.00"]),
+        dict(entry, version="1.5.03", min_module_version_for_td_preserving="1.5.02", min_seamldr_versions=["1.5.00"]),
+    ]
+    found = lint(run, write(tmp_path / "m.json", {"Header": {}, "tdx_module_releases": releases}))
+    (stranded,) = [finding for finding in found if finding["code"] == "release-stranded"]
+    assert (stranded["release"], stranded["evidence"]) == ("1.5.01", {"seamldrs": ["1.5.00"]})
+    assert "1.5.03 can be reached from 1.5.02 or newer" in stranded["message"]
+
+
 def test_places_in_images(run: Run) -> None:
     (finding,) = lint(run, *example("image-signer", "bad"))
     assert finding["file"].endswith("tdx_module_1.5.34.blob")
@@ -303,6 +356,7 @@ def test_settings_in_the_current_folder_are_found(run: Run, tmp_path: Path, monk
         ("suppress: [{code: features-shrink}]\n", "the key 'reason' is missing"),
         (ACCEPTED.replace("2027-01-31", "tomorrow"), "'tomorrow' is not a day such as 2027-03-31"),
         (ACCEPTED.replace("2.0.*", ">=2"), "expected comparisons with versions of three numbers"),
+        (ACCEPTED.replace("versions:", "file: ./, versions:"), "'./' is no pattern of file names"),
         ("supress: []\n", "unknown key; did you mean 'suppress'?"),
     ],
 )
@@ -343,6 +397,15 @@ def test_a_baseline_counts(run: Run, tmp_path: Path) -> None:
     write(path, document)
     found = lint(run, path, "--baseline", baseline)
     assert sorted(finding["baseline"] for finding in found if finding["code"] == "duplicate-release") == [False, True]
+
+
+def test_a_baseline_does_not_outlast_a_suppression(run: Run, tmp_path: Path) -> None:
+    config, baseline = settings(tmp_path, ACCEPTED), tmp_path / "baseline.json"
+    arguments = ("lint", FEBRUARY, "--config", config)
+    assert run(*arguments, "--as-of", "2027-01-31", "-o", baseline).code == 0
+    assert run(*arguments, "--as-of", "2027-01-31", "--baseline", baseline).code == 0
+    over = run(*arguments, "--as-of", "2027-02-01", "--baseline", baseline)
+    assert (over.code, "3 in the baseline" in over.out) == (1, True)
 
 
 @pytest.mark.parametrize("content", ["{}", "[]", '{"schema": "seamstep/lint/v1"}', '{"schema": "seamstep/plan/v1"}'])
@@ -393,6 +456,31 @@ def test_junit(run: Run, tmp_path: Path) -> None:
     (failed,) = [case for case in first if case.find("failure") is not None]
     assert failed.get("name") == "features-shrink 2.0.08 at line 72"
     assert [case.get("name") for case in second] == ["no findings"]
+
+
+@pytest.mark.parametrize(
+    ("given", "uri"),
+    [
+        ("in the repository/m.json", "in%20the%20repository/m.json"),
+        ("other/../in the repository/m.json", "in%20the%20repository/m.json"),
+        ("{here}/in the repository/m.json", "in%20the%20repository/m.json"),
+        ("../m.json", "file://{above}/m.json"),
+    ],
+)
+def test_sarif_names_files_from_the_repository(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, uri: str
+) -> None:
+    here = tmp_path / "checkout"
+    for folder in ("in the repository", "other"):
+        (here / folder).mkdir(parents=True)
+    for path in (here / "in the repository" / "m.json", tmp_path / "m.json"):
+        shutil.copy(BAD, path)
+    monkeypatch.chdir(here)
+    log = run("lint", given.format(here=here), "--format", "sarif").json
+    (result,) = log["runs"][0]["results"]
+    artifact = result["locations"][0]["physicalLocation"]["artifactLocation"]
+    assert artifact["uri"] == uri.format(above=tmp_path)
+    assert ("uriBaseId" in artifact) == (not uri.startswith("file:"))
 
 
 def test_github_annotations(run: Run) -> None:
@@ -520,10 +608,45 @@ def test_hostile_files_end_in_2_and_little_memory(tmp_path: Path, name: str) -> 
 
 
 def test_much_at_fault_is_told_in_part(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seamstep.lint.run.FINDINGS_MAX", 3)
+    monkeypatch.setattr("seamstep.lint.run.FINDINGS_MAX", 1)
     ran = run("lint", FEBRUARY)
     assert "there are more findings; these are the first" in ran.out
+    assert "1 more finding" in ran.out
     assert run("lint", FEBRUARY, "--json").json["incomplete"] == [str(FEBRUARY)]
+    assert run("lint", GOOD, "--json").json["incomplete"] == []
+
+
+def test_many_notes_do_not_hide_an_error(run: Run, tmp_path: Path) -> None:
+    document = json.loads(BAD.read_text())
+    document |= {f"unknown{number}": 0 for number in range(11_000)}
+    ran = run("lint", write(tmp_path / "m.json", document), "--json")
+    counts = {code: sum(one["code"] == code for one in ran.json["findings"]) for code in CODES}
+    assert (ran.code, counts["features-shrink"], counts["unknown-key"]) == (1, 1, 1001)
+
+
+def test_a_baseline_of_the_first_findings_does_not_hide_one_more(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("seamstep.lint.run.FINDINGS_MAX", 1)
+    path, baseline, document = tmp_path / "m.json", tmp_path / "baseline.json", json.loads(GOOD.read_text())
+    document |= {"a": 0, "b": 0}
+    run("lint", write(path, document), "-o", baseline)
+    assert run("lint", path, "--baseline", baseline, "--fail-on", "note").code == 0
+    assert run("lint", write(path, document | {"c": 0}), "--baseline", baseline, "--fail-on", "note").code == 1
+
+
+def test_there_is_an_end_to_looking(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seamstep.lint.run._EXAMINED_MAX", 3)
+    ran = run("lint", FEBRUARY)
+    assert (ran.code, "more than 3 findings" in ran.out) == (2, True)
+
+
+def test_only_regular_files_are_found(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    os.mkfifo(tmp_path / "below" / "mapping_file.json")
+    for folder in (tmp_path, tmp_path / "below"):
+        ran = run("lint", folder)
+        assert (ran.code, "not a regular file" in ran.out) == (2, True)
 
 
 def test_what_takes_too_many_questions_is_said_to_be_open(
@@ -534,3 +657,12 @@ def test_what_takes_too_many_questions_is_said_to_be_open(
     versions = [f"1.5.{number:02}" for number in range(40)]
     entries = [dict(entry, version=one, min_module_version_for_td_preserving=one) for one in versions]
     assert "not-examined" in codes(run, write(tmp_path / "m.json", {"tdx_module_releases": entries}))
+
+
+def test_many_p_seamldr_series_are_not_asked_about(run: Run, tmp_path: Path) -> None:
+    entry = json.loads(GOOD.read_text())["tdx_module_releases"][0]
+    later = dict(entry, version="1.5.99", min_seamldr_versions=["0.0.00"])
+    seamldrs = [f"{number}.0.00" for number in range(65)]
+    document = {"Header": {}, "tdx_module_releases": [dict(entry, min_seamldr_versions=seamldrs), later]}
+    assert "series-split" not in (found := codes(run, write(tmp_path / "m.json", document)))
+    assert "not-examined" in found

@@ -125,7 +125,7 @@ def _lint(options: argparse.Namespace, chosen: Settings, as_of: Any, known: Coun
             unreadable += error.problems
             continue
         findings += found
-        incomplete += [target.mapping] if len(found) >= linter.FINDINGS_MAX else []
+        incomplete += [target.mapping] if linter.incomplete(found) else []
     return Linted(
         targets=tuple(dict.fromkeys(targets)),
         results=settings.judge(findings, chosen, as_of, known),

@@ -13,6 +13,7 @@ from seamstep.catalog import Kind
 from seamstep.errors import InputError
 from seamstep.facts import HostFacts
 from seamstep.image import files, verify
+from seamstep.lint import check_reach
 from seamstep.lint.findings import Code, Finding, Severity
 from seamstep.lint.subject import Subject, TooManyQuestionsError
 from seamstep.mapping import VERSION
@@ -261,6 +262,7 @@ def _forbidden(pictured: _WithImages, ladder: Sequence[Release]) -> Iterator[Fin
             try:
                 allowed = [source for source in refused if subject.possible(_bare(source), _bare(target))]
             except TooManyQuestionsError:
+                yield check_reach.not_examined(subject)
                 return
             if allowed:
                 names = [str(source.version) for source in allowed]

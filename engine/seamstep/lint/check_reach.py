@@ -39,6 +39,8 @@ NOT_EXAMINED = Code(
     "Split the file by series, or keep fewer P-SEAMLDR versions apart in it.",
 )
 
+_SERIES_MAX = 64  # of P-SEAMLDR; every one is asked about every release
+
 CODES = (UNREACHABLE, STRANDED, SPLIT, NOT_EXAMINED)
 
 
@@ -51,8 +53,13 @@ def check(subject: Subject) -> Iterator[Finding]:
                 yield from _unreachable(subject, ladder)
                 yield from _stranded(subject, ladder)
     except TooManyQuestionsError:
-        message = "too many steps, or too many P-SEAMLDR versions, to find out what can be reached from where"
-        yield subject.source.finding(NOT_EXAMINED, (RELEASES,), message)
+        yield not_examined(subject)
+
+
+def not_examined(subject: Subject) -> Finding:
+    """That some questions were not asked."""
+    message = "too many steps, or too many P-SEAMLDR versions, to find out what can be reached from where"
+    return subject.source.finding(NOT_EXAMINED, (RELEASES,), message)
 
 
 def _unreachable(subject: Subject, ladder: Sequence[Release]) -> Iterator[Finding]:
@@ -71,7 +78,8 @@ def _stranded(subject: Subject, ladder: Sequence[Release]) -> Iterator[Finding]:
         stuck = [seamldr for seamldr in _loaders(subject, source) if _is_stuck(subject, seamldr, source, newer)]
         if stuck:
             on = " and ".join(map(str, stuck))
-            why = _why(subject, source, newer[0])
+            loadable = next(target for target in newer if subject.loads(stuck[0], target))
+            why = _why(subject, source, loadable, stuck[0])
             message = f"from {source.version} nothing newer can be reached with P-SEAMLDR {on}: {why}"
             path = subject.path(source, VERSION)
             yield subject.source.finding(STRANDED, path, message, source, seamldrs=list(map(str, stuck)))
@@ -95,8 +103,8 @@ def _is_stuck(subject: Subject, seamldr: SeamldrVersion, source: Release, newer:
     return tried
 
 
-def _why(subject: Subject, source: Release, target: Release) -> str:
-    return "; ".join(verdict.reason for verdict in subject.refusals(source, target)) or "refused"
+def _why(subject: Subject, source: Release, target: Release, seamldr: SeamldrVersion | None = None) -> str:
+    return "; ".join(verdict.reason for verdict in subject.refusals(source, target, seamldr))
 
 
 def _split(subject: Subject, series: str, ladder: Sequence[Release]) -> Iterator[Finding]:
@@ -104,6 +112,8 @@ def _split(subject: Subject, series: str, ladder: Sequence[Release]) -> Iterator
     for release in ladder:
         for minimum in release.minimum_seamldrs:
             newest[minimum.series] = max(minimum, newest.get(minimum.series, minimum))
+    if len(newest) > _SERIES_MAX:
+        raise TooManyQuestionsError
     missing = {
         seamldr: [release for release in ladder if release.minimum_seamldrs and not subject.loads(seamldr, release)]
         for seamldr in newest.values()

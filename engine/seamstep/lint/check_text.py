@@ -10,6 +10,7 @@ from seamstep.lint.source import Source, known_keys
 from seamstep.mapping import FEATURES, MINIMUM_SEAMLDRS, RELEASES
 from seamstep.validation import Breach, breaches, did_you_mean, shown
 
+_KEY_SHOWN = 60  # characters: the keys above a duplicate one are repeated with each
 _NOT_READ = "seamstep refuses the whole file, and so will other readers, or they will take it for something else."
 
 VERSION_MALFORMED = Code(
@@ -85,7 +86,8 @@ def check(source: Source) -> Iterator[Finding]:
     """What stands in the way of reading the file."""
     for path, offset in source.places.duplicates:
         message = f"the key {shown(path[-1])} stands twice in its object"
-        yield source.at(offset, DUPLICATE_KEY, path, message, source.release_at(path), key=str(path[-1]))
+        short = tuple(key[:_KEY_SHOWN] if isinstance(key, str) else key for key in path)
+        yield source.at(offset, DUPLICATE_KEY, short, message, source.release_at(path), key=str(path[-1]))
     told: dict[Breach, None] = dict.fromkeys(breaches(source.data, "mapping"))
     for breach in told:
         code = _code(breach)

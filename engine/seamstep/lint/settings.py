@@ -132,6 +132,14 @@ def _unknown(document: Document, path: KeyPath, name: str, known: set[str]) -> P
     return document.problem(path, f"unknown code {name!r}{did_you_mean(name, known)}")
 
 
+def _pattern(text: str) -> str:
+    try:
+        PurePath().match(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no pattern of file names, such as mirror/*.json") from None
+    return text
+
+
 def _suppression(
     document: Document, path: KeyPath, entry: Mapping[str, Any], problems: list[Problem]
 ) -> Suppression | None:
@@ -143,12 +151,13 @@ def _suppression(
             problems.append(document.problem((*path, key), message))
             return None
 
+    pattern = read("file", _pattern)
     versions, until = read("versions", Specifier), read("until", date.fromisoformat)
     texts = [entry.get(key) for key in ("code", "reason", "owner")]
     if until is None or not all(isinstance(text, str) for text in texts):
         return None
     code, reason, owner = map(str, texts)
-    return Suppression(code, versions, entry.get("file"), reason, owner, until, path)
+    return Suppression(code, versions, pattern, reason, owner, until, path)
 
 
 def judge(findings: Iterable[Finding], settings: Settings, as_of: date, known: Counter[str]) -> list[Result]:
@@ -188,7 +197,8 @@ def _on_settings(settings: Settings, used: set[KeyPath], as_of: date) -> Iterato
 
 
 def load_baseline(path: str) -> Counter[str]:
-    """The fingerprints in an earlier report of ``seamstep lint`` (JSON), each as often as it stands there.
+    """The fingerprints in an earlier report of ``seamstep lint`` (JSON), each as often as it stands there. What was
+    suppressed then is not among them: a suppression ends on its day, and a baseline would go on.
 
     Raises:
         InputError: unreadable, or not such a report.
@@ -197,4 +207,5 @@ def load_baseline(path: str) -> Counter[str]:
     fields = Fields(document.data, path)
     if fields.text("schema") != SCHEMA:
         raise fields.error("schema", f"expected {SCHEMA!r}: a report that seamstep lint wrote as JSON")
-    return Counter(finding.text("fingerprint") for finding in fields.items("findings"))
+    findings = fields.items("findings")
+    return Counter(finding.text("fingerprint") for finding in findings if finding.data.get("suppressed") is None)

@@ -15,6 +15,8 @@ from seamstep.mapping import RELEASES, Fault
 from seamstep.model import Release
 from seamstep.positions import Places
 
+_VERSION_MAX = 64  # characters; no version has as many
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -79,12 +81,14 @@ class Source:
         return found
 
     def release_at(self, path: KeyPath) -> str | None:
-        """The version, as written, of the release that a key path leads into."""
-        if len(path) < 2 or path[0] != RELEASES or not isinstance(path[1], int):
+        """The version, as written, of the release that a key path leads into. None where a duplicate key hides that
+        release from readers, or where it is longer than any version: each finding repeats it."""
+        listed = self.data.get(RELEASES)
+        if len(path) < 2 or path[0] != RELEASES or not isinstance(path[1], int) or not isinstance(listed, list):
             return None
-        entry = self.data[RELEASES][path[1]]
+        entry = listed[path[1]] if path[1] < len(listed) else None
         version = entry.get(mapping.VERSION) if isinstance(entry, dict) else None
-        return version if isinstance(version, str) else None
+        return version if isinstance(version, str) and len(version) <= _VERSION_MAX else None
 
 
 def known_keys() -> dict[KeyPath, frozenset[str]]:

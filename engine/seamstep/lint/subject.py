@@ -119,9 +119,13 @@ class Subject:
         """Whether any kind of host may take the step. Raises TooManyQuestionsError as :meth:`permitted` does."""
         return any(self.permitted(environment, source, target) for environment in self.environments)
 
-    def refusals(self, source: Release, target: Release) -> tuple[Verdict, ...]:
-        """Why the step is refused, by the kind of host that has the least against it."""
-        judged = (graph.judge(source.version, target.version, 0).blocking for graph in self.graphs.values())
+    def refusals(self, source: Release, target: Release, seamldr: SeamldrVersion | None = None) -> tuple[Verdict, ...]:
+        """Why the step is refused, by the kind of host (of those with the P-SEAMLDR) that has the least against it."""
+        judged = (
+            graph.judge(source.version, target.version, 0).blocking
+            for environment, graph in self.graphs.items()
+            if seamldr in (None, environment.seamldr)
+        )
         return min(judged, key=len, default=())
 
     def loads(self, seamldr: SeamldrVersion, release: Release) -> bool:
