@@ -1,0 +1,183 @@
+"""What becomes of the ways between releases: steps that open and close, paths that change, releases that are stranded,
+found by asking the graph of each side, on the same kinds of hosts.
+
+Only series in which something differs are asked. There, a step between two releases that are alike on both sides can
+differ only by what lies ahead of it (see ``rules.base.Scope`` and ``model.Outlook``), so it is asked only if that does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from seamstep import environments
+from seamstep.diff.releases import alike
+from seamstep.environments import Environment, Pair
+from seamstep.errors import InputError, Problem
+from seamstep.graph import VersionGraph
+from seamstep.model import Release
+from seamstep.planner import Route, find_way
+from seamstep.policy import PathChoice, Policy
+from seamstep.policy_review import PathChange, StepChange
+from seamstep.versions import ModuleVersion
+
+#: How many steps, times kinds of hosts, are compared at most.
+STEPS_MAX = 8_000_000
+
+Path = tuple[ModuleVersion, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stranding:
+    """A release from which no step leads on, although its series has a newer one; ``stranded`` is false where that was
+    so and is no longer."""
+
+    version: ModuleVersion
+    stranded: bool
+    environments: tuple[Environment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WaysDiff:
+    """What changes; ``environments`` are all kinds of hosts that were asked. Every list is ascending."""
+
+    environments: tuple[Environment, ...]
+    steps: tuple[StepChange, ...]
+    paths: dict[PathChoice, tuple[PathChange, ...]]
+    strandings: tuple[Stranding, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.steps or any(self.paths.values()) or self.strandings)
+
+
+def compare(old: Sequence[Release], new: Sequence[Release], policy: Policy, *, without_images: bool) -> WaysDiff:
+    """What changes for hosts under a policy. With ``without_images``, rules that need an image are left open.
+
+    Raises:
+        InputError: no release names a P-SEAMLDR, or there is more to compare than ``STEPS_MAX``.
+    """
+    kinds = tuple(environments.environments((*old, *new)))
+    ladders = [(ladder, _same_releases(*ladder)) for ladder in differing(old, new)]
+    _bound([ladder for ladder, _ in ladders], len(kinds))
+    steps: dict[tuple[Pair, bool, tuple[str, ...]], list[Environment]] = {}
+    paths: dict[tuple[PathChoice, ModuleVersion, Path, Path], list[Environment]] = {}
+    stranded: dict[tuple[ModuleVersion, bool], list[Environment]] = {}
+    for environment in kinds:
+        for ladder, same in ladders:
+            before, after = (_Side(side, policy, environment, without_images) for side in ladder)
+            for key in _steps(before, after, same):
+                steps.setdefault(key, []).append(environment)
+            for way in _paths(before, after, policy):
+                paths.setdefault(way, []).append(environment)
+            for release in _strandings(before, after):
+                stranded.setdefault(release, []).append(environment)
+    return WaysDiff(
+        environments=kinds,
+        steps=tuple(
+            StepChange(*pair, opened, rules, tuple(steps[pair, opened, rules])) for pair, opened, rules in sorted(steps)
+        ),
+        paths={
+            choice: tuple(PathChange(*key[1:], tuple(paths[key])) for key in sorted(paths) if key[0] is choice)
+            for choice in PathChoice
+        },
+        strandings=tuple(Stranding(*key, tuple(stranded[key])) for key in sorted(stranded)),
+    )
+
+
+def differing(old: Sequence[Release], new: Sequence[Release]) -> Iterator[tuple[list[Release], list[Release]]]:
+    """The ladders of each series in which something differs that a rule can tell."""
+    for series in sorted({release.version.series for release in (*old, *new)}):
+        before, after = ([release for release in side if release.version.series == series] for side in (old, new))
+        if len(before) != len(after) or not all(map(alike, before, after)):
+            yield before, after
+
+
+def _same_releases(old: Sequence[Release], new: Sequence[Release]) -> frozenset[ModuleVersion]:
+    before = {release.version: release for release in old}
+    return frozenset(one.version for one in new if one.version in before and alike(before[one.version], one))
+
+
+def _bound(ladders: Sequence[tuple[list[Release], list[Release]]], kinds: int) -> None:
+    sizes = (len({release.version for side in ladder for release in side}) for ladder in ladders)
+    total = kinds * sum(size * (size - 1) // 2 for size in sizes)
+    if total > STEPS_MAX:
+        message = f"{total:,} steps to compare, on {kinds} kinds of hosts together; at most {STEPS_MAX:,} are"
+        raise InputError(Problem("the catalogs", f"{message}; compare fewer releases or P-SEAMLDRs at a time"))
+
+
+class _Side:
+    """One ladder of one catalog, as one kind of host sees it under the policy. A host may run a release that the
+    catalog lacks: then it sees the ladder with the release inserted, of which nothing is known."""
+
+    def __init__(
+        self, releases: Sequence[Release], policy: Policy, environment: Environment, without_images: bool
+    ) -> None:
+        self._inputs = releases, policy, environment
+        self._without_images = without_images
+        self.listed = frozenset(release.version for release in releases)
+        self._graphs: dict[ModuleVersion | None, VersionGraph] = {}
+
+    def graph(self, running: ModuleVersion) -> VersionGraph:
+        """The graph for a host that runs this release; one serves all that are listed."""
+        key = None if running in self.listed else running
+        if key not in self._graphs:
+            self._graphs[key] = environments.graph(*self._inputs, running, without_images=self._without_images)
+        return self._graphs[key]
+
+    def permits(self, source: ModuleVersion, target: ModuleVersion) -> bool:
+        if target not in self.listed:
+            return False
+        graph = self.graph(source)
+        return graph.step_cost(source.series, graph.rank(source), graph.rank(target), 0) is not None
+
+    def refusing(self, source: ModuleVersion, target: ModuleVersion) -> tuple[str, ...]:
+        """The rules that refuse a step; none where the target is not listed."""
+        return environments.refused_by(self.graph(source), (source, target)) if target in self.listed else ()
+
+    def stuck(self, running: ModuleVersion) -> bool:
+        """Whether there is a newer release and no step leads on."""
+        newer = [*self.graph(running).newer(running)]
+        return bool(newer) and not any(self.permits(running, target) for target in reversed(newer))
+
+    def met(self, version: ModuleVersion) -> bool:
+        """Whether a host of this kind may come to run the release, or leave it."""
+        listed = sorted(self.listed)
+        return any(self.permits(other, version) for other in listed if other < version) or any(
+            self.permits(version, other) for other in listed if version < other
+        )
+
+
+def _steps(old: _Side, new: _Side, same: frozenset[ModuleVersion]) -> Iterator[tuple[Pair, bool, tuple[str, ...]]]:
+    versions = sorted(old.listed | new.listed)
+    for rank, source in enumerate(versions):
+        before, after = old.graph(source), new.graph(source)
+        for target in versions[rank + 1 :]:
+            settled = source in same and target in same
+            if settled and before.cut_off(source, target) == after.cut_off(source, target):
+                continue
+            permitted = old.permits(source, target)
+            if permitted != new.permits(source, target):
+                refusing = new if permitted else old
+                yield (source, target), not permitted, refusing.refusing(source, target)
+
+
+def _paths(old: _Side, new: _Side, policy: Policy) -> Iterator[tuple[PathChoice, ModuleVersion, Path, Path]]:
+    for source in sorted(old.listed | new.listed):
+        before, after = (find_way(side.graph(source), policy, source).router for side in (old, new))
+        for choice in PathChoice:
+            old_way, new_way = _versions(before.best(choice)), _versions(after.best(choice))
+            if old_way != new_way:
+                yield choice, source, old_way, new_way
+
+
+def _versions(route: Route | None) -> Path:
+    return route.versions[1:] if route else ()
+
+
+def _strandings(old: _Side, new: _Side) -> Iterator[tuple[ModuleVersion, bool]]:
+    """A release counts only on hosts that may run it; one that was not listed before was not stranded before."""
+    for version in sorted(old.listed | new.listed):
+        was = version in old.listed and old.stuck(version)
+        now = new.stuck(version)
+        if was != now and (old.met(version) or new.met(version)):
+            yield version, now
