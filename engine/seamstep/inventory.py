@@ -97,7 +97,7 @@ def _texts(path: str) -> Iterator[_Text]:
     content = read_bytes(path, _LINES_LIMIT, WHAT, standard_input=True)
     lines: Iterator[tuple[int | None, bytes]] = iter([(None, content)])
     if _is_lines(path, content):
-        lines = ((number, line) for number, line in enumerate(io.BytesIO(content), 1) if line.strip())
+        lines = ((number, line.rstrip()) for number, line in enumerate(io.BytesIO(content), 1) if line.strip())
     for number, line in lines:
         if len(line) > SIZE_LIMIT:
             raise InputError(Problem(path, f"too large for a {WHAT}: more than {SIZE_LIMIT} bytes", line=number))

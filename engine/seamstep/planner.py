@@ -48,14 +48,15 @@ class Route:
 class Router:
     """Finds routes from the running module of a graph, or from ``start``, within a budget of updates.
 
-    ``target`` is the newest of the wanted releases that can be reached, None if none can; ``reached`` are all versions
-    that were reached on the way to finding out, with the fewest hops to each.
+    ``wanted`` are the releases to lead to, ascending; ``target`` is the newest of them that can be reached, None if
+    none can; ``reached`` are all versions that were reached on the way to finding out, with the fewest hops to each.
     """
 
     def __init__(
         self, graph: VersionGraph, wanted: Sequence[ModuleVersion], budget: int, start: ModuleVersion | None = None
     ) -> None:
         self._graph = graph
+        self.wanted = wanted
         source = start or graph.running
         self._series = source.series
         self._start = graph.rank(source)
@@ -92,22 +93,26 @@ class Router:
 
 
 class Answer(NamedTuple):
-    """Where a policy leads from a release: ``wanted`` are the newer releases that its target names, ascending; ``best``
-    is the way to the newest of them that can be reached, None if none can."""
+    """Where a policy leads from a release: ``best`` is the way to the newest release that is wanted and can be reached,
+    None if none can."""
 
     outcome: PlanOutcome
-    wanted: Sequence[ModuleVersion]
     router: Router
     best: Route | None
 
 
+def router(graph: VersionGraph, policy: Policy, start: ModuleVersion | None = None) -> Router:
+    """What finds the ways from the running module, or from ``start``, to what the policy wants."""
+    wanted = [version for version in graph.newer(start or graph.running) if policy.target.names(version)]
+    return Router(graph, wanted, budget_of(graph.host, policy), start)
+
+
 def find_way(graph: VersionGraph, policy: Policy, start: ModuleVersion | None = None) -> Answer:
     """Where the policy leads the host from its running module, or from ``start``."""
-    wanted = [version for version in graph.newer(start or graph.running) if policy.target.names(version)]
-    router = Router(graph, wanted, budget_of(graph.host, policy), start)
-    best = router.best(policy.choice)
-    outcome = PlanOutcome.UPDATE if best else PlanOutcome.NO_PATH if wanted else PlanOutcome.UP_TO_DATE
-    return Answer(outcome, wanted, router, best)
+    found = router(graph, policy, start)
+    best = found.best(policy.choice)
+    outcome = PlanOutcome.UPDATE if best else PlanOutcome.NO_PATH if found.wanted else PlanOutcome.UP_TO_DATE
+    return Answer(outcome, found, best)
 
 
 def make_plan(
@@ -135,7 +140,8 @@ def make_plan(
     """
     graph = VersionGraph(releases, host, policy.applied_rules(), without_images=without_images)
     check_target(graph, policy)
-    outcome, wanted, router, best = find_way(graph, policy)
+    outcome, found, best = find_way(graph, policy)
+    wanted = found.wanted
     if best:
         reason = f"{' → '.join(map(str, best.versions))}, {_count(best.hops, 'hop')}"
     elif wanted:
@@ -162,8 +168,8 @@ def make_plan(
         "signers": sorted(policy.signers),
         "source_image": _source_image(graph.release(graph.running)) if best else None,
         "hops": [_hop_document(judgement, host.profile) for judgement in judgements],
-        "alternatives": _alternatives(router, best) if best else [],
-        "rejected": _rejected(graph, router, wanted),
+        "alternatives": _alternatives(found, best) if best else [],
+        "rejected": _rejected(graph, found, wanted),
         "attestation": {
             "before": _measurement(graph.release(graph.running)),
             "after": _measurement(graph.release(best.versions[-1] if best else graph.running)),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from seamstep import environments
 from seamstep.diff.releases import alike
@@ -16,15 +17,19 @@ from seamstep.environments import Environment, Pair
 from seamstep.errors import InputError, Problem
 from seamstep.graph import VersionGraph
 from seamstep.model import Release
-from seamstep.planner import Route, find_way
+from seamstep.planner import Route, router
 from seamstep.policy import PathChoice, Policy
 from seamstep.policy_review import PathChange, StepChange
 from seamstep.versions import ModuleVersion
 
-#: How many steps, times kinds of hosts, are compared at most.
-STEPS_MAX = 8_000_000
+#: How many steps to or from a changed release, times kinds of hosts, are compared at most; ten others count as one.
+STEPS_MAX = 2_500_000
+#: The longest ladder of which the paths of smallest steps are compared: each such path is as long as the ladder.
+LADDER_MAX = 200
 
 Path = tuple[ModuleVersion, ...]
+Ladders = tuple[list[Release], list[Release]]
+_FEWEST = (PathChoice.FEWEST_HOPS,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +44,14 @@ class Stranding:
 
 @dataclass(frozen=True, slots=True)
 class WaysDiff:
-    """What changes; ``environments`` are all kinds of hosts that were asked. Every list is ascending."""
+    """What changes; ``environments`` are all kinds of hosts that were asked, ``left_out`` the series too long for
+    paths of smallest steps to be compared. Every list is ascending."""
 
     environments: tuple[Environment, ...]
     steps: tuple[StepChange, ...]
     paths: dict[PathChoice, tuple[PathChange, ...]]
     strandings: tuple[Stranding, ...]
+    left_out: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.steps or any(self.paths.values()) or self.strandings)
@@ -58,7 +65,8 @@ def compare(old: Sequence[Release], new: Sequence[Release], policy: Policy, *, w
     """
     kinds = tuple(environments.environments((*old, *new)))
     ladders = [(ladder, _same_releases(*ladder)) for ladder in differing(old, new)]
-    _bound([ladder for ladder, _ in ladders], len(kinds))
+    long = tuple(_series(ladder) for ladder, _ in ladders if max(map(len, ladder)) > LADDER_MAX)
+    _bound(ladders, len(kinds))
     steps: dict[tuple[Pair, bool, tuple[str, ...]], list[Environment]] = {}
     paths: dict[tuple[PathChoice, ModuleVersion, Path, Path], list[Environment]] = {}
     stranded: dict[tuple[ModuleVersion, bool], list[Environment]] = {}
@@ -67,7 +75,7 @@ def compare(old: Sequence[Release], new: Sequence[Release], policy: Policy, *, w
             before, after = (_Side(side, policy, environment, without_images) for side in ladder)
             for key in _steps(before, after, same):
                 steps.setdefault(key, []).append(environment)
-            for way in _paths(before, after, policy):
+            for way in _paths(before, after, policy, _FEWEST if _series(ladder) in long else tuple(PathChoice)):
                 paths.setdefault(way, []).append(environment)
             for release in _strandings(before, after):
                 stranded.setdefault(release, []).append(environment)
@@ -81,10 +89,11 @@ def compare(old: Sequence[Release], new: Sequence[Release], policy: Policy, *, w
             for choice in PathChoice
         },
         strandings=tuple(Stranding(*key, tuple(stranded[key])) for key in sorted(stranded)),
+        left_out=long,
     )
 
 
-def differing(old: Sequence[Release], new: Sequence[Release]) -> Iterator[tuple[list[Release], list[Release]]]:
+def differing(old: Sequence[Release], new: Sequence[Release]) -> Iterator[Ladders]:
     """The ladders of each series in which something differs that a rule can tell."""
     for series in sorted({release.version.series for release in (*old, *new)}):
         before, after = ([release for release in side if release.version.series == series] for side in (old, new))
@@ -92,17 +101,28 @@ def differing(old: Sequence[Release], new: Sequence[Release]) -> Iterator[tuple[
             yield before, after
 
 
+def _series(ladders: Ladders) -> str:
+    return next(release.version.series for ladder in ladders for release in ladder)
+
+
 def _same_releases(old: Sequence[Release], new: Sequence[Release]) -> frozenset[ModuleVersion]:
     before = {release.version: release for release in old}
     return frozenset(one.version for one in new if one.version in before and alike(before[one.version], one))
 
 
-def _bound(ladders: Sequence[tuple[list[Release], list[Release]]], kinds: int) -> None:
-    sizes = (len({release.version for side in ladder for release in side}) for ladder in ladders)
-    total = kinds * sum(size * (size - 1) // 2 for size in sizes)
+def _bound(ladders: Sequence[tuple[Ladders, frozenset[ModuleVersion]]], kinds: int) -> None:
+    total = 0
+    for ladder, same in ladders:
+        size = len({release.version for side in ladder for release in side})
+        settled = _pairs(len(same))
+        total += kinds * (_pairs(size) - settled + settled // 10)
     if total > STEPS_MAX:
         message = f"{total:,} steps to compare, on {kinds} kinds of hosts together; at most {STEPS_MAX:,} are"
-        raise InputError(Problem("the catalogs", f"{message}; compare fewer releases or P-SEAMLDRs at a time"))
+        raise InputError(Problem("OLD and NEW", f"{message}: compare fewer changed releases, or P-SEAMLDRs, at a time"))
+
+
+def _pairs(size: int) -> int:
+    return size * (size - 1) // 2
 
 
 class _Side:
@@ -134,6 +154,16 @@ class _Side:
         """The rules that refuse a step; none where the target is not listed."""
         return environments.refused_by(self.graph(source), (source, target)) if target in self.listed else ()
 
+    def open_ended(self) -> frozenset[ModuleVersion]:
+        """Releases from which no step cuts anything off. It is enough to ask of the steps to the next release: what can
+        be reached from one and also from the next can, step by step, be reached from all that follow."""
+        found: set[ModuleVersion] = set(sorted(self.listed)[-1:])
+        for source, target in reversed([*pairwise(sorted(self.listed))]):
+            if self.graph(source).cut_off(source, target):
+                break
+            found.add(source)
+        return frozenset(found)
+
     def stuck(self, running: ModuleVersion) -> bool:
         """Whether there is a newer release and no step leads on."""
         newer = [*self.graph(running).newer(running)]
@@ -149,9 +179,14 @@ class _Side:
 
 def _steps(old: _Side, new: _Side, same: frozenset[ModuleVersion]) -> Iterator[tuple[Pair, bool, tuple[str, ...]]]:
     versions = sorted(old.listed | new.listed)
+    changed = [version for version in versions if version not in same]
+    open_ended = old.open_ended() & new.open_ended()
     for rank, source in enumerate(versions):
         before, after = old.graph(source), new.graph(source)
-        for target in versions[rank + 1 :]:
+        smooth = source in same and source in open_ended
+        for target in changed if smooth else versions[rank + 1 :]:
+            if target <= source:
+                continue
             settled = source in same and target in same
             if settled and before.cut_off(source, target) == after.cut_off(source, target):
                 continue
@@ -161,10 +196,12 @@ def _steps(old: _Side, new: _Side, same: frozenset[ModuleVersion]) -> Iterator[t
                 yield (source, target), not permitted, refusing.refusing(source, target)
 
 
-def _paths(old: _Side, new: _Side, policy: Policy) -> Iterator[tuple[PathChoice, ModuleVersion, Path, Path]]:
+def _paths(
+    old: _Side, new: _Side, policy: Policy, choices: Sequence[PathChoice]
+) -> Iterator[tuple[PathChoice, ModuleVersion, Path, Path]]:
     for source in sorted(old.listed | new.listed):
-        before, after = (find_way(side.graph(source), policy, source).router for side in (old, new))
-        for choice in PathChoice:
+        before, after = (router(side.graph(source), policy, source) for side in (old, new))
+        for choice in choices:
             old_way, new_way = _versions(before.best(choice)), _versions(after.best(choice))
             if old_way != new_way:
                 yield choice, source, old_way, new_way

@@ -94,6 +94,7 @@ def _ways(ways: WaysDiff) -> dict[str, Any]:
             for choice, changes in ways.paths.items()
             for change in changes
         ],
+        "paths_left_out": [{"series": series, "path": "shortest-path"} for series in ways.left_out],
         "stranded": [
             {"version": str(one.version), "stranded": one.stranded, "where": where(one.environments)}
             for one in ways.strandings

@@ -12,7 +12,7 @@ from seamstep.diff import releases
 from seamstep.diff.difference import Difference
 from seamstep.diff.hosts import HostsDiff, Way
 from seamstep.diff.releases import ABSENT, FieldChange, ReleaseChange
-from seamstep.diff.ways import WaysDiff
+from seamstep.diff.ways import LADDER_MAX, WaysDiff
 from seamstep.model import Release
 from seamstep.report.changes import cell, listed, versions_text, where_text
 from seamstep.report.text import printable
@@ -86,7 +86,12 @@ def summary(difference: Difference) -> str:
 
 def notes(difference: Difference) -> list[str]:
     """What the reader has to know about how it was compared."""
-    return [] if difference.images else ["without images: rules that need one were left open on both sides"]
+    found = [] if difference.images else ["without images: rules that need one were left open on both sides"]
+    for series in difference.ways.left_out:
+        found.append(
+            f"series {series} has more than {LADDER_MAX} releases: of its paths, fewest-hops alone was compared"
+        )
+    return found
 
 
 def sections(difference: Difference) -> Iterator[Section]:
