@@ -21,7 +21,7 @@ from seamstep.diff import ways
 from seamstep.errors import InputError
 from seamstep.facts import HostFacts
 from seamstep.image.pack import pack
-from seamstep.model import Release, Step, Verdict
+from seamstep.model import Image, Release, Step, Verdict
 from seamstep.policy import PathChoice
 from seamstep.rules.minimum_module import MinimumModule
 from seamstep.versions import ModuleVersion, SeamldrVersion
@@ -200,6 +200,28 @@ def test_what_is_not_asked_has_not_changed(old: list[Release], new: list[Release
             ways_of = [environments.routes(side, replace(policy, choice=choice), kind) for side in (old, new)]
             moved = {source for source in both if ways_of[0][source] != ways_of[1][source]}
             assert moved == {one.source for one in found.paths[choice] if kind in one.environments} & both
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        (made_image(module_hv=2), set()),
+        (made_image(module_hv=1), {("1.5.01", "1.5.02", "no-stranding"), ("1.5.02", "1.5.03", "handoff")}),
+        (
+            made_image(module_hv=2, problem="bad"),
+            {("1.5.01", "1.5.03", "image-authentic"), ("1.5.02", "1.5.03", "image-authentic")},
+        ),
+    ],
+)
+def test_a_change_reaches_steps_between_releases_that_stay(image: Image, expected: set[tuple[str, str, str]]) -> None:
+    """Taking 1.5.02, which did not change, cuts off 1.5.03 once that has an older handoff version."""
+    policy = policy_file.load("fewest-hops", DAY)
+    stays = [made_release("1.5.01"), made_release("1.5.02", image=made_image(module_hv=2))]
+    old, new = ([*stays, made_release("1.5.03", image=one)] for one in (made_image(module_hv=2), image))
+    for one, other, opened in ((old, new, False), (new, old, True)):
+        steps = ways.compare(one, other, policy, without_images=False).steps
+        assert {(str(step.source), str(step.target), *step.rules) for step in steps} == expected
+        assert all(step.opened is opened for step in steps)
 
 
 def test_a_policy_decides(run: Run, tmp_path: Path) -> None:
