@@ -12,7 +12,7 @@ from seamstep.errors import InputError, Problem
 from seamstep.facts import PROFILES, HostFacts, UploadNode
 from seamstep.graph import VersionGraph
 from seamstep.model import Release
-from seamstep.planner import Route, Router, budget_of
+from seamstep.planner import find_way
 from seamstep.policy import Policy
 from seamstep.versions import ModuleVersion, SeamldrVersion
 
@@ -70,11 +70,11 @@ def environments(releases: Sequence[Release]) -> Iterator[Environment]:
 def permitted(releases: Sequence[Release], policy: Policy, environment: Environment) -> dict[Pair, int]:
     """For every candidate step its cost, if it is permitted; steps that are refused are absent. Without any image,
     rules that need one are left open."""
-    graph = _graph(releases, policy, environment, releases[0].version)
+    seen = graph(releases, policy, environment, releases[0].version)
     found: dict[Pair, int] = {}
     for source in releases:
-        for target in graph.newer(source.version):
-            judgement = graph.judge(source.version, target, 0)
+        for target in seen.newer(source.version):
+            judgement = seen.judge(source.version, target, 0)
             if judgement.permitted:
                 found[source.version, target] = judgement.cost
     return found
@@ -82,26 +82,36 @@ def permitted(releases: Sequence[Release], policy: Policy, environment: Environm
 
 def refusing(releases: Sequence[Release], policy: Policy, environment: Environment, pair: Pair) -> tuple[str, ...]:
     """The rules that refuse a step."""
-    graph = _graph(releases, policy, environment, pair[0])
-    return tuple(verdict.rule for verdict in graph.judge(*pair, 0).blocking)
+    return refused_by(graph(releases, policy, environment, pair[0]), pair)
+
+
+def refused_by(seen: VersionGraph, pair: Pair) -> tuple[str, ...]:
+    """The rules that refuse a step of a graph."""
+    return tuple(verdict.rule for verdict in seen.judge(*pair, 0).blocking)
 
 
 def routes(
     releases: Sequence[Release], policy: Policy, environment: Environment
 ) -> dict[ModuleVersion, tuple[ModuleVersion, ...]]:
     """Where the policy leads a host from each release: the versions after it, none where it stays."""
+    seen = graph(releases, policy, environment, releases[0].version)
     found: dict[ModuleVersion, tuple[ModuleVersion, ...]] = {}
     for release in releases:
-        graph = _graph(releases, policy, environment, release.version)
-        wanted = [version for version in graph.newer(release.version) if policy.target.names(version)]
-        router = Router(graph, wanted, budget_of(graph.host, policy))
-        best: Route | None = router.best(policy.choice)
+        best = find_way(seen, policy, release.version).best
         found[release.version] = best.versions[1:] if best else ()
     return found
 
 
-def _graph(
-    releases: Sequence[Release], policy: Policy, environment: Environment, running: ModuleVersion
+def graph(
+    releases: Sequence[Release],
+    policy: Policy,
+    environment: Environment,
+    running: ModuleVersion,
+    *,
+    without_images: bool | None = None,
 ) -> VersionGraph:
-    without_images = not any(release.image for release in releases)
+    """What a host of this kind sees of the releases. Without any image, rules that need one are left open, unless
+    ``without_images`` says otherwise."""
+    if without_images is None:
+        without_images = not any(release.image for release in releases)
     return VersionGraph(releases, environment.host(running), policy.applied_rules(), without_images=without_images)

@@ -21,7 +21,9 @@ PROFILES = ("mainline", "legacy")
 #: The image format that each profile's kernel takes. Sources: Linux arch/x86/virt/vmx/tdx/seamldr.c; the third version
 #: of the out-of-tree series "Runtime TDX Module update support".
 IMAGE_FORMATS = {"mainline": "2.0", "legacy": "1.0"}
-_SIZE_LIMIT = 1 << 20
+#: What a facts file is called in messages, and its largest size in bytes.
+WHAT = "facts document"
+SIZE_LIMIT = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +123,18 @@ def load(path: str) -> HostFacts:
     Raises:
         InputError: unreadable or invalid; lists all problems.
     """
+    return read(read_json(path, SIZE_LIMIT, WHAT, standard_input=True))
+
+
+def read(document: Document) -> HostFacts:
+    """Read a facts document. Raises InputError if it is invalid; lists all problems."""
     from seamstep.validation import check
 
-    document: Document = read_json(path, _SIZE_LIMIT, "facts document", standard_input=True)
     problems = check(document, "facts")
     if problems:
         raise InputError(problems)
     try:
-        return HostFacts.from_document(Fields(document.data, path))
+        return HostFacts.from_document(Fields(document.data, document.source))
     except InputError as error:
         raise InputError([document.problem(problem.path, problem.message) for problem in error.problems]) from None
 

@@ -46,13 +46,14 @@ class _SearchOrder:
         self.source: list[AppliedRule] = []
         self.target: list[AppliedRule] = []
         self.step: list[AppliedRule] = []
-        self.late: list[AppliedRule] = []
-        by_scope = {Scope.HOST: self.host, Scope.SOURCE: self.source, Scope.TARGET: self.target, Scope.TURN: self.late}
+        self.turn: list[AppliedRule] = []
+        self.ahead: list[AppliedRule] = []
+        by_scope = {Scope.HOST: self.host, Scope.SOURCE: self.source, Scope.TARGET: self.target, Scope.TURN: self.turn}
         for applied in rules:
             if applied.level is Level.WARN:
                 continue
-            if applied.rule.looks_ahead:
-                self.late.append(applied)
+            if applied.rule.looks_ahead and applied.rule.scope is not Scope.TURN:
+                self.ahead.append(applied)
             elif applied.waivers and applied.rule.scope is not Scope.TURN:
                 self.step.append(applied)
             else:
@@ -117,6 +118,9 @@ class VersionGraph:
         self._hosts: dict[int, dict[ModuleVersion, HostFacts]] = {}
         self._shared: dict[tuple[object, ...], Verdict] = {}
         self._costs: dict[str, dict[int, int | None]] = {series: {} for series in self._ladders}
+        self._foreseen: dict[str, dict[int, int | None]] = {series: {} for series in self._ladders}
+        self._turns: dict[int, int | None] = {}
+        self._turn_varies = any(applied.waivers or applied.rule.looks_ahead for applied in self._order.turn)
         self._host_cost: int | None = _UNSEEN
         self._ends: dict[str, tuple[dict[int, int | None], dict[int, int | None]]]
         self._ends = {series: ({}, {}) for series in self._ladders}
@@ -165,8 +169,20 @@ class VersionGraph:
         if base is None:
             return None
         ladder = self._ladders[series]
-        late = self._added_cost(self._order.late, Step(ladder[source], ladder[target], self), used)
-        return None if late is None else base + late
+        foreseen = self._foreseen[series]
+        key = source * len(ladder) + target
+        ahead = foreseen.get(key, _UNSEEN)
+        if ahead == _UNSEEN:
+            ahead = self._added_cost(self._order.ahead, Step(ladder[source], ladder[target], self), 0)
+            foreseen[key] = ahead
+        if ahead is None:
+            return None
+        turn = self._turns.get(used, _UNSEEN)
+        if turn == _UNSEEN:
+            turn = self._added_cost(self._order.turn, Step(ladder[source], ladder[target], self), used)
+            if not self._turn_varies:
+                self._turns[used] = turn
+        return None if turn is None else base + ahead + turn
 
     def judge(self, source: ModuleVersion, target: ModuleVersion, used: int) -> Judgement:
         """What the rules say of the step once ``used`` updates have led from the running module to ``source``. Any two

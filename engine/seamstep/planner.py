@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from seamstep import search
 from seamstep.errors import InputError, Problem
@@ -46,16 +46,20 @@ class Route:
 
 
 class Router:
-    """Finds routes from the running module of a graph within a budget of updates.
+    """Finds routes from the running module of a graph, or from ``start``, within a budget of updates.
 
-    ``target`` is the newest of the wanted releases that can be reached, None if none can; ``reached`` are all versions
-    that were reached on the way to finding out, with the fewest hops to each.
+    ``wanted`` are the releases to lead to, ascending; ``target`` is the newest of them that can be reached, None if
+    none can; ``reached`` are all versions that were reached on the way to finding out, with the fewest hops to each.
     """
 
-    def __init__(self, graph: VersionGraph, wanted: Sequence[ModuleVersion], budget: int) -> None:
+    def __init__(
+        self, graph: VersionGraph, wanted: Sequence[ModuleVersion], budget: int, start: ModuleVersion | None = None
+    ) -> None:
         self._graph = graph
-        self._series = graph.running.series
-        self._start = graph.rank(graph.running)
+        self.wanted = wanted
+        source = start or graph.running
+        self._series = source.series
+        self._start = graph.rank(source)
         self._versions = [release.version for release in graph.ladder(self._series)]
         ranks = [graph.rank(version) for version in wanted]
         goal, fewest = search.newest_reachable(self.step, self._start, ranks, len(self._versions), budget)
@@ -88,6 +92,29 @@ class Router:
         return Route(tuple(self._versions[rank] for rank in found.ranks), found.cost) if found else None
 
 
+class Answer(NamedTuple):
+    """Where a policy leads from a release: ``best`` is the way to the newest release that is wanted and can be reached,
+    None if none can."""
+
+    outcome: PlanOutcome
+    router: Router
+    best: Route | None
+
+
+def router(graph: VersionGraph, policy: Policy, start: ModuleVersion | None = None) -> Router:
+    """What finds the ways from the running module, or from ``start``, to what the policy wants."""
+    wanted = [version for version in graph.newer(start or graph.running) if policy.target.names(version)]
+    return Router(graph, wanted, budget_of(graph.host, policy), start)
+
+
+def find_way(graph: VersionGraph, policy: Policy, start: ModuleVersion | None = None) -> Answer:
+    """Where the policy leads the host from its running module, or from ``start``."""
+    found = router(graph, policy, start)
+    best = found.best(policy.choice)
+    outcome = PlanOutcome.UPDATE if best else PlanOutcome.NO_PATH if found.wanted else PlanOutcome.UP_TO_DATE
+    return Answer(outcome, found, best)
+
+
 def make_plan(
     mapping: MappingFile,
     releases: Sequence[Release],
@@ -112,17 +139,15 @@ def make_plan(
         ValueError: the running version is not known.
     """
     graph = VersionGraph(releases, host, policy.applied_rules(), without_images=without_images)
-    _check_target(graph, policy)
-    wanted = [version for version in graph.newer(graph.running) if policy.target.names(version)]
-    budget = budget_of(host, policy)
-    router = Router(graph, wanted, budget)
-    best = router.best(policy.choice)
+    check_target(graph, policy)
+    outcome, found, best = find_way(graph, policy)
+    wanted = found.wanted
     if best:
-        outcome, reason = PlanOutcome.UPDATE, f"{' → '.join(map(str, best.versions))}, {_count(best.hops, 'hop')}"
+        reason = f"{' → '.join(map(str, best.versions))}, {_count(best.hops, 'hop')}"
     elif wanted:
-        outcome, reason = PlanOutcome.NO_PATH, _why_no_path(graph, policy, wanted, budget)
+        reason = _why_no_path(graph, policy, wanted, budget_of(host, policy))
     else:
-        outcome, reason = PlanOutcome.UP_TO_DATE, _why_up_to_date(graph, policy)
+        reason = _why_up_to_date(graph, policy)
     judgements = _hops(graph, best)
     document = {
         "outcome": outcome.value,
@@ -143,8 +168,8 @@ def make_plan(
         "signers": sorted(policy.signers),
         "source_image": _source_image(graph.release(graph.running)) if best else None,
         "hops": [_hop_document(judgement, host.profile) for judgement in judgements],
-        "alternatives": _alternatives(router, best) if best else [],
-        "rejected": _rejected(graph, router, wanted),
+        "alternatives": _alternatives(found, best) if best else [],
+        "rejected": _rejected(graph, found, wanted),
         "attestation": {
             "before": _measurement(graph.release(graph.running)),
             "after": _measurement(graph.release(best.versions[-1] if best else graph.running)),
@@ -160,7 +185,8 @@ def budget_of(host: HostFacts, policy: Policy) -> int:
     return usable if policy.max_hops is None else min(usable, policy.max_hops)
 
 
-def _check_target(graph: VersionGraph, policy: Policy) -> None:
+def check_target(graph: VersionGraph, policy: Policy) -> None:
+    """Raise InputError if the target is one version that the running module's series should have and lacks."""
     version = policy.target.version
     if version is None or version in graph:
         return
@@ -178,7 +204,7 @@ def _why_up_to_date(graph: VersionGraph, policy: Policy) -> str:
     return f"series {series} has no release newer than {graph.running} that the target {policy.target.text} names"
 
 
-def _why_no_path(graph: VersionGraph, policy: Policy, wanted: list[ModuleVersion], budget: int) -> str:
+def _why_no_path(graph: VersionGraph, policy: Policy, wanted: Sequence[ModuleVersion], budget: int) -> str:
     first = [graph.judge(graph.running, target, 0) for target in graph.newer(graph.running)]
     if not any(judgement.permitted for judgement in first):
         counts = Counter(verdict.rule for judgement in first for verdict in judgement.blocking)
@@ -237,7 +263,7 @@ def _alternatives(router: Router, best: Route) -> list[dict[str, Any]]:
     ]
 
 
-def _rejected(graph: VersionGraph, router: Router, wanted: list[ModuleVersion]) -> list[dict[str, Any]]:
+def _rejected(graph: VersionGraph, router: Router, wanted: Sequence[ModuleVersion]) -> list[dict[str, Any]]:
     """The refused steps that tell why it is not another way: all out of the running module, and those from whatever can
     be reached to the newest release that is wanted, unless the plan leads there."""
     if not wanted:

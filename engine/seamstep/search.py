@@ -66,6 +66,9 @@ def cheapest(step: StepCost, start: int, goal: int, most: int) -> Found | None:
     """The cheapest path from ``start`` to ``goal`` in at most ``most`` hops; among equals the one with the fewest hops,
     then the lexicographically smallest. None if there is none."""
     most = min(most, goal - start)
+    if most == 1:
+        cost = step(start, goal, 0)
+        return None if cost is None else Found(cost, 1, (start, goal))
     found = _widen(_Unlimited(step, goal).within, start, goal, goal - start)
     if found is None or (found.hops <= most and _holds(step, found)):
         return found

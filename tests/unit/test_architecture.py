@@ -26,6 +26,7 @@ ARROWS: dict[str, set[str]] = {
     "features": set(),
     "cpus": set(),
     "facts": BASE | {"versions", "cpus"},
+    "inventory": BASE | {"versions", "facts"},
     "model": {"versions"},
     "mapping": VALUES,
     "image": VALUES | {"plan"},
@@ -43,13 +44,16 @@ ARROWS: dict[str, set[str]] = {
     "explain": VALUES | {"rules", "policy", "graph", "planner"},
     "environments": VALUES | {"rules", "policy", "graph", "planner"},
     "policy_review": VALUES | {"rules", "policy", "policy_file", "environments"},
+    "diff": VALUES
+    | {"rules", "policy", "graph", "planner", "plan", "mapping", "environments", "policy_review", "inventory"},
     "scenario_file": VALUES
     | {"rules", "policy", "policy_layers", "policy_file", "yaml_text", "mapping", "plan", "scenarios"},
     "scenarios": VALUES | {"rules", "policy", "graph", "planner", "mapping", "plan"},
     "lint": VALUES | {"rules", "graph", "environments", "mapping", "catalog", "image", "yaml_text"},
     "measurements": VALUES,
     "executor": {"errors", "documents", "versions", "facts", "host", "plan", "image"},
-    "report": VALUES | {"plan", "executor", "policy_layers", "policy_review", "environments", "scenarios", "lint"},
+    "report": VALUES
+    | {"plan", "executor", "policy", "policy_layers", "policy_review", "environments", "scenarios", "lint", "diff"},
     "demo": VALUES | {"catalog", "image", "planner", "policy_file", "plan", "host", "executor", "report"},
     "cli": {"*"},
     "__main__": {"cli"},
@@ -113,7 +117,19 @@ def test_the_arrows_have_no_cycle() -> None:
 
 @pytest.mark.parametrize(
     "layer",
-    ["graph", "search", "planner", "explain", "environments", "rules", "model", "versions", "plan", "plan_checks"],
+    [
+        "graph",
+        "search",
+        "planner",
+        "explain",
+        "environments",
+        "rules",
+        "model",
+        "versions",
+        "plan",
+        "plan_checks",
+        "diff",
+    ],
 )
 def test_the_core_does_no_input_and_output(layer: str) -> None:
     """Only hosts, loaders, the executor and the command line touch the world."""

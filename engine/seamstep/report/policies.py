@@ -7,8 +7,8 @@ from typing import Any
 
 from seamstep.environments import Environment
 from seamstep.policy_review import PathChange, StepChange
+from seamstep.report.changes import cell, versions_text
 from seamstep.report.text import printable
-from seamstep.versions import ModuleVersion
 
 
 def difference_document(
@@ -67,17 +67,17 @@ def _markdown(
         yield "\n| step | change | rules | where |\n|---|---|---|---|"
     for change in steps:
         word = "opened" if change.opened else "closed"
-        step, rules = f"{change.source} → {change.target}", _cell(", ".join(change.rules))
-        yield f"| {step} | {word} | {rules} | {_cell(_where(change.environments, total))} |"
+        step, rules = f"{change.source} → {change.target}", cell(", ".join(change.rules))
+        yield f"| {step} | {word} | {rules} | {cell(_where(change.environments, total))} |"
     if paths:
         yield "\n| from | old path | new path | where |\n|---|---|---|---|"
     for path in paths:
-        cells = (str(path.source), _versions(path.old), _versions(path.new), _where(path.environments, total))
-        yield f"| {' | '.join(map(_cell, cells))} |"
+        cells = (str(path.source), versions_text(path.old), versions_text(path.new), _where(path.environments, total))
+        yield f"| {' | '.join(map(cell, cells))} |"
     if settings:
         yield ""
     for setting in settings:
-        yield f"- {_cell(setting)}"
+        yield f"- {cell(setting)}"
 
 
 def _sentence(change: StepChange) -> str:
@@ -87,20 +87,8 @@ def _sentence(change: StepChange) -> str:
 
 
 def _path(change: PathChange) -> str:
-    return f"from {change.source}: {_versions(change.old)} becomes {_versions(change.new)}"
-
-
-def _versions(versions: Sequence[ModuleVersion]) -> str:
-    return " → ".join(map(str, versions)) or "stays"
+    return f"from {change.source}: {versions_text(change.old)} becomes {versions_text(change.new)}"
 
 
 def _where(found: Sequence[Environment], total: int) -> str:
     return "everywhere" if len(found) == total else "; ".join(map(str, found))
-
-
-def _cell(text: str) -> str:
-    """Text that can't leave its cell."""
-    safe = printable(text)
-    for character in "\\`*_{}[]<>|#":
-        safe = safe.replace(character, f"\\{character}")
-    return safe

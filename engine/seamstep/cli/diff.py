@@ -1,0 +1,92 @@
+"""``seamstep diff``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seamstep.cli import options as shared
+from seamstep.cli.output import say, to_json
+from seamstep.errors import ExitCode
+
+if TYPE_CHECKING:
+    from seamstep.diff.difference import Difference, Side
+
+_CONDITIONS = ("opened", "closed", "removed", "stranded", "any")
+
+
+def add(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "diff",
+        help="what a change of the mapping file, or of a catalog, means for hosts",
+        description="Compare two mapping files, or two folders laid out as Intel's repository (mapping_file.json, and"
+        " images below it): releases, steps that open and close, paths that change, releases that become stranded.",
+    )
+    parser.add_argument("old", metavar="OLD", type=shared.given, help="a mapping file, or a folder with one and images")
+    parser.add_argument("new", metavar="NEW", type=shared.given, help="the same, as it is to become")
+    shared.add_policy(parser)
+    shared.add_signer(parser)
+    parser.add_argument(
+        "--facts",
+        metavar="FILE|DIR",
+        type=shared.given,
+        help="count the hosts affected: a facts file, a folder of *.json, or a file with a facts document a line",
+    )
+    parser.add_argument("--format", choices=("text", "json", "markdown"), default="text", help="default: text")
+    parser.add_argument("--json", action="store_true", help="the same as --format json, errors included")
+    parser.add_argument(
+        "--fail-on",
+        choices=_CONDITIONS,
+        help="exit with 1 when a step opened or closed, a release was removed or became stranded, or anything changed",
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", type=shared.given, help="write to FILE instead of standard output"
+    )
+    parser.add_argument("--force", action="store_true", help="let -o overwrite FILE")
+    parser.set_defaults(run=run, target=None)
+
+
+def run(options: argparse.Namespace) -> ExitCode:
+    """Compare two catalogs. NO when ``--fail-on`` says so."""
+    from seamstep import inventory
+    from seamstep.diff import difference
+    from seamstep.documents import write_atomic
+
+    shared.check_output(options)
+    chosen = shared.policy(options, shared.day(options))
+    trusted = chosen.signers
+    sides = [_side(path, trusted) for path in (options.old, options.new)]
+    hosts = inventory.load(options.facts) if options.facts else None
+    found = difference.compare(sides[0], sides[1], chosen, hosts)
+    failed = options.fail_on and difference.CONDITIONS[options.fail_on](found)
+    code = ExitCode.NO if failed else ExitCode.DONE
+    text = _text(options, found, chosen.name)
+    if options.output:
+        write_atomic(Path(options.output), text.encode(), replace=options.force)
+    else:
+        say(text, code)
+    return code
+
+
+def _side(path: str, signers: frozenset[str]) -> Side:
+    """A mapping file without images, or a folder with both."""
+    from seamstep import catalog
+    from seamstep.diff.difference import Side
+    from seamstep.image.files import TRUSTED
+
+    folder = Path(path).is_dir()
+    mapping = str(Path(path, catalog.MAPPING_FILE)) if folder else path
+    loaded = catalog.load(mapping, path if folder else None, TRUSTED | signers)
+    shared.tell_of_images(loaded)
+    return Side(loaded.mapping, loaded.releases, folder)
+
+
+def _text(options: argparse.Namespace, found: Difference, policy: str) -> str:
+    from seamstep.report.difference import difference_document
+    from seamstep.report.difference_text import difference_markdown, difference_text
+
+    if options.json or options.format == "json":
+        return to_json(difference_document(found, options.old, options.new, policy))
+    return (difference_markdown if options.format == "markdown" else difference_text)(found) + "\n"
