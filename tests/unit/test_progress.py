@@ -43,7 +43,7 @@ class Terminal:
 
     def read(self) -> str:
         """All that was drawn."""
-        with open(os.dup(self.master), "rb", buffering=0) as file:
+        with os.fdopen(os.dup(self.master), "rb", buffering=0) as file:
             while chunk := file.read(1 << 16):
                 self.seen += chunk.decode()
         return self.seen
