@@ -12,6 +12,7 @@ import os
 import socket
 from collections.abc import Mapping
 
+from seamstep.errors import ExitCode
 from seamstep.executor import Reporter, RunResult, State
 from seamstep.plan import Hop
 
@@ -33,6 +34,10 @@ STATES: dict[State, str] = {
 RECOVERED = "38dd89c11a204ff0a3ef00679fa47364"
 #: MESSAGE_ID of the event that a run ended; MESSAGE says what it came to.
 ENDED = "5660a7df8bbd4d26a290ebcd9c03553e"
+#: MESSAGE_ID of the event that a run waits: for a busy host, or between hops.
+WAITING = "1352fdbf8e97402f91201b80dcea76ff"
+#: MESSAGE_ID of something worth telling that changes nothing.
+NOTE = "bfe90ea2098647909f155bc060e4d105"
 
 _CRITICAL, _ERROR, _WARNING, _NOTICE, _INFO = 2, 3, 4, 5, 6  # syslog(3)
 PRIORITIES: dict[State, int] = {
@@ -44,6 +49,14 @@ PRIORITIES: dict[State, int] = {
     State.FAILED: _ERROR,
     State.LOST: _CRITICAL,
     State.UNKNOWN: _CRITICAL,
+}
+_END_PRIORITIES = {
+    ExitCode.DONE: _NOTICE,
+    ExitCode.BUSY: _NOTICE,
+    ExitCode.STALE: _WARNING,
+    ExitCode.INTERRUPTED: _WARNING,
+    ExitCode.LOST: _CRITICAL,
+    ExitCode.UNKNOWN: _CRITICAL,
 }
 
 
@@ -84,6 +97,7 @@ class JournalReporter(Reporter):
         self._path = path
         self._hop: dict[str, str] = {}
         self._title = ""
+        self._last: State | None = None
 
     def hop(self, hop: Hop, number: int, total: int) -> None:
         self._hop = {
@@ -92,12 +106,24 @@ class JournalReporter(Reporter):
             "SEAMSTEP_HOP": str(number),
             "SEAMSTEP_HOPS": str(total),
         }
-        self._title = f"hop {number} of {total}: {hop}"
-        self._state(State.PREFLIGHT)
+        self._title, self._last = f"hop {number} of {total}: {hop}", None
+        self.moved(State.PREFLIGHT)
 
     def moved(self, state: State) -> None:
-        if state is not State.PREFLIGHT:  # which is where every hop begins
-            self._state(state)
+        if state is self._last:  # a hop begins in preflight, and may be told to be there as well
+            return
+        self._last = state
+        message = f"{self._title}: {state.value}"
+        self._send(STATES[state], PRIORITIES[state], message, {"SEAMSTEP_STATE": state.value, **self._hop})
+
+    def waiting(self, why: str, seconds: float) -> None:
+        """The run waits for ``seconds``."""
+        fields = {"SEAMSTEP_WAIT_SECONDS": f"{seconds:.0f}", **self._hop}
+        self._send(WAITING, _NOTICE, f"waiting {seconds:.0f} s: {why}", fields)
+
+    def note(self, text: str) -> None:
+        """Something worth telling."""
+        self._send(NOTE, _WARNING, text, self._hop)
 
     def recovered(self, outcome: State, transaction: str, message: str) -> None:
         """An earlier run, ``transaction``, had been interrupted; this is what it came to."""
@@ -112,12 +138,7 @@ class JournalReporter(Reporter):
             "SEAMSTEP_APPLIED": str(len(result.applied)),
             "SEAMSTEP_EXIT_CODE": str(int(result.exit_code)),
         }
-        priority = _WARNING if result.state is State.PREFLIGHT else PRIORITIES[result.state]
-        self._send(ENDED, priority, result.message, fields)
-
-    def _state(self, state: State) -> None:
-        message = f"{self._title}: {state.value}"
-        self._send(STATES[state], PRIORITIES[state], message, {"SEAMSTEP_STATE": state.value, **self._hop})
+        self._send(ENDED, _END_PRIORITIES.get(result.exit_code, _ERROR), result.message, fields)
 
     def _send(self, message_id: str, priority: int, message: str, fields: Mapping[str, str]) -> None:
         event = {

@@ -48,7 +48,7 @@ ARROWS: dict[str, set[str]] = {
     "scenarios": VALUES | {"rules", "policy", "graph", "planner", "mapping", "plan"},
     "measurements": VALUES,
     "executor": {"errors", "documents", "versions", "facts", "host", "plan", "image"},
-    "journald": {"executor", "plan"},
+    "journald": {"errors", "executor", "plan"},
     "service": {"errors", "documents"},
     "report": VALUES | {"plan", "executor", "policy_layers", "policy_review", "environments", "scenarios"},
     "demo": VALUES | {"catalog", "image", "planner", "policy_file", "plan", "host", "executor", "report"},

@@ -96,7 +96,7 @@ def test_an_event_for_each_transition(spr: HostFacts, images: Path, journal: Jou
     [
         (State.PREFLIGHT, "4"),
         (State.APPLIED, "5"),
-        (State.BUSY, "4"),
+        (State.BUSY, "5"),
         (State.FAILED, "3"),
         (State.LOST, "2"),
         (State.UNKNOWN, "2"),
@@ -107,6 +107,29 @@ def test_how_loud_the_end_of_a_run_is(journal: Journal, state: State, priority: 
     (event,) = journal.events()
     assert event["PRIORITY"] == priority
     assert "SEAMSTEP_VERSION" not in event, "no version is known"
+
+
+def test_a_hop_that_begins_again(spr: HostFacts, images: Path, journal: Journal) -> None:
+    """A busy host is asked again: the hop is in preflight once more, and says so; a hop that begins says it once."""
+    reporter = JournalReporter(path=journal.path)
+    for number in (1, 2):
+        reporter.hop(plan_for(spr, images).hops[0], number, 2)
+        for state in (State.PREFLIGHT, State.STAGED, State.BUSY, State.PREFLIGHT):
+            reporter.moved(state)
+    assert [event["SEAMSTEP_STATE"] for event in journal.events()] == ["preflight", "staged", "busy", "preflight"] * 2
+
+
+def test_waiting_and_notes(spr: HostFacts, images: Path, journal: Journal) -> None:
+    hop = plan_for(spr, images).hops[0]
+    reporter = JournalReporter(path=journal.path)
+    reporter.hop(hop, 1, 1)
+    reporter.waiting("a TD is being built", 29.6)
+    reporter.note("a command failed\nbadly")
+    _, waiting, note = journal.events()
+    assert (waiting["MESSAGE_ID"], waiting["SEAMSTEP_WAIT_SECONDS"]) == (journald.WAITING, "30")
+    assert waiting["MESSAGE"] == "waiting 30 s: a TD is being built"
+    assert (note["MESSAGE_ID"], note["MESSAGE"]) == (journald.NOTE, "a command failed\nbadly")
+    assert waiting["SEAMSTEP_TO"] == note["SEAMSTEP_TO"] == str(hop.target)
 
 
 def test_a_recovered_run(journal: Journal) -> None:
@@ -162,5 +185,6 @@ def test_the_identifiers_are_those_documented() -> None:
     """They are a promise: whoever changes one breaks somebody's alert."""
     documented = dict(re.findall(r"^\| ([a-z ]+) \| `([0-9a-f]{32})` \|", DOCS.read_text(), re.MULTILINE))
     events = {state.value: number for state, number in journald.STATES.items()}
-    assert documented == events | {"run recovered": journald.RECOVERED, "run ended": journald.ENDED}
-    assert len(set(documented.values())) == len(documented) == len(State) + 2
+    events |= {"run recovered": journald.RECOVERED, "run ended": journald.ENDED}
+    assert documented == events | {"waiting": journald.WAITING, "note": journald.NOTE}
+    assert len(set(documented.values())) == len(documented) == len(State) + 4

@@ -119,8 +119,12 @@ def test_plain_lines_elsewhere(plan: Plan) -> None:
         lines.hop(plan.hops[0], 1, 2)
         for state in (State.PREFLIGHT, State.STAGED, State.COMMITTED, State.BUSY):
             lines.moved(state)
+        lines.waiting("a TD is being built", 29.6)
+        lines.note("a command\nfailed")
     title = f"hop 1 of 2: {plan.hops[0]}"
-    assert stream.getvalue().splitlines() == [f"{title}: staged", f"{title}: committed", f"{title}: busy"]
+    states = [f"{title}: staged", f"{title}: committed", f"{title}: busy"]
+    said = ["waiting 30 s: a TD is being built", r"note: a command\nfailed"]
+    assert stream.getvalue().splitlines() == states + said
 
 
 def draw(terminal: Terminal, plan: Plan, *events: Mapping[str, tuple[object, ...]]) -> list[str]:
@@ -144,6 +148,14 @@ def test_bytes_and_phases_are_shown(terminal: Terminal, plan: Plan, monkeypatch:
     for word in ("staging 1024 of 2048 KiB", "programming", "failed"):
         assert any(line.endswith(word) for line in told), word
     assert max(map(len, lines)) <= 80
+
+
+def test_waiting_and_notes_stay_above_the_bars(terminal: Terminal, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = draw(terminal, plan, {"waiting": ("a TD is being built", 30.0)}, {"note": ("[red]failed\x1b[2J",)})
+    assert "waiting 30 s: a TD is being built" in lines
+    assert any(line.startswith("hop 1") and line.endswith("waiting 30 s") for line in lines)
+    assert r"note: [red]failed\x1b[2J" in lines
 
 
 def test_text_from_the_host_can_not_steer_the_terminal(

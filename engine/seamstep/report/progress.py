@@ -46,7 +46,18 @@ class LineReporter(Reporter):
 
     def moved(self, state: State) -> None:
         if state is not State.PREFLIGHT:
-            print(f"{self._prefix}: {state.value}", file=self._stream, flush=True)
+            self._say(f"{self._prefix}: {state.value}")
+
+    def waiting(self, why: str, seconds: float) -> None:
+        """The run waits for ``seconds``."""
+        self._say(f"waiting {seconds:.0f} s: {why}")
+
+    def note(self, text: str) -> None:
+        """Something worth telling."""
+        self._say(f"note: {text}")
+
+    def _say(self, text: str) -> None:
+        print(printable(text), file=self._stream, flush=True)
 
 
 class BarReporter(Reporter):
@@ -94,6 +105,19 @@ class BarReporter(Reporter):
     def phase(self, status: str) -> None:
         step = self._PHASES.index(status) + 1 if status in self._PHASES else 0
         self._show(status, len(self._PHASES) + step)
+
+    def waiting(self, why: str, seconds: float) -> None:
+        """The run waits for ``seconds``."""
+        self._say(f"waiting {seconds:.0f} s: {why}")
+        self._show(f"waiting {seconds:.0f} s", None)
+
+    def note(self, text: str) -> None:
+        """Something worth telling."""
+        self._say(f"note: {text}")
+
+    def _say(self, text: str) -> None:
+        """A line that stays, above the bars."""
+        self._progress.console.print(printable(text), markup=False, highlight=False)
 
     def _show(self, at: str, completed: float | None) -> None:
         if self._task is None:
