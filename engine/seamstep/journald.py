@@ -90,7 +90,7 @@ def stderr_is_journal() -> bool:
 
 class JournalReporter(Reporter):
     """Sends an event for each state that a hop comes to, and for the run's end. ``transaction`` is the id under which
-    the run stands in seamstep's own record, as soon as there is one."""
+    the run stands in seamstep's own record; an empty ``path`` is for rehearsals, of which the journal hears nothing."""
 
     def __init__(self, transaction: str = "", path: str = SOCKET) -> None:
         self.transaction = transaction
@@ -149,4 +149,5 @@ class JournalReporter(Reporter):
             "SEAMSTEP_TRANSACTION": self.transaction,
             **fields,
         }
-        send({name: value for name, value in event.items() if value}, self._path)
+        if self._path:
+            send({name: value for name, value in event.items() if value}, self._path)

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from conftest import plan_for
+from conftest import TRUST, Run, plan_for
 from seamstep import journald
+from seamstep.cli.output import to_json
 from seamstep.executor import Executor, RunResult, State
 from seamstep.facts import HostFacts
 from seamstep.host.simulated import SimulatedHost
@@ -188,3 +189,25 @@ def test_the_identifiers_are_those_documented() -> None:
     events |= {"run recovered": journald.RECOVERED, "run ended": journald.ENDED}
     assert documented == events | {"waiting": journald.WAITING, "note": journald.NOTE}
     assert len(set(documented.values())) == len(documented) == len(State) + 4
+
+
+@pytest.mark.parametrize(("options", "events"), [((), 5), (("--simulate",), 0)])
+def test_the_journal_hears_of_updates_and_not_of_rehearsals(
+    run: Run,
+    spr: HostFacts,
+    images: Path,
+    tmp_path: Path,
+    journal: Journal,
+    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[str, ...],
+    events: int,
+) -> None:
+    plan = plan_for(spr, images, "fewest-hops")
+    host = SimulatedHost(plan.host, {hop.image.upload_sha256: hop.target for hop in plan.hops if hop.image})
+    monkeypatch.setattr("seamstep.cli.apply._host", lambda *_: host)
+    monkeypatch.setattr(journald, "SOCKET", journal.path)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    (tmp_path / "plan.json").write_text(to_json(plan.document))
+    assert run("apply", tmp_path / "plan.json", *TRUST, "--yes", *options).code == 0
+    assert len(plan.hops) == 1
+    assert len(journal.events()) == events

@@ -123,7 +123,7 @@ def test_plain_lines_elsewhere(plan: Plan) -> None:
         lines.note("a command\nfailed")
     title = f"hop 1 of 2: {plan.hops[0]}"
     states = [f"{title}: staged", f"{title}: committed", f"{title}: busy"]
-    said = ["waiting 30 s: a TD is being built", r"note: a command\nfailed"]
+    said = ["seamstep: note: waiting 30 s: a TD is being built", r"seamstep: note: a command\nfailed"]
     assert stream.getvalue().splitlines() == states + said
 
 
@@ -153,9 +153,9 @@ def test_bytes_and_phases_are_shown(terminal: Terminal, plan: Plan, monkeypatch:
 def test_waiting_and_notes_stay_above_the_bars(terminal: Terminal, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     lines = draw(terminal, plan, {"waiting": ("a TD is being built", 30.0)}, {"note": ("[red]failed\x1b[2J",)})
-    assert "waiting 30 s: a TD is being built" in lines
+    assert "seamstep: note: waiting 30 s: a TD is being built" in lines
     assert any(line.startswith("hop 1") and line.endswith("waiting 30 s") for line in lines)
-    assert r"note: [red]failed\x1b[2J" in lines
+    assert r"seamstep: note: [red]failed\x1b[2J" in lines
 
 
 def test_text_from_the_host_can_not_steer_the_terminal(

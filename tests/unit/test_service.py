@@ -144,9 +144,14 @@ def test_being_busy_is_no_failure_and_nothing_else_is_excused() -> None:
 
 def test_it_runs_after_the_driver_and_before_whatever_starts_tds() -> None:
     unit = sections("seamstep.service")["Unit"]
-    assert "modprobe@tdx_host.service" in unit["Wants"]
-    assert "modprobe@tdx_host.service" in unit["After"]
+    assert "Wants=modprobe@tdx_host.service\n" in service.unit("seamstep.service", COMMAND)
+    assert {"modprobe@tdx_host.service", "systemd-logind.service"} <= set(unit["After"].split())
     assert {"libvirtd.service", "virtqemud.service", "machines.target"} <= set(unit["Before"].split())
+
+
+def test_metrics_are_written_after_every_run() -> None:
+    assert "Wants=seamstep-metrics.service\n" in service.unit("seamstep.service", COMMAND)
+    assert sections("seamstep-metrics.service")["Unit"]["After"] == "seamstep.service"
 
 
 def test_one_capability_for_the_service_and_none_for_the_metrics() -> None:

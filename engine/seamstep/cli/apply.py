@@ -42,8 +42,9 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> ExitCode:
     """Perform a plan on the host and tell what came of it."""
     from seamstep.executor import Executor
+    from seamstep.journald import SOCKET, JournalReporter, stderr_is_journal
     from seamstep.plan import PlanOutcome
-    from seamstep.report.progress import reporter
+    from seamstep.report.progress import Reporters, reporter
 
     shared.check_output(options)
     _refuse_user(options)
@@ -60,8 +61,11 @@ def run(options: argparse.Namespace) -> ExitCode:
         settings = ", ".join(plan.document["apply"])
         raise RefusedError(f"this version of seamstep can't keep the policy's settings under 'apply' yet: {settings}")
     _confirm(options, plan)
+    journal = JournalReporter(path=SOCKET if _is_real(options) else "")
     with reporter() as progress:
-        result = Executor(host, progress).run(plan)
+        heard = (journal,) if stderr_is_journal() else (progress, journal)
+        result = Executor(host, Reporters(*heard)).run(plan)
+    journal.ended(result)
     document = {
         "schema": "seamstep/run/v1",
         "plan": plan.id,
@@ -105,9 +109,12 @@ def _nothing_to_do(options: argparse.Namespace, plan: Plan, host: Host) -> ExitC
 
 def _refuse_user(options: argparse.Namespace) -> None:
     """Raise RefusedError for anybody but root on the real host."""
-    real = not options.simulate and os.path.realpath(options.sysroot) == "/"
-    if real and os.geteuid() != 0:
+    if _is_real(options) and os.geteuid() != 0:
         raise RefusedError("an update needs root (CAP_SYS_RAWIO, and the P-SEAMLDR's version is readable by root only)")
+
+
+def _is_real(options: argparse.Namespace) -> bool:
+    return not options.simulate and os.path.realpath(options.sysroot) == "/"
 
 
 def _refuse_signers(plan: Plan, options: argparse.Namespace) -> None:

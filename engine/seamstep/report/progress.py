@@ -50,11 +50,11 @@ class LineReporter(Reporter):
 
     def waiting(self, why: str, seconds: float) -> None:
         """The run waits for ``seconds``."""
-        self._say(f"waiting {seconds:.0f} s: {why}")
+        self.note(f"waiting {seconds:.0f} s: {why}")
 
     def note(self, text: str) -> None:
         """Something worth telling."""
-        self._say(f"note: {text}")
+        self._say(f"seamstep: note: {text}")
 
     def _say(self, text: str) -> None:
         print(printable(text), file=self._stream, flush=True)
@@ -108,16 +108,12 @@ class BarReporter(Reporter):
 
     def waiting(self, why: str, seconds: float) -> None:
         """The run waits for ``seconds``."""
-        self._say(f"waiting {seconds:.0f} s: {why}")
+        self.note(f"waiting {seconds:.0f} s: {why}")
         self._show(f"waiting {seconds:.0f} s", None)
 
     def note(self, text: str) -> None:
-        """Something worth telling."""
-        self._say(f"note: {text}")
-
-    def _say(self, text: str) -> None:
-        """A line that stays, above the bars."""
-        self._progress.console.print(printable(text), markup=False, highlight=False)
+        """Something worth telling: a line that stays, above the bars."""
+        self._progress.console.print(f"seamstep: note: {printable(text)}", markup=False, highlight=False)
 
     def _show(self, at: str, completed: float | None) -> None:
         if self._task is None:
