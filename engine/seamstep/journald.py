@@ -149,5 +149,4 @@ class JournalReporter(Reporter):
             "SEAMSTEP_TRANSACTION": self.transaction,
             **fields,
         }
-        if self._path:
-            send({name: value for name, value in event.items() if value}, self._path)
+        send({name: value for name, value in event.items() if value}, self._path)

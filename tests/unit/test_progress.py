@@ -24,6 +24,7 @@ from seamstep.plan import Plan
 from seamstep.report.progress import BarReporter, LineReporter, Reporters, reporter
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*(?:3[0-9]|4[0-9])(?:;[0-9;]*)?m")
+FULL = "━" * 20
 SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -104,6 +105,9 @@ def test_no_colour_where_none_is_wanted(saved: Path, terminal: Terminal) -> None
     drawn = apply(saved, terminal, NO_COLOR="1")
     assert "all hops" in drawn
     assert not COLOUR.search(drawn)
+    assert [FULL in line for line in terminal.lines() if line.endswith("applied")][-1], (
+        "without colour a bar shows it too"
+    )
 
 
 def test_plain_lines_on_a_dumb_terminal(saved: Path, plan: Plan, terminal: Terminal) -> None:
@@ -141,10 +145,17 @@ def draw(terminal: Terminal, plan: Plan, *events: Mapping[str, tuple[object, ...
 
 def test_bytes_and_phases_are_shown(terminal: Terminal, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("NO_COLOR", "1")
     lines = draw(
-        terminal, plan, {"staged": (1 << 20, 2 << 20)}, {"phase": ("programming",)}, {"moved": (State.FAILED,)}
+        terminal,
+        plan,
+        {"staged": (1 << 20, 2 << 20)},
+        {"phase": ("programming",)},
+        {"phase": ("idle",)},
+        {"moved": (State.FAILED,)},
     )
     told = [line for line in lines if line.startswith("hop 1")]
+    assert not any(FULL in line for line in told), "a bar is full when the hop is applied, not before"
     for word in ("staging 1024 of 2048 KiB", "programming", "failed"):
         assert any(line.endswith(word) for line in told), word
     assert max(map(len, lines)) <= 80
@@ -165,7 +176,10 @@ def test_text_from_the_host_can_not_steer_the_terminal(
     lines = draw(terminal, plan, {"phase": ("\x1b]0;owned\x07[red]x" + "y" * 500,)})
     assert "\x1b]0" not in terminal.seen
     assert "\x07" not in terminal.seen
-    assert any(r"\x1b]0;owned\x07[red]xyy" in line for line in lines), "neither does it reach rich's markup"
+    told = rf"hop 1 of {len(plan.hops)}  {plan.hops[0]} "
+    assert any(line.startswith(told) and line.endswith(r"\x1b]0;owned\x07[red]xyy") for line in lines), (
+        "neither does it reach rich's markup, nor push anything else aside"
+    )
     assert max(map(len, lines)) <= 80
 
 

@@ -145,6 +145,12 @@ def test_moments(monkeypatch: pytest.MonkeyPatch, moment: str, seconds: float | 
     assert found.get(key("last_run_end_timestamp_seconds")) == seconds
 
 
+def test_labels_arrive_as_they_were() -> None:
+    text = 'a "quoted" \\ back\\nslash\nand a line, {braces}'
+    found = samples({**KNOWN, "last_run": {**KNOWN["last_run"], "policy": text}})
+    assert key("last_run_info", source="1.5.24", target="1.5.28", policy=text) in found
+
+
 @given(st.text())
 def test_no_text_can_add_a_sample(text: str) -> None:
     """A policy's name is anybody's text."""

@@ -64,8 +64,8 @@ class BarReporter(Reporter):
     """A bar for each hop, half of it for staging and half for the kernel's phases, and one for all hops if there are
     several."""
 
-    _PHASES = ("receiving", "preparing", "transferring", "programming", "idle")
-    _HOP = 2 * len(_PHASES)
+    _PHASES = ("receiving", "preparing", "transferring", "programming")
+    _HOP = 2 * len(_PHASES) + 1  # full only when the hop is applied
     _AT = 24  # columns, so that a line fits into 80
 
     def __init__(self, stream: TextIO) -> None:
@@ -103,8 +103,8 @@ class BarReporter(Reporter):
         self._show(f"staging {done >> 10} of {total >> 10} KiB", len(self._PHASES) * done / total)
 
     def phase(self, status: str) -> None:
-        step = self._PHASES.index(status) + 1 if status in self._PHASES else 0
-        self._show(status, len(self._PHASES) + step)
+        known = status in self._PHASES
+        self._show(status, len(self._PHASES) + self._PHASES.index(status) + 1 if known else None)
 
     def waiting(self, why: str, seconds: float) -> None:
         """The run waits for ``seconds``."""
