@@ -165,3 +165,26 @@ def test_stopping_waits_longer_than_the_kernel_gets() -> None:
 
     assert sections("seamstep.service")["Service"]["TimeoutStopSec"] == "11min"
     assert executor._IDLE_TIMEOUT < 11 * 60
+
+
+def test_the_command_that_runs_is_the_one_installed(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through a link, since what a link leads to may be where the service can't see it."""
+    program = tmp_path / "venv" / "seamstep"
+    program.parent.mkdir()
+    program.touch(0o755)
+    link = tmp_path / "seamstep"
+    link.symlink_to(program)
+    monkeypatch.setattr("sys.argv", [str(link)])
+    monkeypatch.setattr(service, "_UNSEEN", ("/nowhere/",))
+    assert f"ExecStart={program} apply" in run("service", "show").out
+    monkeypatch.setattr("sys.argv", ["-c"])
+    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
+    link.unlink()
+    ran = run("service", "show")
+    assert (ran.code, "--exec PATH" in ran.err) == (ExitCode.INVALID, True)
+
+
+def test_a_root_that_cannot_be_written_to(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "usr").touch()
+    ran = run("service", "install", "--root", tmp_path, "--exec", COMMAND)
+    assert (ran.code, "usr" in ran.err, "Traceback" in ran.err) == (ExitCode.INVALID, True, False)
