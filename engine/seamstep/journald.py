@@ -125,10 +125,11 @@ class JournalReporter(Reporter):
         """Something worth telling."""
         self._send(NOTE, _WARNING, text, self._hop)
 
-    def recovered(self, outcome: State, transaction: str, message: str) -> None:
-        """An earlier run, ``transaction``, had been interrupted; this is what it came to."""
-        fields = {"SEAMSTEP_STATE": outcome.value, "SEAMSTEP_RECOVERED_TRANSACTION": transaction}
-        self._send(RECOVERED, PRIORITIES[outcome], message, fields)
+    def recovered(self, outcome: str, transaction: str, message: str) -> None:
+        """An earlier run, ``transaction``, was killed; this is what it came to: a state, or ``not-started``."""
+        fields = {"SEAMSTEP_STATE": outcome, "SEAMSTEP_RECOVERED_TRANSACTION": transaction}
+        known = {state.value: priority for state, priority in PRIORITIES.items()}
+        self._send(RECOVERED, known.get(outcome, _NOTICE), message, fields)
 
     def ended(self, result: RunResult) -> None:
         """The run is over."""

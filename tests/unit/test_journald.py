@@ -134,8 +134,11 @@ def test_waiting_and_notes(spr: HostFacts, images: Path, journal: Journal) -> No
 
 
 def test_a_recovered_run(journal: Journal) -> None:
-    JournalReporter("new", journal.path).recovered(State.LOST, "old", "TDX is lost")
-    (event,) = journal.events()
+    reporter = JournalReporter("new", journal.path)
+    reporter.recovered("lost", "old", "TDX is lost")
+    reporter.recovered("not-started", "older", "nothing was changed")
+    event, harmless = journal.events()
+    assert (harmless["SEAMSTEP_STATE"], harmless["PRIORITY"]) == ("not-started", "5")
     assert (event["MESSAGE_ID"], event["PRIORITY"]) == (journald.RECOVERED, "2")
     assert (event["SEAMSTEP_RECOVERED_TRANSACTION"], event["SEAMSTEP_TRANSACTION"]) == ("old", "new")
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-#: How a run can end: the states of :class:`seamstep.executor.State` that are an end.
-OUTCOMES = ("preflight", "applied", "busy", "failed", "lost", "unknown")
+#: How a run can end. Each has a series, so that an alert can tell 0 from absent; an outcome of a later version gets one
+#: when it comes.
+OUTCOMES = ("applied", "busy", "failed", "lost", "unknown", "preflight", "stale", "refused", "not-now", "interrupted")
 Labels = tuple[tuple[str, str], ...]
 
 
@@ -60,7 +61,8 @@ def _host(status: Mapping[str, Any]) -> Iterator[Metric]:
 def _last_run(run: Mapping[str, Any] | None) -> Iterator[Metric]:
     run = run or {}
     outcome = run.get("outcome")
-    states = tuple(((("outcome", name),), float(name == outcome)) for name in OUTCOMES) if outcome else ()
+    names = dict.fromkeys((*OUTCOMES, outcome)) if outcome else ()
+    states = tuple(((("outcome", name),), float(name == outcome)) for name in names)
     yield Metric("seamstep_last_run_outcome", "How the last run ended: 1 for its outcome, 0 for the others.", states)
     info = _info(source=run.get("source"), target=run.get("target"), policy=run.get("policy"))
     yield Metric("seamstep_last_run_info", "From where to where the last run was to go.", info)
