@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self, TextIO
 
 from seamstep.executor import Reporter, State
 from seamstep.plan import Hop
+from seamstep.report.text import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -41,6 +42,12 @@ class LineReporter(Reporter):
         if state is not State.PREFLIGHT:
             print(f"{self._prefix}: {state.value}", file=self._stream, flush=True)
 
+    def waiting(self, why: str, seconds: float) -> None:
+        self.note(f"waiting {seconds:.0f} s: {why}")
+
+    def note(self, text: str) -> None:
+        print(f"seamstep: note: {printable(text)}", file=self._stream, flush=True)
+
 
 class BarReporter(Reporter):
     """A bar for each hop: half of it for staging, half for the kernel's phases."""
@@ -73,6 +80,12 @@ class BarReporter(Reporter):
 
     def staged(self, done: int, total: int) -> None:
         self._show("staging", len(self._PHASES) * done / total)
+
+    def waiting(self, why: str, seconds: float) -> None:
+        self.note(f"waiting {seconds:.0f} s: {why}")
+
+    def note(self, text: str) -> None:
+        self._progress.console.print(f"seamstep: note: {printable(text)}", markup=False, highlight=False)
 
     def phase(self, status: str) -> None:
         step = self._PHASES.index(status) + 1 if status in self._PHASES else 0
