@@ -14,7 +14,7 @@ from typing import Any
 
 from seamstep import past_runs
 from seamstep.errors import ExitCode, NotUpdatableError, RefusedError, TdxLostError, UnknownOutcomeError
-from seamstep.executor import Executor, Reporter, RunResult, State, Stop, kernel
+from seamstep.executor import LOST, Executor, Reporter, RunResult, State, Stop, kernel
 from seamstep.executor.commands import Commands
 from seamstep.host.base import PROFILES, Host, Profile
 from seamstep.host.read_facts import read_facts
@@ -57,8 +57,11 @@ class Transaction:
             commands: whether the policy's commands are run.
 
         Raises:
+            TdxLostError: TDX is lost.
             RefusedError: a step failed before, or the journal can't be written; nothing was changed.
         """
+        if kernel.version_now(self.host)[1]:
+            raise TdxLostError(LOST)
         start = self._start(plan)
         if start == len(plan.hops):
             return self._already_done(plan)

@@ -128,6 +128,10 @@ class SimulatedHost:
             time.sleep(seconds)
         self._clock += seconds
 
+    def unstick(self) -> None:
+        """Let an upload that is stuck come to a good end."""
+        self._fault = None
+
     # -- the attributes
 
     def _make_files(self) -> dict[str, Callable[[], bytes]]:
