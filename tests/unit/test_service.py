@@ -138,6 +138,21 @@ def test_the_service_runs_a_command_line_that_seamstep_takes() -> None:
     assert (program, options.yes, options.policy) == (COMMAND, True, ["${SEAMSTEP_POLICY}"])
 
 
+def test_the_metrics_run_a_command_line_that_seamstep_takes() -> None:
+    _, *arguments = shlex.split(sections("seamstep-metrics.service")["Service"]["ExecStart"])
+    options = cli.parser().parse_args(arguments)
+    assert (options.format, options.output) == ("prometheus", "/var/lib/prometheus/node-exporter/seamstep.prom")
+
+
+def test_metrics_are_written_for_others_to_read(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "seamstep.prom"
+    for _ in range(2):
+        ran = run("status", "--format", "prometheus", "-o", path, "--force", "--state-dir", tmp_path / "none")
+        assert (ran.code, ran.out) == (0, "")
+        assert "seamstep_written_timestamp_seconds" in path.read_text()
+        assert path.stat().st_mode & 0o777 == 0o644
+
+
 def test_being_busy_is_no_failure_and_nothing_else_is_excused() -> None:
     assert sections("seamstep.service")["Service"]["SuccessExitStatus"] == str(int(ExitCode.BUSY))
 
@@ -161,10 +176,10 @@ def test_one_capability_for_the_service_and_none_for_the_metrics() -> None:
 
 
 def test_stopping_waits_longer_than_the_kernel_gets() -> None:
-    from seamstep import executor
+    from seamstep.executor import kernel
 
     assert sections("seamstep.service")["Service"]["TimeoutStopSec"] == "11min"
-    assert executor._IDLE_TIMEOUT < 11 * 60
+    assert kernel._IDLE_TIMEOUT < 11 * 60
 
 
 def test_the_command_that_runs_is_the_one_installed(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from itertools import pairwise
 from typing import Any, NoReturn
 
 from seamstep import __version__
-from seamstep.cli import apply, demo, explain, facts, image, measurements, plan, policy, service
+from seamstep.cli import apply, demo, explain, facts, history, image, measurements, plan, policy, service, status
 from seamstep.cli.output import OutputLostError, print_error
 from seamstep.errors import ExitCode, InputError, Problem, RefusedError, SeamstepError
 
@@ -55,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--version", action="version", version=f"seamstep {__version__}")
     commands = root.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
-    for command in (facts, plan, explain, apply, policy, image, measurements, service, demo):
+    for command in (facts, plan, explain, apply, status, history, policy, image, measurements, service, demo):
         command.add(commands)
     return root
 
