@@ -176,10 +176,10 @@ def test_one_capability_for_the_service_and_none_for_the_metrics() -> None:
 
 
 def test_stopping_waits_longer_than_the_kernel_gets() -> None:
-    from seamstep.executor import kernel
+    from seamstep.executor import outcome
 
     assert sections("seamstep.service")["Service"]["TimeoutStopSec"] == "11min"
-    assert kernel._IDLE_TIMEOUT < 11 * 60
+    assert outcome.IDLE_TIMEOUT < 11 * 60
 
 
 def test_the_command_that_runs_is_the_one_installed(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
