@@ -46,6 +46,19 @@ class Ran:
 
 
 Run = Callable[..., Ran]
+_SAID: list[str] = []
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print what tests measured."""
+    for line in _SAID:
+        terminalreporter.write_line(line)
+
+
+@pytest.fixture
+def say() -> Callable[[str], None]:
+    """Have a line printed below the test results."""
+    return _SAID.append
 
 
 @pytest.fixture

@@ -110,6 +110,18 @@ class TdxLostError(SeamstepError):
     exit_code = ExitCode.LOST
 
 
+class BusyError(SeamstepError):
+    """Somebody else is at it; try later."""
+
+    exit_code = ExitCode.BUSY
+
+
+class UnknownOutcomeError(SeamstepError):
+    """Nobody can tell what came of an update; look at the host."""
+
+    exit_code = ExitCode.UNKNOWN
+
+
 class RefusedError(SeamstepError):
     """The command could be carried out but must not be."""
 

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 from seamstep import plan_checks
+from seamstep.apply_settings import ApplySettings
 from seamstep.documents import Fields, canonical, read_json
 from seamstep.facts import IMAGE_FORMATS, HostFacts
 from seamstep.versions import ModuleVersion
@@ -69,6 +70,7 @@ class Plan:
     hops: tuple[Hop, ...]
     signers: frozenset[str]
     running_image: tuple[str, str] | None
+    settings: ApplySettings
 
     @classmethod
     def seal(cls, document: Mapping[str, Any]) -> Self:
@@ -110,6 +112,7 @@ class Plan:
             hops=tuple(_hop(hop) for hop in fields.items("hops")),
             signers=frozenset(fields.texts("signers")),
             running_image=fields.optional("source_image", lambda key: _file(fields.sub(key))),
+            settings=ApplySettings.from_fields(fields.sub("apply")),
         )
 
 

@@ -16,11 +16,11 @@ from test_executor import V24, V28, Recorder, simulated
 from test_host_facts import COMMON, LAYOUTS, tree
 
 from conftest import FACTS, LATEST, PUBLISHED, SIGNER, TRUST, TRUSTED, Run, plan_for, published_parts
-from seamstep import catalog, executor, plan_checks
+from seamstep import catalog, plan_checks
 from seamstep.cli.output import to_json
 from seamstep.demo.synthetic import Parts, synthetic_module
 from seamstep.errors import ExitCode
-from seamstep.executor import Executor, Reporter, State
+from seamstep.executor import Executor, Reporter, State, performing
 from seamstep.facts import HostFacts
 from seamstep.host.read_facts import read_facts
 from seamstep.host.simulated import SimulatedHost
@@ -32,14 +32,14 @@ from seamstep.rules import HARD_RULES
 
 def test_whom_we_trust_by_ourselves() -> None:
     assert PUBLISHED["signer_modulus_sha256"] == INTEL_SIGNER
-    assert files.TRUSTED == vars(executor)["TRUSTED"] == {INTEL_SIGNER}
+    assert files.TRUSTED == vars(performing)["TRUSTED"] == {INTEL_SIGNER}
 
 
 def test_what_we_trust_by_ourselves_needs_no_option(
     run: Run, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(files, "TRUSTED", TRUSTED)
-    monkeypatch.setattr(executor, "TRUSTED", TRUSTED)
+    monkeypatch.setattr(performing, "TRUSTED", TRUSTED)
     plan = tmp_path / "plan.json"
     assert run("plan", "--catalog", images, "--facts", FACTS, "-o", plan).code == 0
     assert run("apply", plan, "--simulate", "--yes").code == 0
@@ -115,15 +115,6 @@ def test_the_image_of_the_running_module_may_not_change(run: Run, images: Path, 
     running.write_bytes(running.read_bytes() + b"x")
     ran = run("apply", plan, *TRUST, "--simulate", "--yes")
     assert (ran.code, "tdx_module_1.5.24.blob is not the one" in ran.out) == (5, True)
-
-
-def test_settings_that_can_not_be_kept_are_not_ignored(run: Run, images: Path, tmp_path: Path) -> None:
-    policy = tmp_path / "p.yaml"
-    policy.write_text("schema: seamstep/policy/v1\nname: p\napply: {soak: 10m}\n")
-    plan = tmp_path / "plan.json"
-    assert run("plan", "--catalog", images, *TRUST, "--facts", FACTS, "--policy", policy, "-o", plan).code == 0
-    ran = run("apply", plan, *TRUST, "--simulate", "--yes")
-    assert (ran.code, "can't keep the policy's settings" in ran.err) == (1, True)
 
 
 # -- the executor

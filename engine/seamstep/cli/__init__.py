@@ -16,7 +16,21 @@ from itertools import pairwise
 from typing import Any, NoReturn
 
 from seamstep import __version__
-from seamstep.cli import apply, demo, diff, explain, facts, image, lint, measurements, plan, policy
+from seamstep.cli import (
+    apply,
+    demo,
+    diff,
+    explain,
+    facts,
+    history,
+    image,
+    lint,
+    measurements,
+    plan,
+    policy,
+    service,
+    status,
+)
 from seamstep.cli.output import OutputLostError, print_error
 from seamstep.errors import ExitCode, InputError, Problem, RefusedError, SeamstepError
 
@@ -55,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--version", action="version", version=f"seamstep {__version__}")
     commands = root.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
-    for command in (facts, plan, explain, apply, lint, diff, policy, image, measurements, demo):
+    for command in (facts, plan, explain, apply, status, history, lint, diff, policy, image, measurements, service, demo):
         command.add(commands)
     return root
 

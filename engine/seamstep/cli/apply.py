@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import re
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seamstep.cli import options as shared
@@ -14,8 +18,11 @@ from seamstep.errors import ExitCode, InputError, Problem, RefusedError, StalePl
 from seamstep.report.text import plan_text, printable
 
 if TYPE_CHECKING:
+    from seamstep.executor import Reporter
     from seamstep.host.base import Host
+    from seamstep.journald import JournalReporter
     from seamstep.plan import Plan
+    from seamstep.transaction import Transaction
 
 _REFERENCE_LIMIT = 16 << 20
 _PLANNING = ("mapping", "images", "catalog", "policy", "target", "as_of")
@@ -35,45 +42,106 @@ def add(commands: Any) -> None:
         "--simulate", action="store_true", help="rehearse a saved PLAN on a simulated host like its own"
     )
     parser.add_argument("--yes", action="store_true", help="don't ask")
+    parser.add_argument("--max-hops", metavar="N", type=shared.count, help="stop after N hops")
+    parser.add_argument("--dry-run", action="store_true", help="do everything up to staging; nothing is changed")
+    parser.add_argument("--retry-failed", action="store_true", help="try steps again that went wrong in this boot")
+    shared.add_state_dir(parser)
     shared.add_output(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> ExitCode:
     """Perform a plan on the host and tell what came of it."""
-    from seamstep.executor import Executor
-    from seamstep.plan import PlanOutcome
-    from seamstep.report.progress import reporter
+    from seamstep.journald import SOCKET, JournalReporter
+    from seamstep.report.progress import LineReporter
 
     shared.check_output(options)
     _refuse_user(options)
-    plan = _plan(options)
-    if options.plan:
-        _refuse_drift(plan)
-        _refuse_signers(plan, options)
-    host = _host(options, plan)
+    saved = _saved_plan(options)
+    if saved:
+        _refuse_drift(saved)
+        _refuse_signers(saved, options)
+    host = _host(options, saved)
+    with _state_folder(options) as folder:
+        from seamstep import transaction
+
+        journal = JournalReporter(path=SOCKET if _is_real(options) else "")
+        heard = _beside(LineReporter(sys.stderr), journal)
+        with transaction.begun(host, folder, reporter=heard, dry_run=options.dry_run) as begun:
+            if begun.journal:
+                journal.transaction = begun.journal.transaction
+            if begun.finding:
+                journal.recovered(begun.finding.state, begun.finding.run.transaction, begun.finding.message)
+            return _perform(options, begun, saved or shared.make_plan(options), journal)
+
+
+def _is_real(options: argparse.Namespace) -> bool:
+    return not options.simulate and not options.dry_run and shared.is_real(options)
+
+
+def _beside(reporter: Reporter, journal: JournalReporter) -> Reporter:
+    """Both; in a service, where standard error is the journal, nothing is told it twice."""
+    from seamstep.journald import stderr_is_journal
+    from seamstep.report.progress import Reporters
+
+    return journal if stderr_is_journal() else Reporters(reporter, journal)
+
+
+def _perform(options: argparse.Namespace, begun: Transaction, plan: Plan, journal: JournalReporter) -> ExitCode:
+    from seamstep.host.inhibit import inhibited
+    from seamstep.plan import PlanOutcome
+    from seamstep.report.progress import reporter
+
     if plan.outcome is not PlanOutcome.UPDATE:
-        return _nothing_to_do(options, plan, host)
+        return _nothing_to_do(options, plan, begun.host)
     if plan.provisional:
         raise RefusedError("the plan is provisional: rules that need an image were left open; plan with --images")
-    if plan.document["apply"]:
-        settings = ", ".join(plan.document["apply"])
-        raise RefusedError(f"this version of seamstep can't keep the policy's settings under 'apply' yet: {settings}")
     _confirm(options, plan)
     with reporter() as progress:
-        result = Executor(host, progress).run(plan)
+        result = begun.perform(
+            plan,
+            reporter=_beside(progress, journal),
+            limit=options.max_hops,
+            retry_failed=options.retry_failed,
+            committed=inhibited if _is_real(options) else contextlib.nullcontext,
+            commands=not options.simulate,
+        )
+    journal.ended(result)
     document = {
         "schema": "seamstep/run/v1",
+        "transaction": begun.journal.transaction if begun.journal else None,
         "plan": plan.id,
         "state": result.state.value,
+        "stopped": result.stopped.value if result.stopped else None,
         "exit_code": int(result.exit_code),
         "module_version": str(result.version) if result.version else None,
         "applied": [{"from": str(hop.source), "to": str(hop.target)} for hop in result.applied],
         "message": result.message,
+        "warnings": list(result.warnings),
+        "recovered": _recovered(begun),
     }
-    text = "\n".join([*(f"{hop} applied" for hop in result.applied), printable(result.message)])
-    _report(document, text, options, result.exit_code)
+    lines = [*(f"{hop} applied" for hop in result.applied), *result.warnings, result.message]
+    _report(document, "\n".join(map(printable, lines)), options, result.exit_code)
     return result.exit_code
+
+
+def _recovered(begun: Transaction) -> dict[str, str] | None:
+    found = begun.finding
+    if found is None:
+        return None
+    return {"transaction": found.run.transaction, "state": str(found.state), "message": found.message}
+
+
+@contextlib.contextmanager
+def _state_folder(options: argparse.Namespace) -> Iterator[str]:
+    """Where the journal is; a rehearsal's is gone after it."""
+    if not options.simulate or options.state_dir:
+        yield shared.state_folder(options)
+        return
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="seamstep-rehearsal-") as folder:
+        yield folder
 
 
 def _report(document: object, text: str, options: argparse.Namespace, code: ExitCode) -> None:
@@ -104,10 +172,30 @@ def _nothing_to_do(options: argparse.Namespace, plan: Plan, host: Host) -> ExitC
 
 
 def _refuse_user(options: argparse.Namespace) -> None:
-    """Raise RefusedError for anybody but root on the real host."""
-    real = not options.simulate and os.path.realpath(options.sysroot) == "/"
-    if real and os.geteuid() != 0:
-        raise RefusedError("an update needs root (CAP_SYS_RAWIO, and the P-SEAMLDR's version is readable by root only)")
+    """Raise RefusedError on the real host for anybody who may not do all that an update takes."""
+    if options.simulate or not shared.is_real(options):
+        return
+    if os.geteuid() != 0:
+        raise RefusedError(
+            "an update needs root: the P-SEAMLDR's version is readable by root only, and staging an image takes"
+            " CAP_SYS_RAWIO; use sudo, or --simulate to rehearse a saved plan"
+        )
+    if not _has_rawio():
+        raise RefusedError(
+            "this root lacks CAP_SYS_RAWIO, which staging an image takes: a container or a service's"
+            " CapabilityBoundingSet= took it away"
+        )
+
+
+def _has_rawio() -> bool:
+    """Whether the effective capabilities hold CAP_SYS_RAWIO, 17 in linux/capability.h; what can't be told is left to
+    the kernel."""
+    try:
+        status = Path("/proc/self/status").read_text("ascii", "replace")
+    except OSError:
+        return True
+    found = re.search(r"^CapEff:\t([0-9a-f]+)$", status, re.MULTILINE)
+    return not found or bool(int(found[1], 16) >> 17 & 1)
 
 
 def _refuse_signers(plan: Plan, options: argparse.Namespace) -> None:
@@ -119,13 +207,13 @@ def _refuse_signers(plan: Plan, options: argparse.Namespace) -> None:
         raise RefusedError(f"the plan trusts signers besides Intel; to trust them too, give {flags}")
 
 
-def _plan(options: argparse.Namespace) -> Plan:
+def _saved_plan(options: argparse.Namespace) -> Plan | None:
     from seamstep import plan
 
     if not options.plan:
         if options.simulate:
             raise InputError(Problem("--simulate", "needs a saved PLAN; make one with seamstep plan -o"))
-        return shared.make_plan(options)
+        return None
     given = [f"--{name.replace('_', '-')}" for name in _PLANNING if getattr(options, name)]
     if given:
         raise InputError(Problem(given[0], "is for planning; a saved plan already says what to do"))
@@ -158,8 +246,8 @@ def _refuse_drift(plan: Plan) -> None:
         raise StalePlanError(f"stale plan: {'; '.join(drifted)}; plan again")
 
 
-def _host(options: argparse.Namespace, plan: Plan) -> Host:
-    if options.simulate:
+def _host(options: argparse.Namespace, plan: Plan | None) -> Host:
+    if plan and options.simulate:
         from seamstep.host.simulated import SimulatedHost
 
         return SimulatedHost(plan.host, {hop.image.upload_sha256: hop.target for hop in plan.hops if hop.image})
@@ -167,7 +255,7 @@ def _host(options: argparse.Namespace, plan: Plan) -> Host:
 
 
 def _confirm(options: argparse.Namespace, plan: Plan) -> None:
-    if options.yes:
+    if options.yes or options.dry_run:
         return
     print(plan_text(plan.document), file=sys.stderr)
     if not sys.stdin or not sys.stdin.isatty():

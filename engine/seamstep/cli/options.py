@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 DEFAULT_POLICY = "fewest-hops"
 _TOLD_MAX = 10
+_STATE_FOLDER = "/var/lib/seamstep"
 
 
 def given(text: str) -> str:
@@ -59,6 +60,38 @@ def add_output(parser: argparse.ArgumentParser) -> None:
 def add_sysroot(parser: argparse.ArgumentParser) -> None:
     """``--sysroot``."""
     parser.add_argument("--sysroot", metavar="DIR", type=given, default="/", help="the host's files are below DIR")
+
+
+def is_real(options: argparse.Namespace) -> bool:
+    """Whether ``--sysroot`` is this very host."""
+    import os
+
+    return os.path.realpath(str(options.sysroot)) == "/"
+
+
+def add_state_dir(parser: argparse.ArgumentParser) -> None:
+    """``--state-dir``."""
+    text = "where the journal and the lock are (default: $STATE_DIRECTORY, or /var/lib/seamstep below --sysroot)"
+    parser.add_argument("--state-dir", metavar="DIR", type=given, help=text)
+
+
+def state_folder(options: argparse.Namespace) -> str:
+    """The state folder: ``--state-dir``; else on this very host the first of ``$STATE_DIRECTORY`` (systemd.exec(5));
+    else /var/lib/seamstep, below ``--sysroot``."""
+    import os
+
+    if options.state_dir:
+        return str(options.state_dir)
+    if is_real(options):
+        return os.environ.get("STATE_DIRECTORY", "").partition(":")[0] or _STATE_FOLDER
+    return f"{options.sysroot}{_STATE_FOLDER}"
+
+
+def count(text: str) -> int:
+    """The type of an option that counts: a whole number from 1 on."""
+    if not re.fullmatch(r"[1-9][0-9]{0,5}", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+    return int(text)
 
 
 def add_catalog(parser: argparse._ActionsContainer) -> None:

@@ -35,6 +35,10 @@ class Host(Protocol):
         """Seconds on a clock that never goes back."""
         ...
 
+    def wall(self) -> float:
+        """Seconds since the epoch by the clock on the wall, which may jump."""
+        ...
+
     def sleep(self, seconds: float) -> None:
         """Let time pass."""
         ...

@@ -62,6 +62,7 @@ class SimulatedHost:
         phase_seconds: how long each of the four phases takes on the host's clock.
         real_time: whether :meth:`sleep` really sleeps.
         rawio: whether the caller has CAP_SYS_RAWIO.
+        epoch: what the clock on the wall says at first, in seconds since the epoch; None for what it says here.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class SimulatedHost:
         phase_seconds: float = 0.05,
         real_time: bool = False,
         rawio: bool = True,
+        epoch: float | None = None,
     ) -> None:
         self.uploads = 0
         self._facts = facts
@@ -82,6 +84,7 @@ class SimulatedHost:
         self._real_time = real_time
         self._rawio = rawio
         self._clock = 0.0
+        self._epoch = time.time() if epoch is None else epoch
         self._version = facts.module_version
         self._remaining = facts.remaining_updates
         self._buffer = _Buffer.UNKNOWN
@@ -117,10 +120,17 @@ class SimulatedHost:
     def monotonic(self) -> float:
         return self._clock
 
+    def wall(self) -> float:
+        return self._epoch + self._clock
+
     def sleep(self, seconds: float) -> None:
         if self._real_time:
             time.sleep(seconds)
         self._clock += seconds
+
+    def unstick(self) -> None:
+        """Let an upload that is stuck come to a good end."""
+        self._fault = None
 
     # -- the attributes
 

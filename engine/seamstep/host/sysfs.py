@@ -40,5 +40,8 @@ class SysfsHost:
     def monotonic(self) -> float:
         return time.monotonic()
 
+    def wall(self) -> float:
+        return time.time()
+
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)

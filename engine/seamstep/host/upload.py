@@ -53,6 +53,10 @@ class UploadPort:
         """``idle``, or the phase of the upload."""
         return self._read("status")
 
+    def loading(self) -> bool:
+        """Whether an upload was begun, and neither committed nor abandoned."""
+        return self._read("loading") == "1"
+
     def error(self) -> str:
         """``<phase>:<error>`` of the last upload, empty if it went well. OSError EBUSY while one is under way."""
         return self._read("error")

@@ -1,0 +1,84 @@
+"""``seamstep status``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from seamstep.cli import options as shared
+from seamstep.cli.output import emit
+from seamstep.errors import ExitCode
+from seamstep.facts import HostFacts
+
+
+def add(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "status",
+        help="show how the host stands",
+        description="Show the module that runs, what came of the last run, and whether a reboot is needed. Needs no"
+        " privileges; what can't be read is unknown, with the reason.",
+    )
+    shared.add_planning(parser)
+    shared.add_sysroot(parser)
+    shared.add_state_dir(parser)
+    shared.add_output(parser)
+    parser.add_argument(
+        "--format",
+        choices=("text", "json", "prometheus"),
+        help="prometheus: metrics for node_exporter's textfile collector; -o then writes these, readable by all, and"
+        " the exit code only tells whether they were written",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> ExitCode:
+    """Read and show the status."""
+    from seamstep import status
+    from seamstep.host.read_facts import read_facts
+    from seamstep.report.status import status_text
+
+    shared.check_output(options)
+    facts = read_facts(shared.sysfs_host(options))
+    document = status.status(facts, *status.read_history(shared.state_folder(options)), _permitted(options, facts))
+    if options.format == "prometheus":
+        return _metrics(document, options)
+    code = status.exit_code(document)
+    emit(
+        document,
+        status_text(document),
+        as_json=options.json or options.format == "json",
+        code=code,
+        output=options.output,
+        replace=options.force,
+    )
+    return code
+
+
+def _metrics(document: dict[str, Any], options: argparse.Namespace) -> ExitCode:
+    import time
+    from pathlib import Path
+
+    from seamstep.cli.output import say
+    from seamstep.documents import write_atomic
+    from seamstep.report.prometheus import exposition
+
+    text = exposition(document, time.time())
+    if options.output:
+        write_atomic(Path(options.output), text.encode(), replace=options.force, mode=0o644)
+    else:
+        say(text)
+    return ExitCode.DONE
+
+
+def _permitted(options: argparse.Namespace, facts: HostFacts) -> dict[str, Any] | None:
+    """What a plan would lead to, if the options say what to plan from and there is something to plan for."""
+    if not (options.mapping or options.catalog) or facts.module_version is None:
+        return None
+    plan = shared.make_plan(options, without_images=not (options.images or options.catalog))
+    return {
+        "target": plan.document["target"],
+        "hops": len(plan.hops),
+        "outcome": plan.outcome.value,
+        "policy": plan.document["policy"]["name"],
+    }

@@ -1,0 +1,43 @@
+"""Signals, held back: between a commit and the reading back of its outcome there must be no way out."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+
+
+class Interrupted:
+    """Whether somebody asked the run to stop."""
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    def __bool__(self) -> bool:
+        return self._asked
+
+    def ask(self, *_: object) -> None:
+        """A signal handler: remember, and go on."""
+        self._asked = True
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if asked to stop; only where stopping leaves nothing behind."""
+        if self._asked:
+            raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def deferred_signals() -> Iterator[Interrupted]:
+    """Hold SIGINT, SIGTERM and SIGHUP back, and remember that they came."""
+    interrupted = Interrupted()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupted
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, interrupted.ask) for number in numbers}
+    try:
+        yield interrupted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,137 @@
+"""The systemd units that ship with seamstep, and putting them where systemd finds them.
+
+Every installed unit carries the digest of its own text, so that one that somebody changed is known without a record
+kept elsewhere. docs/service.md tells what the units do, docs/adr/0014-service.md why they are as they are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib import resources
+from pathlib import Path
+
+from seamstep.documents import read_regular, write_atomic
+from seamstep.errors import InputError, Problem, RefusedError
+
+UNITS = ("seamstep.service", "seamstep.timer", "seamstep-metrics.service", "seamstep-metrics.timer")
+SETTINGS = "etc/seamstep/seamstep.env"
+_LOCAL, _VENDOR = "etc/systemd/system", "usr/lib/systemd/system"
+_PLACEHOLDER = "@SEAMSTEP@"
+_MARK = "# Written by seamstep service install; what you change belongs in a drop-in (systemctl edit). sha256: "
+_SIZE_MAX = 1 << 20
+# What systemd takes as it stands in ExecStart=, without quoting or specifiers.
+_PLAIN = re.compile(r"/[A-Za-z0-9_./+@-]*[A-Za-z0-9_+-]", re.ASCII)
+_UNSEEN = ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")  # noqa: S108 - ProtectHome= and PrivateTmp= hide them
+
+
+class Fate(StrEnum):
+    """What became of a file."""
+
+    WRITTEN = "written"
+    UNCHANGED = "unchanged"
+    KEPT = "kept, it is yours"
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """A file and what became of it."""
+
+    path: Path
+    fate: Fate
+
+
+def unit(name: str, command: str) -> str:
+    """The text of the unit ``name`` that runs ``command``, the absolute path of seamstep.
+
+    Raises:
+        InputError: ``command`` is not a path that the sandboxed service could run.
+    """
+    if not _PLAIN.fullmatch(command) or ".." in command.split("/"):
+        message = f"{command!r} must be an absolute path of plain characters (letters, digits and _ . / + @ -)"
+        raise InputError(Problem("--exec", message))
+    if command.startswith(_UNSEEN):
+        message = f"{command} can't be run by the service, which does not see /home, /root and /tmp; install seamstep "
+        raise InputError(Problem("--exec", f"{message}elsewhere, such as in a virtual environment below /opt"))
+    return _resource(name).replace(_PLACEHOLDER, command)
+
+
+def settings() -> str:
+    """The text of the settings file as it ships."""
+    return _resource("seamstep.env")
+
+
+def install(root: Path, command: str, *, force: bool = False) -> list[Installed]:
+    """Write the units and, if there is none, the settings file below ``root``. All is checked before the first write.
+
+    Below "/" the units go to /etc/systemd/system, the place for whoever runs the machine; below another root to
+    usr/lib/systemd/system, the place for packages and images, so that /etc still has the last word.
+
+    Raises:
+        InputError: ``root`` is no folder, ``command`` can't be run by the service, or a file can't be written.
+        RefusedError: a unit was changed by somebody, and ``force`` is false.
+    """
+    if not root.is_dir():
+        raise InputError(Problem("--root", f"{root} is not a folder"))
+    folder = root / (_LOCAL if root.resolve() == Path("/") else _VENDOR)
+    if folder == root / _LOCAL and not (os.access(command, os.X_OK) and Path(command).is_file()):
+        raise InputError(Problem("--exec", f"{command} is no program on this machine"))
+    wanted = {folder / name: _signed(unit(name, command)) for name in UNITS}
+    _refuse_links([path for path in (*wanted, root / SETTINGS) if path.is_symlink()])
+    present = {path: _present(path) for path in wanted}
+    changed = [path for path, text in present.items() if text not in {None, wanted[path]} and not _is_ours(text or "")]
+    if changed and not force:
+        names = ", ".join(map(str, changed))
+        raise RefusedError(f"changed by hand, so left alone, and nothing was written: {names}; give --force to replace")
+    done = [_write(path, text, present[path]) for path, text in wanted.items()]
+    configured = root / SETTINGS
+    if _present(configured) is not None:
+        return [*done, Installed(configured, Fate.KEPT)]
+    return [*done, _write(configured, settings(), None)]
+
+
+def _refuse_links(links: list[Path]) -> None:
+    """A link may lead out of ``root``, and it is somebody's doing: ``systemctl mask`` makes one."""
+    if links:
+        names = ", ".join(f"{link} -> {link.readlink()}" for link in links)
+        raise RefusedError(f"symbolic links are left alone, and nothing was written: {names}; remove them first")
+
+
+def _write(path: Path, text: str, present: str | None) -> Installed:
+    if present == text:
+        return Installed(path, Fate.UNCHANGED)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(Problem(str(path.parent), f"can't make this folder: {error.strerror}")) from None
+    write_atomic(path, text.encode(), replace=True, mode=0o644)
+    return Installed(path, Fate.WRITTEN)
+
+
+def _present(path: Path) -> str | None:
+    """The file's text; None if there is none."""
+    try:
+        if not path.stat().st_size:
+            return ""
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise InputError(Problem(str(path), f"can't read the unit: {error.strerror}")) from None
+    return read_regular(str(path), _SIZE_MAX, "unit").decode("utf-8", "replace")
+
+
+def _signed(text: str) -> str:
+    return f"{_MARK}{hashlib.sha256(text.encode()).hexdigest()}\n{text}"
+
+
+def _is_ours(text: str) -> bool:
+    """Whether this is what some version of seamstep wrote."""
+    first, _, rest = text.partition("\n")
+    return first.startswith(_MARK) and _signed(rest) == text
+
+
+def _resource(name: str) -> str:
+    return (resources.files("seamstep.service") / name).read_text("utf-8")

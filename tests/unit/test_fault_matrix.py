@@ -1,0 +1,265 @@
+"""Everything that can go wrong, a row each: the exit code, and what the journal says came of the hop."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from crashing import again
+from test_crash import history
+from test_executor import ERRORS, V24, V28, V34
+
+from conftest import plan_for
+from seamstep.errors import SeamstepError
+from seamstep.facts import HostFacts
+from seamstep.host.simulated import Fault, SimulatedHost
+from seamstep.journal import NAME
+
+NODE = "/sys/class/firmware/tdx_module"
+
+
+class Troubled(SimulatedHost):
+    """A host where something goes wrong that no fault of the simulated kernel covers."""
+
+    trouble = ""
+    frozen = False
+
+    def write(self, path: str, data: bytes, offset: int = 0) -> int:  # noqa: C901 - a table
+        name = path.rpartition("/")[2]
+        what = f"{name} {data.decode()}" if name == "loading" else name
+        match self.trouble, what:
+            case "takes nothing", "data":
+                return 0
+            case "takes 7 bytes", "data":
+                data = data[:7]
+            case "EIO while staging", "data" if offset:
+                raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+            case "EPERM while staging", "data":
+                raise OSError(errno.EPERM, os.strerror(errno.EPERM), path)
+            case "EINTR while staging", "data" if offset:
+                raise InterruptedError(errno.EINTR, os.strerror(errno.EINTR), path)
+            case "EIO at the commit", "loading 0":
+                raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+            case "zero bytes", "data":
+                return len(data)
+            case "another writer stages", "data" if offset:
+                super().write(f"{NODE}/loading", b"1")
+            case "another writer abandons", "loading 0":
+                super().write(f"{NODE}/loading", b"-1")
+            case "another writer commits its own", "loading 0":
+                super().write(f"{NODE}/loading", b"1")
+                super().write(f"{NODE}/data", b"not an image")
+        return super().write(path, data, offset)
+
+    def read(self, path: str, limit: int) -> bytes:
+        content = super().read(path, limit)
+        if self.trouble == "read-back differs" and path.endswith("/data"):
+            return content[:-1] + bytes([content[-1] ^ 1])
+        if self.trouble == "zero bytes" and path.endswith("/data"):
+            return self.pretend
+        if self.trouble == "status can't be read" and self.uploads and path.endswith("/status"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+        if self.trouble == "ENXIO after the commit" and self.uploads and path.endswith("tdx_host/version"):
+            raise OSError(errno.ENXIO, os.strerror(errno.ENXIO), path)
+        return content
+
+    pretend = b""
+
+    def wall(self) -> float:
+        return super().wall() + (10.0**8 * (self.uploads % 2) if self.trouble == "the wall clock jumps" else 0.0)
+
+    def monotonic(self) -> float:
+        match self.trouble:
+            case "the monotonic clock stands still":
+                return 0.0
+            case "the monotonic clock jumps":
+                return super().monotonic() + 10.0**6 * self.uploads
+        return super().monotonic()
+
+
+@dataclass(frozen=True)
+class Row:
+    """What goes wrong, the exit code, the states in the journal, what is told, what runs, and how many uploads there
+    were."""
+
+    name: str
+    code: int
+    states: tuple[str, ...]
+    says: str
+    version: object = V24
+    uploads: int = 1
+    faults: tuple[Fault | None, ...] = ()
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+def all_errors() -> Iterator[Row]:
+    for phase in ("receiving", "preparing", "transferring", "programming"):
+        for error in (*ERRORS, "brand-new-error"):
+            fault = Fault(phase, error)
+            yield Row(
+                f"{phase}:{error}", 6, ("failed",), f"{phase}:{error}; 1.5.24 and its TDs run on", faults=(fault,)
+            )
+            lost = Fault(phase, error, lost=True)
+            yield Row(f"{phase}:{error}, lost", 7, ("lost",), "only a reboot", None, faults=(lost,))
+        busy = Fault(phase, "device-busy")
+        yield Row(f"{phase}:device-busy", 4, ("busy",), "a TD is being built or migrated", faults=(busy,))
+
+
+ALIVE = "nothing was changed, 1.5.24 and its TDs run on"
+ROWS = [
+    *all_errors(),
+    Row("no fault", 0, ("applied", "applied"), "1.5.34 runs", V34, 2),
+    Row("the second hop fails", 6, ("applied", "failed"), "hw-error", V28, 2, (None, Fault(error="hw-error"))),
+    Row("takes 7 bytes", 0, ("applied", "applied"), "1.5.34 runs", V34, 2),
+    Row("takes nothing", 6, ("not-started",), f"the kernel took no byte; {ALIVE}", uploads=0),
+    Row("EIO while staging", 6, ("not-started",), f"Input/output error; {ALIVE}", uploads=0),
+    Row("EPERM while staging", 6, ("not-started",), "CAP_SYS_RAWIO", uploads=0),
+    Row("EINTR while staging", 6, ("not-started",), f"Interrupted system call; {ALIVE}", uploads=0),
+    Row("EIO at the commit", 6, ("not-started",), f"Input/output error; {ALIVE}", uploads=0),
+    Row("read-back differs", 6, ("not-started",), f"does not hold the bytes that were written; {ALIVE}", uploads=0),
+    Row("another writer stages", 6, ("not-started",), "does not hold the bytes that were written", uploads=0),
+    Row("another writer abandons", 6, ("failed",), "the kernel reports success, but it is none", uploads=0),
+    Row("another writer commits its own", 6, ("failed",), "firmware-invalid; 1.5.24 and its TDs run on"),
+    Row("zero bytes", 6, ("failed",), "the kernel reports success, but it is none", uploads=0),
+    Row("a status that is never idle", 8, ("unknown",), "not done after 600 s", faults=(Fault(stuck=True),)),
+    Row("status can't be read", 8, ("unknown",), "not done after 600 s; 1.5.28 runs", V28),
+    Row("a version that does not change", 6, ("failed",), "but it is none", faults=(Fault(version=V24),)),
+    Row("a third version", 8, ("unknown",), "1.5.34 runs, which is neither", V34, faults=(Fault(version=V34),)),
+    Row("ENXIO after the commit", 7, ("lost",), "only a reboot", None),
+    Row("success, and lost", 7, ("lost",), "only a reboot", None, faults=(Fault(lost=True),)),
+    Row(
+        "a count that stays",
+        8,
+        ("unknown",),
+        "remaining updates went from 5 to 5",
+        V28,
+        faults=(Fault(version=V28, keeps_count=True),),
+    ),
+    Row("the wall clock jumps", 0, ("applied", "applied"), "1.5.34 runs", V34, 2),
+    Row("the monotonic clock stands still", 0, ("applied", "applied"), "1.5.34 runs", V34, 2),
+    Row("the monotonic clock jumps", 0, ("applied", "applied"), "1.5.34 runs", V34, 2),
+    Row("the monotonic clock stands still", 8, ("unknown",), "not done after 600 s", faults=(Fault(stuck=True),)),
+]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_faults(spr: HostFacts, images: Path, tmp_path: Path, row: Row) -> None:
+    plan = plan_for(spr, images)
+    modules = {hop.image.upload_sha256: hop.target for hop in plan.hops if hop.image}
+    host = Troubled(plan.host, modules, faults=row.faults)
+    host.trouble = row.name
+    if row.name == "zero bytes" and plan.hops[0].image:
+        host.pretend = Path(plan.hops[0].image.path).read_bytes()
+    result = again(plan, host, tmp_path)
+    assert (result.exit_code, result.version, host.uploads) == (row.code, row.version, row.uploads), result.message
+    assert row.says in result.message
+    read = history(tmp_path)
+    outcomes = tuple(record.text("state") for record in read.records if record.event == "outcome")
+    assert (outcomes, read.problems) == (row.states, ())
+    last = read.records[-1]
+    assert (last.event, last.integer("exit_code"), last.text("message")) == ("run-ended", row.code, result.message)
+    if "not-started" in row.states:
+        assert host.read(f"{NODE}/loading", 9) == b"0\n", "what was staged is abandoned"
+
+
+# -- a journal that can't be written
+
+
+class Disk:
+    """A disk that is full when ``fails`` says so of what is to be written; with ``partly`` it takes 20 bytes first."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+        self.folder = folder
+        self.fails: Callable[[bytes], bool] = lambda data: False
+        self.partly = False
+        self.error = errno.ENOSPC
+        self.began = False
+        self.write = os.write
+        monkeypatch.setattr(os, "write", self.failing)
+
+    def failing(self, descriptor: int, data: bytes) -> int:
+        if self.began or (b"seamstep/record" in data and self.fails(bytes(data))):
+            self.began = self.partly and not self.began
+            if self.began:
+                return self.write(descriptor, data[:20])
+            raise OSError(self.error, os.strerror(self.error))
+        return self.write(descriptor, data)
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Disk:
+    return Disk(monkeypatch, tmp_path)
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO])
+@pytest.mark.parametrize("partly", [False, True])
+@pytest.mark.parametrize("event", ["run-started", "preflight", "staged", "committing"])
+def test_what_can_not_be_recorded_is_not_done(
+    spr: HostFacts, images: Path, disk: Disk, event: str, partly: bool, error: int
+) -> None:
+    plan = plan_for(spr, images)
+    host = SimulatedHost(plan.host, {hop.image.upload_sha256: hop.target for hop in plan.hops if hop.image})
+    disk.fails = lambda data: f'"event":"{event}"'.encode() in data
+    disk.partly, disk.error = partly, error
+
+    def tell() -> tuple[int, str]:
+        try:
+            result = again(plan, host, disk.folder)
+        except SeamstepError as refused:
+            return refused.exit_code, str(refused)
+        return result.exit_code, result.message
+
+    code, message = tell()
+    assert code == 1
+    assert "the journal can't be written" in message
+    assert "nothing was changed" in message
+    assert (host.uploads, host.read(f"{NODE}/loading", 9)) == (0, b"0\n")
+    disk.fails = lambda data: False
+    assert tell()[0] == 0, "once there is room again"
+    assert host.uploads == 2
+    assert not [problem for problem in history(disk.folder).problems if "no record" in problem]
+
+
+@pytest.mark.parametrize("partly", [False, True])
+def test_what_was_done_is_told_though_it_can_not_be_recorded(
+    spr: HostFacts, images: Path, disk: Disk, partly: bool
+) -> None:
+    """The disk is full from the commit on: the update goes to its end, and the next run finds out what it was."""
+    plan = plan_for(spr, images, "fewest-hops")
+    host = SimulatedHost(plan.host, {hop.image.upload_sha256: hop.target for hop in plan.hops if hop.image})
+    disk.fails, disk.partly = lambda data: b'"event":"committing"' not in data and host.uploads > 0, partly
+    result = again(plan, host, disk.folder)
+    assert (result.exit_code, result.version) == (0, V34)
+    assert "could not be written to the journal (No space left on device)" in result.warnings[0]
+    assert [record.event for record in history(disk.folder).records][-1] == "committing"
+    disk.fails = lambda data: False
+    done = again(plan, host, disk.folder)
+    assert (done.exit_code, done.applied, host.uploads) == (0, (), 1)
+    assert "performed already; 1.5.34 runs" in done.message
+    (found,) = [record for record in history(disk.folder).records if record.event == "recovered"]
+    assert found.text("state") == "applied"
+    assert not [problem for problem in history(disk.folder).problems if "no record" in problem]
+
+
+def test_an_fsync_that_fails_is_a_journal_that_can_not_be_written(
+    spr: HostFacts, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_for(spr, images)
+    host = SimulatedHost(plan.host, {hop.image.upload_sha256: hop.target for hop in plan.hops if hop.image})
+    fsync = os.fsync
+
+    def failing(descriptor: int) -> None:
+        lines = (tmp_path / NAME).read_bytes().splitlines() if (tmp_path / NAME).exists() else []
+        if lines and b'"event":"committing"' in lines[-1]:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", failing)
+    result = again(plan, host, tmp_path)
+    assert (result.exit_code, host.uploads) == (1, 0)
+    assert "the journal can't be written: Input/output error" in result.message
