@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -292,3 +293,11 @@ def test_every_end_has_an_exit_code() -> None:
     ends = {state for state, moves in MOVES.items() if not moves} | {State.APPLIED, State.BUSY, State.PREFLIGHT}
     codes = {RunResult(state, None, (), "").exit_code for state in ends}
     assert len(codes) == len(ends)
+
+
+def test_the_diagram_shows_the_moves() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "executor.md").read_text()
+    drawn = set(re.findall(r"^    (\S+) --> (\S+)$", page, re.MULTILINE))
+    moves = {(state.value, move.value) for state, targets in MOVES.items() for move in targets}
+    ends = {(state.value, "[*]") for state in (State.APPLIED, State.BUSY, State.FAILED, State.LOST, State.UNKNOWN)}
+    assert drawn == moves | ends | {("[*]", "preflight")}
