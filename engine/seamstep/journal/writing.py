@@ -62,9 +62,10 @@ class Journal:
     def put_away_if_large(self) -> None:
         """Begin a new file if this one is large; not while a hop is under way. Raises OSError."""
         if os.fstat(self._descriptor).st_size >= ROTATE_AT:
-            os.close(self._descriptor)
+            before = self._descriptor
             self._rotate_if_large()
             self._descriptor = self._open()
+            os.close(before)
 
     def _line(self, seq: int, event: str, details: Mapping[str, Any]) -> bytes:
         common = {
