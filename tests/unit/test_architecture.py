@@ -131,17 +131,8 @@ def test_the_arrows_have_no_cycle() -> None:
 @pytest.mark.parametrize(
     "layer",
     [
-        "graph",
-        "search",
-        "planner",
-        "explain",
-        "environments",
-        "rules",
-        "model",
-        "versions",
-        "plan",
-        "plan_checks",
-        "diff",
+        *("graph", "search", "planner", "explain", "environments", "rules", "model", "versions", "plan"),
+        *("plan_checks", "past_runs", "recovery", "diff"),
     ],
 )
 def test_the_core_does_no_input_and_output(layer: str) -> None:

@@ -139,6 +139,16 @@ def test_max_hops_and_the_rest_of_the_plan(spr: HostFacts, images: Path, tmp_pat
     assert (third.exit_code, third.applied, host.uploads) == (0, (), 2)
     assert "performed already" in third.message
     assert again(plan, simulated(plan), tmp_path / "new", limit=9).applied == plan.hops
+    elsewhere = again(plan, SimulatedHost(replace(read_facts(host), remaining_updates=1), {}), tmp_path)
+    assert elsewhere.exit_code is ExitCode.STALE, "done once is not done now"
+
+
+def test_two_hosts_in_one_journal_prove_nothing(spr: HostFacts, images: Path, tmp_path: Path) -> None:
+    plan = plan_for(spr, images)
+    for _ in range(2):
+        host = simulated(plan)
+        assert again(plan, host, tmp_path, limit=1).version == V28
+    assert again(plan, host, tmp_path).exit_code is ExitCode.STALE
 
 
 def test_a_plan_goes_on_only_where_the_journal_proves_it(spr: HostFacts, images: Path, tmp_path: Path) -> None:
