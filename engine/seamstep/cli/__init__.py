@@ -69,7 +69,8 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--version", action="version", version=f"seamstep {__version__}")
     commands = root.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
-    for command in (facts, plan, explain, apply, status, history, lint, diff, policy, image, measurements, service, demo):
+    acting, checking = (facts, plan, explain, apply, status, history), (lint, diff, policy, image, measurements)
+    for command in (*acting, *checking, service, demo):
         command.add(commands)
     return root
 
