@@ -44,7 +44,7 @@ def scan(text: str) -> tuple[dict[KeyPath, int], list[tuple[KeyPath, int]]]:
                 stack[-1] += 1
             key_next = isinstance(stack[-1], str)
         elif key_next:
-            stack[-1] = key = json.loads(symbol)
+            stack[-1] = key = json.loads(symbol) if "\\" in symbol else symbol[1:-1]
             key_next = False
             if key in keys[-1]:
                 duplicates.append((tuple(stack[:_DEPTH]), token.start()))

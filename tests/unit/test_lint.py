@@ -113,6 +113,26 @@ def test_everything_is_told_at_once(run: Run, tmp_path: Path) -> None:
     assert ("features-shrink", "2.0.05") in found, "what can be read is still looked at"
 
 
+def test_every_release_after_a_newer_one_is_out_of_order(run: Run, tmp_path: Path) -> None:
+    document = json.loads(FEBRUARY.read_text())
+    document["tdx_module_releases"][:5] = reversed(document["tdx_module_releases"][:5])
+    found = lint(run, write(tmp_path / "m.json", document))
+    late = [finding["message"] for finding in found if finding["code"] == "release-out-of-order"]
+    assert len(late) == 4
+    assert all(message.endswith(late[0].split()[-1]) for message in late), "all stand after the newest"
+
+
+def test_what_can_not_be_read_is_not_guessed_at(run: Run, tmp_path: Path) -> None:
+    """Whether 2.0.04 can be reached is open while what it needs can't be read."""
+    document = json.loads(FEBRUARY.read_text())
+    assert "release-unreachable" in codes(run, FEBRUARY)
+    entry = next(one for one in document["tdx_module_releases"] if one["version"] == "2.0.04")
+    entry["min_seamldr_versions"] = [*entry["min_seamldr_versions"], "1.5"]
+    found = codes(run, write(tmp_path / "m.json", document))
+    assert "seamldr-malformed" in found
+    assert not {"release-unreachable", "release-stranded"} & set(found)
+
+
 # -- one evaluator: what rules say is what the linter finds
 
 
@@ -339,6 +359,15 @@ def test_a_suppression_covers_what_it_names(run: Run, tmp_path: Path, narrowed: 
     assert ("suppression-unused" in {finding["code"] for finding in found}) == (left == 2)
 
 
+def test_a_suppression_of_releases_covers_nothing_without_one(run: Run, tmp_path: Path) -> None:
+    entry = ACCEPTED.replace("features-shrink", "unknown-key")
+    path = write(tmp_path / "m.json", json.loads(GOOD.read_text()) | {"unknown": 0})
+    for config, suppressed in ((entry, False), (entry.replace('versions: "2.0.*", ', ""), True)):
+        found = lint(run, path, "--config", settings(tmp_path, config), "--as-of", "2026-11-23")
+        (unknown,) = [finding for finding in found if finding["code"] == "unknown-key"]
+        assert bool(unknown["suppressed"]) == suppressed
+
+
 def test_settings_in_the_current_folder_are_found(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings(tmp_path, "severity: {features-shrink: note}\n").rename(tmp_path / ".seamstep-lint.yaml")
     monkeypatch.chdir(tmp_path)
@@ -545,6 +574,18 @@ def test_a_folder_is_a_catalog_or_holds_some(run: Run, tmp_path: Path) -> None:
         "two": True,
         "three": False,
     }
+
+
+def test_findings_on_images_come_last(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "catalog"
+    shutil.copytree(EXAMPLES / "image-signer" / "bad", folder)
+    (folder / "mapping_file.json").write_text(
+        (folder / "mapping_file.json").read_text().replace("{", '{"unknown": 0,', 1)
+    )
+    for given in (folder, f"{folder}/"):
+        found = [finding["code"] for finding in lint(run, given, *SIGNER)]
+        assert found[0] == "unknown-key"
+        assert found[-1] == "image-signer"
 
 
 def test_images_may_lie_elsewhere(run: Run) -> None:
