@@ -113,6 +113,13 @@ def test_everything_is_told_at_once(run: Run, tmp_path: Path) -> None:
     assert ("features-shrink", "2.0.05") in found, "what can be read is still looked at"
 
 
+def test_a_mistake_is_told_once(run: Run, tmp_path: Path) -> None:
+    """The schema and the reader of releases both meet it."""
+    document = json.loads(GOOD.read_text())
+    document["tdx_module_releases"][0] |= {"tdx_feature0": "lots", "min_seamldr_versions": ["1.5"]}
+    assert sorted(codes(run, write(tmp_path / "m.json", document))) == ["hex-malformed", "seamldr-malformed"]
+
+
 def test_every_release_after_a_newer_one_is_out_of_order(run: Run, tmp_path: Path) -> None:
     document = json.loads(FEBRUARY.read_text())
     document["tdx_module_releases"][:5] = reversed(document["tdx_module_releases"][:5])
@@ -415,6 +422,15 @@ def test_a_baseline_lets_old_findings_be(run: Run, tmp_path: Path) -> None:
     assert "exists" in run("lint", old, "-o", baseline).err, "nothing is overwritten"
 
 
+def test_a_baseline_holds_in_another_folder(run: Run, tmp_path: Path) -> None:
+    baseline = tmp_path / "baseline.json"
+    run("lint", FEBRUARY, "-o", baseline)
+    assert run("lint", shutil.copy(FEBRUARY, tmp_path), "--baseline", baseline).code == 0
+    assert run("lint", shutil.copy(FEBRUARY, tmp_path / "other.json"), "--baseline", baseline).code == 1
+    without = run("lint", FEBRUARY, "--format", "sarif").json["runs"][0]["results"]
+    assert not any("baselineState" in result for result in without), "nothing is new where nothing is known"
+
+
 def test_a_baseline_counts(run: Run, tmp_path: Path) -> None:
     """The same mistake once more is a new mistake."""
     document = json.loads(GOOD.read_text())
@@ -548,6 +564,7 @@ def test_nothing_in_a_file_gets_out_of_its_place(run: Run, tmp_path: Path, form:
     assert ran.code == 1
     assert not set(ran.out) & {"\x1b", "\r", "\u202e"}
     if form == "github":
+        assert "%250A" in ran.out, "what was escaped in the file stays so"
         *commands, summary = ran.out.splitlines()
         command_form = re.compile(r"::(error|warning|notice) file=[^:,]*,line=[0-9]+,col=[0-9]+,title=[a-z-]+::.*")
         assert len(commands) == 3
@@ -707,3 +724,13 @@ def test_many_p_seamldr_series_are_not_asked_about(run: Run, tmp_path: Path) -> 
     document = {"Header": {}, "tdx_module_releases": [dict(entry, min_seamldr_versions=seamldrs), later]}
     assert "series-split" not in (found := codes(run, write(tmp_path / "m.json", document)))
     assert "not-examined" in found
+
+
+def test_running_out_of_questions_over_images_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somewhere between all questions and none, those about the mapping file can still be asked, not those after."""
+    arguments = example("handoff-forbids-step", "bad")
+    for most in range(60):
+        monkeypatch.setattr("seamstep.lint.subject._QUESTIONS_MAX", most)
+        found = codes(run, *arguments)
+        assert ("handoff-forbids-step" in found) or ("not-examined" in found), most
+    assert "not-examined" not in found
