@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date
@@ -10,6 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from seamstep import catalog, facts, planner, policy_file
@@ -28,8 +30,15 @@ DAY = date(2026, 11, 23)
 #: Options that make seamstep trust the images of the tests.
 TRUST = ("--signer", SIGNER.fingerprint)
 TRUSTED = frozenset({SIGNER.fingerprint})
+#: Whether to try many more cases where there are many; .ci/run does.
+THOROUGH = bool(os.environ.get("SEAMSTEP_THOROUGH"))
 #: What the published sigstructs say.
 PUBLISHED = json.loads((DATA / "sigstruct-facts.json").read_text())
+
+
+# How long an example takes says nothing on a busy machine.
+hypothesis.settings.register_profile("seamstep", deadline=None)
+hypothesis.settings.load_profile("seamstep")
 
 
 @dataclass(frozen=True)

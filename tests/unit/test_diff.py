@@ -181,7 +181,7 @@ def test_it_asks_the_rules_that_plan_asks(run: Run, tmp_path: Path, monkeypatch:
 
 
 @given(old=ladders(), new=ladders())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_is_not_asked_has_not_changed(old: list[Release], new: list[Release]) -> None:
     """The steps are those that asking for everything finds, and so are the paths."""
     policy = policy_file.load("fewest-hops", DAY)

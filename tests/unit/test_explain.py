@@ -82,7 +82,7 @@ def test_what_no_change_helps(run: Run, spr: HostFacts, tmp_path: Path) -> None:
     assert "BLOCKS  forward-only: 1.5.28 is not newer than 1.5.34" in ran.out
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(releases(), hosts(), policies)
 def test_a_change_that_is_told_opens_the_path_and_no_smaller_one_does(listed: Any, host: Any, policy: Any) -> None:
     running = host.module_version
@@ -103,7 +103,7 @@ def test_a_change_that_is_told_opens_the_path_and_no_smaller_one_does(listed: An
                 assert not explain._opens(situation, [candidates[text] for text in fewer], goal)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(releases(), hosts(), policies)
 def test_the_runner_up_is_the_second_best_of_all_paths(listed: Any, host: Any, policy: Any) -> None:
     situation = explain.Situation(listed, host, policy)

@@ -47,14 +47,14 @@ def permitted(listed: tuple[Release, ...], host: Any, rules: tuple[AppliedRule, 
     return {(source, target) for source, target in pairs if graph.judge(source, target, 0).permitted}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(releases(), hosts(), policies)
 def test_a_policy_never_opens_what_the_hard_rules_close(listed: Any, host: Any, policy: Policy) -> None:
     hard = tuple(AppliedRule(rule()) for rule in HARD_RULES.values())
     assert permitted(listed, host, policy.applied_rules()) <= permitted(listed, host, hard)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(releases(), hosts(), policies, st.sampled_from(["1.5.5", ">=1.5.7", "1.5.*"]))
 def test_a_denial_never_opens_a_step(listed: Any, host: Any, policy: Policy, denied: str) -> None:
     """Look-ahead aside: what is denied can't be cut off any more."""
@@ -64,7 +64,7 @@ def test_a_denial_never_opens_a_step(listed: Any, host: Any, policy: Policy, den
     assert permitted(listed, host, after.applied_rules()) <= permitted(listed, host, before.applied_rules())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(releases(), hosts(), st.sampled_from([StrictCompat, NoStranding]), st.permutations([Level.OFF, *Level]))
 def test_raising_a_level_never_opens_a_step(listed: Any, host: Any, rule: type[Rule], levels: list[Level]) -> None:
     order = [Level.OFF, Level.WARN, Level.PREFER, Level.REQUIRE]
@@ -74,7 +74,7 @@ def test_raising_a_level_never_opens_a_step(listed: Any, host: Any, rule: type[R
     assert permitted(listed, host, higher) <= permitted(listed, host, lower)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(releases(), hosts(), policies)
 def test_the_search_and_the_verdicts_agree(listed: Any, host: Any, policy: Policy) -> None:
     graph = VersionGraph(listed, host, policy.applied_rules())

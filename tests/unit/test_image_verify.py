@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import PUBLISHED, SIGNER, TRUSTED, published_image
+from conftest import PUBLISHED, SIGNER, THOROUGH, TRUSTED, published_image
 from seamstep.demo.synthetic import Parts, Signer, synthetic_module
 from seamstep.errors import InputError
 from seamstep.image import files, layout, sigstruct, verify
@@ -74,7 +74,7 @@ def test_images_that_mirror_the_published_ones(release: dict[str, object], forma
 def test_every_corrupted_byte_of_header_and_sigstruct_is_noticed(format_: str, forge: Callable[[bytes], bytes]) -> None:
     """Also when the checksum is made to fit: then everything rests on structure, hash and signature."""
     good = IMAGES[format_]
-    for offset in range(MODULE_OFFSET):
+    for offset in range(0, MODULE_OFFSET, 1 if THOROUGH else 5):
         content = bytearray(good)
         content[offset] ^= 1 << offset % 8
         if forge is with_checksum and offset in {2, 3}:

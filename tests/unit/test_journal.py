@@ -93,7 +93,7 @@ def test_a_torn_line_is_ended_and_explained_by_the_next_record(tmp_path: Path, c
 
 
 @given(st.lists(st.integers(1, 400), max_size=6))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_torn_again_and_again(cuts: list[int]) -> None:
     """However often writes are cut short, the file stays one that is read, and whole records stay."""
     import tempfile

@@ -39,7 +39,7 @@ def brute(ladder: Ladder, goal: int, most: int) -> Found | None:
     return min(best, default=None)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(ladders(), st.integers(0, 9), st.integers(1, 9))
 def test_cheapest_agrees_with_brute_force(made: tuple[int, Ladder], most: int, turns: int) -> None:
     size, ladder = made
@@ -47,7 +47,7 @@ def test_cheapest_agrees_with_brute_force(made: tuple[int, Ladder], most: int, t
     assert cheapest(step_of(ladder, turns), 0, size - 1, min(most, turns)) == expected
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(ladders(), st.integers(0, 9))
 def test_newest_reachable_agrees_with_brute_force(made: tuple[int, Ladder], budget: int) -> None:
     size, ladder = made

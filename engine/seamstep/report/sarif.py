@@ -72,10 +72,9 @@ def _result(result: Result, rule: int, baseline: bool) -> dict[str, Any]:
 
 
 def _location(finding: Finding) -> dict[str, Any]:
-    location: dict[str, Any] = {"artifactLocation": _artifact(finding.source)}
-    if finding.line is not None:
-        location["region"] = {"startLine": finding.line, "startColumn": finding.column}
-    return location
+    """A service shows results at a line; an image has none, and is shown at its first."""
+    line = {"startLine": finding.line or 1} | ({"startColumn": finding.column} if finding.column else {})
+    return {"artifactLocation": _artifact(finding.source), "region": line}
 
 
 def _artifact(source: str) -> dict[str, str]:
