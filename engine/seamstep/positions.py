@@ -95,20 +95,25 @@ class Places:
     def line_and_column(self, offset: int) -> tuple[int, int]:
         """As :func:`line_and_column`, without counting all lines anew each time."""
         block = offset // _BLOCK
-        line = self._lines_before[block] + self._text.count("\n", block * _BLOCK, offset) + 1
-        return line, offset - self._text.rfind("\n", 0, offset)
+        lines, last = self._before[block]
+        here = self._text.rfind("\n", block * _BLOCK, offset)
+        return lines + self._text.count("\n", block * _BLOCK, offset) + 1, offset - (last if here < 0 else here)
 
     @functools.cached_property
-    def _lines_before(self) -> list[int]:
-        """For each block the number of line ends before it."""
-        counts = [0]
+    def _before(self) -> list[tuple[int, int]]:
+        """For each block how many lines end before it, and where the last of them does (-1: none)."""
+        found = [(0, -1)]
         for start in range(0, len(self._text), _BLOCK):
-            counts.append(counts[-1] + self._text.count("\n", start, start + _BLOCK))
-        return counts
+            lines, last = found[-1]
+            here = self._text.rfind("\n", start, start + _BLOCK)
+            found.append((lines + self._text.count("\n", start, start + _BLOCK), last if here < 0 else here))
+        return found
 
     def excerpt(self, offset: int) -> Excerpt:
         """The line around an offset; of a long one, the part that matters."""
-        first = max(self._text.rfind("\n", 0, offset) + 1, offset - _WINDOW)
+        near = max(0, offset - _WINDOW)
+        before = self._text.rfind("\n", near, offset)
+        first = near if before < 0 else before + 1
         end = self._text.find("\n", offset, offset + _WINDOW)
         last = min(len(self._text), offset + _WINDOW) if end < 0 else end
         return Excerpt(self._text[first:last].rstrip("\r"), offset - first)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from conftest import LATEST
 from seamstep.documents import Fields, canonical, parse_json, read_bytes, read_json, write_atomic
 from seamstep.errors import InputError, RefusedError, dotted
-from seamstep.positions import line_and_column, scan
+from seamstep.positions import Places, line_and_column, scan
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
@@ -167,3 +167,14 @@ def test_any_text_is_parsed_or_refused(text: str) -> None:
         parse_json(text, "x")
     except InputError as error:
         assert all(problem.source == "x" for problem in error.problems)
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n", ""])
+def test_places_agree_with_counting(ending: str) -> None:
+    """Also across the blocks in which lines are counted."""
+    text = "[" + f",{ending}".join(["0" * (7 + number % 5000) for number in range(0, 40_000, 97)]) + "]"
+    places = Places(text)
+    for offset in [*range(0, len(text), 1013), len(text) - 1]:
+        assert places.line_and_column(offset) == line_and_column(text, offset)
+        shown, caret = places.excerpt(offset)
+        assert shown[caret : caret + 1] == text[offset].strip()
