@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
@@ -20,6 +20,10 @@ from seamstep.demo.synthetic import Parts, Signer, synthetic_image, synthetic_mo
 from seamstep.facts import HostFacts
 from seamstep.plan import Plan
 from seamstep.versions import ModuleVersion, SeamldrVersion
+
+if TYPE_CHECKING:
+    from guest import Guest
+    from lab import Lab
 
 DATA = Path(__file__).parent / "data"
 LATEST = Path(str(resources.files("seamstep") / "demo" / "mapping_file.json"))
@@ -136,3 +140,53 @@ def published_image(release: dict[str, Any]) -> tuple[bytes, bytes]:
     """A sigstruct and a module that mirror a published release, size included."""
     module = synthetic_module(release["version"], release["module_pages"])
     return SIGNER.sigstruct(module, published_parts(release)), module
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests that boot a kernel, unless -m asks for them by name and there is one to boot."""
+    left_out = [item for item in items if item.get_closest_marker("kernel")]
+    why = _why_without_kernel(config) if left_out else ""
+    if why:
+        _SAID.append(f"{len(left_out)} tests on a real kernel were left out: {why}")
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("kernel")]
+
+
+def _why_without_kernel(config: pytest.Config) -> str:
+    if "kernel" not in config.option.markexpr:
+        return "pytest -m kernel runs them"
+    if os.environ.get("SEAMSTEP_REQUIRE_KERNEL"):
+        return ""
+    import machine
+
+    try:
+        machine.prepared()
+    except machine.MissingError as missing:
+        return str(missing)
+    return ""
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """To leave out all that was asked for is no failure."""
+    if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and _SAID:
+        session.exitstatus = pytest.ExitCode.OK
+
+
+@pytest.fixture(scope="session")
+def guest() -> Iterator[Guest]:
+    """A guest with a real kernel, booted once for all tests."""
+    import machine
+    from guest import Guest
+
+    running = Guest(machine.prepared())
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="session")
+def lab(guest: Guest, tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    """The guest as a TDX host, with images to install."""
+    from lab import Lab
+
+    return Lab(guest, tmp_path_factory.mktemp("lab"))
