@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import struct
 import time
 from collections import deque
@@ -18,10 +19,14 @@ from enum import Enum, auto
 
 from seamstep import cpus
 from seamstep.facts import HostFacts
-from seamstep.host.base import LEGACY, MAINLINE, MODULE_VERSION, PAGE, PROFILES
+from seamstep.host.base import FIRMWARE, LEGACY, MAINLINE, MODULE_VERSION, PAGE, PROFILES
 from seamstep.versions import ModuleVersion
 
 _PHASES = ("receiving", "preparing", "transferring", "programming")
+_TRANSFERRING, _PROGRAMMING = 2, 3
+#: As simple_strtol() and kstrtobool() of the kernel read them: what follows does not count, white space before it does.
+_NUMBER = re.compile(rb"-?[0-9]+")
+_YES = re.compile(rb"[yYtT1]|[oO][nN]")
 _HEADER = struct.Struct("<HH8sII4076s")
 _LEGACY_HEADER = struct.Struct("<HHI8sI4076s")
 _FORMATS = {"mainline": 0x200, "legacy": 0x100}
@@ -99,20 +104,17 @@ class SimulatedHost:
 
     def read(self, path: str, limit: int) -> bytes:
         self._advance()
-        show = self._files.get(path)
-        if show is None:
-            raise _os_error(errno.EISDIR if self.exists(path) else errno.ENOENT, path)
-        return show()[:limit]
+        self._check_file(path)
+        return self._files[path]()[:limit]
 
     def write(self, path: str, data: bytes, offset: int = 0) -> int:
         self._advance()
-        if path not in self._files:
-            raise _os_error(errno.EISDIR if self.exists(path) else errno.ENOENT, path)
+        self._check_file(path)
         store = {"loading": self._store_loading, "data": self._store_data, "cancel": self._store_cancel}
         folder, _, name = path.rpartition("/")
         if folder != self._node_path or name not in store:
             raise _os_error(errno.EACCES, path)
-        return store[name](data[:PAGE], offset)
+        return store[name](data[:PAGE], offset) if data else 0
 
     def exists(self, path: str) -> bool:
         return path in self._files or any(name.startswith(f"{path}/") for name in self._files)
@@ -132,6 +134,13 @@ class SimulatedHost:
         """Let an upload that is stuck come to a good end."""
         self._fault = None
 
+    def _check_file(self, path: str) -> None:
+        if path in self._files:
+            return
+        if any(path.startswith(f"{name}/") for name in self._files):
+            raise _os_error(errno.ENOTDIR, path)
+        raise _os_error(errno.EISDIR if self.exists(path) else errno.ENOENT, path)
+
     # -- the attributes
 
     def _make_files(self) -> dict[str, Callable[[], bytes]]:
@@ -144,6 +153,7 @@ class SimulatedHost:
             "/proc/sys/kernel/osrelease": facts.kernel,
             "/sys/devices/system/cpu/online": facts.cpus_online,
             "/sys/devices/system/cpu/present": facts.cpus_present,
+            f"{FIRMWARE}/timeout": 60,
             profile.seamldr_version: facts.seamldr_version,
             "/proc/cpuinfo": _cpuinfo(facts),
         }
@@ -187,11 +197,12 @@ class SimulatedHost:
     def _store_loading(self, data: bytes, _offset: int) -> int:
         if self._buffer is _Buffer.DONE:
             return len(data)  # the kernel takes the write and ignores it while its worker runs
-        value = data.strip()
-        if value == b"1":
+        number = _NUMBER.match(data)
+        value = int(number[0]) & 0xFFFFFFFF if number else 0  # an int of 32 bits; what is no number is 0, a commit
+        if value == 1:
             self._data.clear()
             self._buffer = _Buffer.LOADING
-        elif value == b"0" and self._buffer is _Buffer.LOADING:
+        elif value == 0 and self._buffer is _Buffer.LOADING:
             self._commit()
         else:
             self._buffer = _Buffer.UNKNOWN  # -1, and whatever the kernel does not expect
@@ -207,7 +218,7 @@ class SimulatedHost:
         return len(data)
 
     def _store_cancel(self, data: bytes, _offset: int) -> int:
-        if data.strip() not in {b"1", b"y", b"Y"}:
+        if not _YES.match(data):
             raise _os_error(errno.EINVAL, f"{self._node_path}/cancel")
         if self._status() == "idle":
             raise _os_error(errno.ENODEV, f"{self._node_path}/cancel")
@@ -237,25 +248,37 @@ class SimulatedHost:
         phase = self._phase()
         return "idle" if self._started is None or phase >= len(_PHASES) else _PHASES[phase]
 
+    def _fails_at(self) -> int:
+        """The index of the phase that goes wrong; past the last if none does."""
+        return _PHASES.index(self._fault.phase) if self._fault and self._fault.error else len(_PHASES)
+
     def _advance(self) -> None:
         """Let the worker come as far as the clock says."""
         if self._started is None:
             return
-        error_at = _PHASES.index(self._fault.phase) if self._fault and self._fault.error else len(_PHASES)
-        if self._phase() > min(error_at, len(_PHASES) - 1):
+        if self._size_left and self._phase() > _TRANSFERRING and self._fails_at() >= _TRANSFERRING:
+            self._install()
+        if self._phase() > min(self._fails_at(), _PROGRAMMING):
             self._finish()
 
+    def _install(self) -> None:
+        """What the kernel does while transferring: afterwards the new module runs, though the upload goes on."""
+        self._fault = fault = self._fault or self._install_fault()
+        if self._fails_at() == _TRANSFERRING:
+            return
+        self._size_left = 0
+        if fault.error:
+            return
+        self._version = fault.version or self._modules.get(hashlib.sha256(self._data).hexdigest(), self._version)
+        if not fault.keeps_count:
+            self._remaining = (self._remaining or 0) - 1
+
     def _finish(self) -> None:
-        fault = self._fault or self._install_fault()
+        fault = self._fault or Fault()
         self._started = None
         self._buffer = _Buffer.UNKNOWN
         if fault.error:
             self._error = f"{fault.phase}:{fault.error}"
-        else:
-            self._size_left = 0
-            self._version = fault.version or self._modules.get(hashlib.sha256(self._data).hexdigest(), self._version)
-            if not fault.keeps_count:
-                self._remaining = (self._remaining or 0) - 1
         if fault.lost:
             self._version = None
         self._data.clear()
@@ -264,7 +287,7 @@ class SimulatedHost:
         """What goes wrong by itself: a header that the kernel refuses, an image that P-SEAMLDR does, and what the
         kernel does not check before it shuts the old module down."""
         facts = self._facts
-        if not self._header_is_valid():
+        if not self._header_is_valid() or self._version is None:
             return Fault(error="firmware-invalid")
         offline = facts.cpus_online != facts.cpus_present
         if offline and facts.profile == LEGACY.name:
