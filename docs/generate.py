@@ -15,7 +15,7 @@ from pathlib import Path
 from lint_pages import lint_index, lint_page
 from policy_page import policy_page
 from rule_pages import every_rule, index, rule_page
-from seamstep.lint.run import CODES
+from seamstep.lint.codes import CODES
 
 REFERENCE = Path(__file__).parent / "reference"
 

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from rule_pages import GENERATED, page, paragraph, table
 from seamstep.lint import settings
+from seamstep.lint.codes import CODES
 from seamstep.lint.findings import Code
-from seamstep.lint.run import CODES, lint, targets
+from seamstep.lint.run import lint, targets
 from seamstep.lint.settings import Result, Settings
 from seamstep.report.findings import Linted, findings_text
 

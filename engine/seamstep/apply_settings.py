@@ -6,11 +6,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import time
-from typing import Self
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Self
 
 from seamstep.documents import Fields
 from seamstep.windows import DAYS, Window
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 Command = tuple[str, ...]
 _KEYS = frozenset({"windows", "soak", "busy", "before", "after"})
@@ -82,6 +84,8 @@ def _time(text: str) -> time:
 
 
 def _zone(text: str) -> ZoneInfo:
+    from zoneinfo import ZoneInfo
+
     try:
         return ZoneInfo(text)
     except (KeyError, ValueError, OSError):

@@ -10,17 +10,17 @@ import functools
 import hashlib
 import json
 import os
-import secrets
 import stat
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from seamstep.errors import PROBLEMS_MAX, InputError, KeyPath, Problem, RefusedError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from seamstep.positions import Places
 
 T = TypeVar("T")
@@ -54,7 +54,7 @@ def read_bytes(path: str, limit: int, what: str, *, standard_input: bool = False
         if path == "-" and standard_input:
             content = sys.stdin.buffer.read(limit + 1) if sys.stdin else b""
         else:
-            with Path(path).open("rb") as file:
+            with open(path, "rb") as file:  # noqa: PTH123 - pathlib takes long to import
                 content = file.read(limit + 1)
     except (OSError, ValueError) as error:
         raise unreadable(path, what, error) from None
@@ -229,6 +229,8 @@ def write_atomic(path: Path, content: bytes, *, replace: bool, mode: int = 0o600
     """
     check_writable(path, replace=replace)
     path = path.resolve()
+    import secrets
+
     temporary = path.parent / f".seamstep.{secrets.token_hex(8)}"
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)

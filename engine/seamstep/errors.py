@@ -7,8 +7,8 @@ Every error a user can cause is a :class:`SeamstepError`; anything else that esc
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 
 class ExitCode(IntEnum):
@@ -39,8 +39,7 @@ def dotted(path: KeyPath) -> str:
     return text.removeprefix(".")
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """One mistake in an input: where it is, what is wrong and what was expected.
 
     ``line`` and ``column`` count from 1; both are None where the input has no lines (a whole file, an option).

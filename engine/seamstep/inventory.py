@@ -42,7 +42,7 @@ class _Text(NamedTuple):
         """An error as the reader of the whole file sees it."""
         above = (self.line or 1) - 1
         return InputError(
-            [replace(one, line=(one.line or 1) + above, column=one.column or 1) for one in error.problems]
+            [one._replace(line=(one.line or 1) + above, column=one.column or 1) for one in error.problems]
         )
 
 

@@ -15,6 +15,7 @@ from test_host_facts import COMMON, LAYOUTS, tree
 
 from conftest import FACTS, LATEST, TRUST, Run, host_like, plan_for, write_facts
 from seamstep import cli
+from seamstep.cli import facts as facts_command
 from seamstep.cli.output import to_json
 from seamstep.facts import HostFacts
 from seamstep.host.read_facts import read_facts
@@ -312,7 +313,7 @@ def test_internal_errors_say_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> No
     def broken(_: object) -> int:
         raise RuntimeError("oops")
 
-    monkeypatch.setattr(cli.facts, "run", broken)
+    monkeypatch.setattr(facts_command, "run", broken)
     ran = run("facts")
     assert (ran.code, ran.out) == (70, "")
     assert "internal error: RuntimeError: oops" in ran.err
@@ -325,7 +326,7 @@ def test_interrupt(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(_: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli.facts, "run", interrupted)
+    monkeypatch.setattr(facts_command, "run", interrupted)
     assert run("facts").code == 130
 
 

@@ -19,7 +19,7 @@ import pytest
 from conftest import DATA, FEBRUARY, LATEST, Run
 from seamstep import rules
 from seamstep.facts import HostFacts
-from seamstep.lint.run import CODES
+from seamstep.lint.codes import CODES
 from seamstep.model import Step, Verdict
 from seamstep.rules import Rule
 

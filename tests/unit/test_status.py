@@ -19,7 +19,8 @@ from test_host_facts import COMMON, LAYOUTS, tree
 from test_startup import modules_of
 
 from conftest import TRUST, Run, plan_for
-from seamstep import cli, status
+from seamstep import status
+from seamstep.cli import apply as apply_command
 from seamstep.cli.output import to_json
 from seamstep.facts import HostFacts
 from seamstep.host.simulated import Fault
@@ -206,9 +207,9 @@ def test_root_and_cap_sys_rawio_are_named(run: Run, plan_file: Path, monkeypatch
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     text = "Name:\tx\nCapEff:\t{:016x}\n"
     monkeypatch.setattr(Path, "read_text", lambda *_: text.format(0x1FFFFFFFFFF & ~(1 << 17)))
-    assert not vars(cli.apply)["_has_rawio"]()
+    assert not vars(apply_command)["_has_rawio"]()
     monkeypatch.setattr(Path, "read_text", lambda *_: text.format(1 << 17))
-    assert vars(cli.apply)["_has_rawio"]()
+    assert vars(apply_command)["_has_rawio"]()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to drop a capability")

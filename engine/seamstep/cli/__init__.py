@@ -5,34 +5,34 @@ Commands import what they need when they run, so that light ones start fast.
 
 from __future__ import annotations
 
-import argparse
 import codecs
-import contextlib
+import importlib
 import os
 import sys
-import traceback
 from collections.abc import Sequence
-from itertools import pairwise
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from seamstep import __version__
-from seamstep.cli import (
-    apply,
-    demo,
-    diff,
-    explain,
-    facts,
-    history,
-    image,
-    lint,
-    measurements,
-    plan,
-    policy,
-    service,
-    status,
-)
-from seamstep.cli.output import OutputLostError, print_error
-from seamstep.errors import ExitCode, InputError, Problem, RefusedError, SeamstepError
+
+if TYPE_CHECKING:
+    import argparse
+
+#: Every command, and what it is for. Each is a module beside this one.
+COMMANDS = {
+    "facts": "show what is known of this host",
+    "plan": "find the way to the release the policy wants",
+    "explain": "say why this path, why not another, and what would have to change",
+    "apply": "perform a plan",
+    "status": "show how the host stands",
+    "history": "show what runs did on this host",
+    "lint": "find mistakes in mapping files and catalogs",
+    "diff": "what a change of the mapping file, or of a catalog, means for hosts",
+    "policy": "check, test, show and compare policies",
+    "image": "inspect, verify, convert and join TDX module images",
+    "measurements": "list what attestation verifiers need to know",
+    "service": "install the systemd units",
+    "demo": "play the whole job on a simulated host",
+}
 
 _EPILOG = """exit codes:
   0   done, or nothing to do
@@ -49,71 +49,37 @@ _EPILOG = """exit codes:
 """
 
 
-class _Parser(argparse.ArgumentParser):
-    """Usage errors are errors like all others; options are written out, so that none is met by accident."""
+def parser(command: str | None = None) -> argparse.ArgumentParser:
+    """The parser of all commands, or of one alone: what the others take is not looked at then."""
+    from seamstep.cli.arguments import Described, Parser, RawDescriptionHelpFormatter
 
-    def __init__(self, *args: Any, **settings: Any) -> None:
-        super().__init__(*args, **{**settings, "allow_abbrev": False})
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(Problem(self.prog, f"{message} (see {self.prog} --help)"))
-
-
-def parser() -> argparse.ArgumentParser:
-    """The parser of all commands."""
-    root = _Parser(
+    root = Parser(
         prog="seamstep",
         description="Plan and perform Intel TDX module runtime updates.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=RawDescriptionHelpFormatter,
     )
     root.add_argument("--version", action="version", version=f"seamstep {__version__}")
-    commands = root.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
-    acting, checking = (facts, plan, explain, apply, status, history), (lint, diff, policy, image, measurements)
-    for command in (*acting, *checking, service, demo):
-        command.add(commands)
+    commands = root.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
+    for name, purpose in COMMANDS.items():
+        described = Described(commands, purpose)
+        if command in {None, name}:
+            importlib.import_module(f"seamstep.cli.{name}").add(described)
+        else:
+            described.add_parser(name)
     return root
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit code."""
     arguments = sys.argv[1:] if argv is None else list(argv)
-    as_json = "--json" in arguments or "--format=json" in arguments or ("--format", "json") in pairwise(arguments)
-    code = int(ExitCode.DONE)
-    try:
-        options = parser().parse_args(arguments)
-        code = int(options.run(options))
-        sys.stdout.flush()
-    except SeamstepError as error:
-        code = _tell(error, int(error.exit_code), as_json=as_json)
-    except KeyboardInterrupt:
-        code = _tell(RefusedError("interrupted"), int(ExitCode.INTERRUPTED), as_json=as_json)
-    except OutputLostError as error:
-        code = error.code
-    except BrokenPipeError:
-        _drop_stdout()
-    except (OSError, UnicodeError) as error:
-        code = _tell(InputError(Problem("seamstep", str(error))), int(ExitCode.INVALID), as_json=as_json)
-    except Exception as error:  # the last line of defence: a bug must not look like an answer
-        if os.environ.get("SEAMSTEP_DEBUG"):
-            traceback.print_exc()
-        code = _tell(error, int(ExitCode.INTERNAL), as_json=as_json)
-    return code
+    if arguments == ["--version"]:  # asked by scripts, over and over
+        print(f"seamstep {__version__}")
+        return 0
+    from seamstep.cli.running import run
 
-
-def _tell(error: Exception, code: int, *, as_json: bool) -> int:
-    try:
-        print_error(error, code=code, as_json=as_json)
-        sys.stdout.flush()
-    except OSError:
-        _drop_stdout()
-    return code
-
-
-def _drop_stdout() -> None:
-    """Whoever read our output went away; don't let the interpreter stumble over it again at exit."""
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    command = next((argument for argument in arguments if not argument.startswith("-")), None)
+    return run(arguments, lambda: parser(command if command in COMMANDS else "").parse_args(arguments))
 
 
 def _spell_out(error: UnicodeError) -> tuple[str, int]:
@@ -133,6 +99,6 @@ def entry() -> NoReturn:
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115 - lives as long as the process
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(AttributeError):
-            stream.reconfigure(errors="seamstep")  # type: ignore[union-attr]
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="seamstep")
     sys.exit(main())

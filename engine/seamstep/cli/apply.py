@@ -32,7 +32,6 @@ def add(commands: Any) -> None:
     """Add the command."""
     parser = commands.add_parser(
         "apply",
-        help="perform a plan",
         description="Perform a saved plan, or plan and perform in one go. Shows what it will do and asks first.",
     )
     parser.add_argument("plan", nargs="?", metavar="PLAN", help="a plan that seamstep plan -o wrote")

@@ -13,7 +13,6 @@ def add(commands: Any) -> None:
     """Add the command."""
     parser = commands.add_parser(
         "demo",
-        help="play the whole job on a simulated host",
         description="Facts, the plan under two policies, the update, and the facts afterwards, all on a"
         " simulated host: nothing on this machine is read or changed.",
     )

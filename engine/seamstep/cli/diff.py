@@ -20,7 +20,6 @@ def add(commands: Any) -> None:
     """Add the command."""
     parser = commands.add_parser(
         "diff",
-        help="what a change of the mapping file, or of a catalog, means for hosts",
         description="Compare two mapping files, or two folders laid out as Intel's repository (mapping_file.json, and"
         " images below it): releases, steps that open and close, paths that change, releases that become stranded.",
     )

@@ -17,7 +17,6 @@ def add(commands: Any) -> None:
     """Add the command."""
     parser = commands.add_parser(
         "explain",
-        help="say why this path, why not another, and what would have to change",
         description="Why the plan goes where it goes, or with --to why it does or does not go to a release: all"
         " verdicts of every step that matters, the runner-up, and the smallest changes that would open a path.",
     )

@@ -14,7 +14,6 @@ def add(commands: Any) -> None:
     """Add the command."""
     parser = commands.add_parser(
         "facts",
-        help="show what is known of this host",
         description="Read the host's facts. What can't be read is unknown, with the reason; nothing is guessed.",
     )
     shared.add_sysroot(parser)

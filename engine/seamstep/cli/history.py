@@ -14,7 +14,6 @@ def add(commands: Any) -> None:
     """Add the command."""
     parser = commands.add_parser(
         "history",
-        help="show what runs did on this host",
         description="Show the journal, oldest record first. A journal that is damaged is read as far as it goes.",
     )
     parser.add_argument("--transaction", metavar="ID", type=shared.given, help="only the records of this run")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def add(commands: Any) -> None:
     """Add the commands."""
-    parser = commands.add_parser("image", help="inspect, verify, convert and join TDX module images")
+    parser = commands.add_parser("image")
     actions = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=type(parser))
 
     inspect = actions.add_parser("inspect", help="show what images say of themselves; verifies nothing")

@@ -23,7 +23,6 @@ def add(commands: Any) -> None:
     """Add the command."""
     parser = commands.add_parser(
         "lint",
-        help="find mistakes in mapping files and catalogs",
         description="Find mistakes in mapping files, and with images in whole catalogs: each finding with its place,"
         " why it matters and how to mend it. Exit code 0: none that counts; 1: some; 2: a file could not be read.",
     )
@@ -92,23 +91,26 @@ def _settings(options: argparse.Namespace) -> Settings:
     from pathlib import Path
 
     from seamstep.lint import settings
-    from seamstep.lint.run import CODES
 
     path = options.config or (settings.DEFAULT_FILE if Path(settings.DEFAULT_FILE).exists() else None)
-    return settings.load(path, CODES) if path else settings.Settings()
+    if not path:
+        return settings.Settings()
+    from seamstep.lint.codes import CODES
+
+    return settings.load(path, CODES)
 
 
 def _lint(options: argparse.Namespace, chosen: Settings, as_of: Any, known: Counter[str]) -> Linted:
     """Every file that can be read, whatever is wrong with the others."""
-    from seamstep.image.files import TRUSTED
     from seamstep.lint import run as linter
     from seamstep.lint import settings
     from seamstep.lint.findings import Severity
+    from seamstep.model import INTEL_SIGNER
     from seamstep.report.findings import Linted
 
     if options.images and len(options.paths) > 1:
         raise InputError(Problem("--images", "is for one mapping file; give folders that hold both"))
-    trusted = TRUSTED | shared.signers(options)
+    trusted = frozenset({INTEL_SIGNER}) | shared.signers(options)
     targets: list[linter.Target] = []
     findings: list[Finding] = []
     unreadable: list[Problem] = []

@@ -15,7 +15,6 @@ def add(commands: Any) -> None:
     """Add the command."""
     parser = commands.add_parser(
         "measurements",
-        help="list what attestation verifiers need to know",
         description="MRSEAM, SVN and more of every release in a catalog; with --plan, what a verifier must accept"
         " before, during and after the update.",
     )

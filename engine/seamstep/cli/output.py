@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
-from seamstep.documents import write_atomic
 from seamstep.errors import InputError, SeamstepError
-from seamstep.report.text import printable
 
 
 class OutputLostError(Exception):
@@ -24,6 +20,8 @@ class OutputLostError(Exception):
 
 def to_json(document: Any) -> str:
     """A document as ``--json`` prints it: ASCII, so that no locale and no terminal can change it."""
+    import json
+
     return json.dumps(document, indent=2) + "\n"
 
 
@@ -39,6 +37,10 @@ def emit(
     """
     say(to_json(document) if as_json else text + "\n", code)
     if output:
+        from pathlib import Path
+
+        from seamstep.documents import write_atomic
+
         write_atomic(Path(output), to_json(document).encode(), replace=replace)
 
 
@@ -48,16 +50,23 @@ def say(text: str, code: int = 0) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
     except OSError as error:
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_stdout()
         if not isinstance(error, BrokenPipeError):
             with contextlib.suppress(OSError):
                 print(f"seamstep: can't write to standard output: {error.strerror}", file=sys.stderr)
         raise OutputLostError(code) from None
 
 
+def drop_stdout() -> None:
+    """Whoever read our output went away; don't let the interpreter stumble over it again at exit."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def print_error(error: Exception, *, code: int, as_json: bool) -> None:
     """Tell the user what went wrong: as JSON on standard output, or as text on standard error."""
+    from seamstep.report.text import printable
+
     known = isinstance(error, SeamstepError)
     message = str(error) if known else f"internal error: {type(error).__name__}: {error}"
     if as_json:

@@ -20,7 +20,6 @@ def add(commands: Any) -> None:
     """Add the command."""
     parser = commands.add_parser(
         "plan",
-        help="find the way to the release the policy wants",
         description="Plan the update of one host: which releases, in which steps, and why not otherwise.",
     )
     shared.add_planning(parser)

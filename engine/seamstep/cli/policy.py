@@ -9,7 +9,7 @@ from seamstep.cli import policy_test, policy_tools
 
 def add(commands: Any) -> None:
     """Add the commands."""
-    parser = commands.add_parser("policy", help="check, test, show and compare policies")
+    parser = commands.add_parser("policy")
     actions = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=type(parser))
     policy_tools.add(actions)
     policy_test.add(actions)

@@ -26,7 +26,6 @@ def add(commands: Any) -> None:
     """Add the commands."""
     parser = commands.add_parser(
         "service",
-        help="install the systemd units",
         description="The systemd units that bring a host to what the policy permits, after every boot and in windows.",
     )
     actions = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)

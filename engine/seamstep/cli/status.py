@@ -15,7 +15,6 @@ def add(commands: Any) -> None:
     """Add the command."""
     parser = commands.add_parser(
         "status",
-        help="show how the host stands",
         description="Show the module that runs, what came of the last run, and whether a reboot is needed. Needs no"
         " privileges; what can't be read is unknown, with the reason.",
     )

@@ -8,21 +8,13 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from seamstep import catalog
-from seamstep.catalog import MAPPING_FILE
 from seamstep.errors import InputError, Problem
-from seamstep.image.files import TRUSTED
-from seamstep.lint import check_compat, check_features, check_images, check_reach, check_releases, check_text, settings
+from seamstep.lint import check_compat, check_features, check_reach, check_releases, check_text
 from seamstep.lint.findings import Code, Finding
 from seamstep.lint.source import Source
 from seamstep.lint.subject import Subject
+from seamstep.model import INTEL_SIGNER
 
-#: Every code by its name.
-CODES: dict[str, Code] = {
-    code.name: code
-    for module in (check_text, check_releases, check_compat, check_features, check_reach, check_images, settings)
-    for code in module.CODES
-}
 #: How many findings of one code are told of a file. By code, so that none of them hides another.
 FINDINGS_MAX = 1_000
 _EXAMINED_MAX = 100_000
@@ -47,6 +39,8 @@ def targets(path: str, images: str | None = None) -> list[Target]:
     folder = Path(path)
     if not folder.is_dir():
         return [Target(path, images)]
+    from seamstep.catalog import MAPPING_FILE
+
     if (folder / MAPPING_FILE).exists():
         _check_regular(folder / MAPPING_FILE)
         return [Target(str(folder / MAPPING_FILE), images or _images(path))]
@@ -70,10 +64,12 @@ def _check_regular(file: Path) -> None:
 
 def _images(folder: str) -> str | None:
     """The folder, if there are any images below it: a mirror of mapping files alone lacks none."""
+    from seamstep import catalog
+
     return folder if catalog.find(folder)[0] else None
 
 
-def lint(target: Target, trusted: frozenset[str] = TRUSTED) -> list[Finding]:
+def lint(target: Target, trusted: frozenset[str] = frozenset({INTEL_SIGNER})) -> list[Finding]:
     """All findings in the order of the file, those on images last. Of a code with more than 1,000 findings the rest is
     told as one, which counts them in its evidence (``untold``): it is another when there is one more mistake.
 
@@ -122,4 +118,6 @@ def _findings(source: Source, images: str | None, trusted: frozenset[str]) -> It
     for check in (check_releases.check, check_compat.check, check_features.check, check_reach.check):
         yield from check(subject)
     if images:
+        from seamstep.lint import check_images
+
         yield from check_images.check(subject, images, trusted)

@@ -9,7 +9,6 @@ from datetime import date
 from pathlib import PurePath
 from typing import Any
 
-from seamstep import yaml_text
 from seamstep.documents import Document, Fields, read_bytes, read_json
 from seamstep.errors import InputError, KeyPath, Problem, in_reading_order
 from seamstep.lint.findings import Code, Finding, Severity
@@ -102,6 +101,8 @@ def load(path: str, codes: Iterable[str]) -> Settings:
     Raises:
         InputError: unreadable or invalid; lists all problems.
     """
+    from seamstep import yaml_text
+
     form = schema("lint")
     document = yaml_text.read(read_bytes(path, _SIZE_LIMIT, "linter's settings"), path)
     document = replace(document, data=yaml_text.typed(document.data, form))

@@ -12,7 +12,6 @@ from seamstep.errors import Problem, dotted
 from seamstep.lint.findings import Severity
 from seamstep.lint.run import Target
 from seamstep.lint.settings import SCHEMA, Result
-from seamstep.report import junit
 from seamstep.report.text import printable
 
 _WIDTH = 100
@@ -143,6 +142,8 @@ def _document(result: Result) -> dict[str, Any]:
 def findings_junit(linted: Linted) -> str:
     """A test suite for each file and a test case for each finding. One that does not fail the run passes, one that is
     suppressed or in the baseline is skipped; a file without findings is one case that passes."""
+    from seamstep.report import junit
+
     suites: dict[str, list[junit.Case]] = {target.mapping: [] for target in linted.targets}
     for result in linted.results:
         finding = result.finding
