@@ -6,15 +6,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from seamstep import cpus
 from seamstep.errors import InputError, Problem
 from seamstep.facts import PROFILES, HostFacts, UploadNode
 from seamstep.graph import VersionGraph
 from seamstep.model import Release
-from seamstep.planner import find_way
-from seamstep.policy import Policy
 from seamstep.versions import ModuleVersion, SeamldrVersion
+
+if TYPE_CHECKING:
+    from seamstep.policy import Policy
 
 _PLENTY = 1 << 16
 
@@ -94,6 +96,8 @@ def routes(
     releases: Sequence[Release], policy: Policy, environment: Environment
 ) -> dict[ModuleVersion, tuple[ModuleVersion, ...]]:
     """Where the policy leads a host from each release: the versions after it, none where it stays."""
+    from seamstep.planner import find_way  # who asks about steps alone needs no planner
+
     seen = graph(releases, policy, environment, releases[0].version)
     found: dict[ModuleVersion, tuple[ModuleVersion, ...]] = {}
     for release in releases:
