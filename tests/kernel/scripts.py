@@ -107,11 +107,13 @@ def _loading() -> Iterator[tuple[str, Script]]:
 
     def look(*before: Step) -> tuple[Step, ...]:
         """Each value after the same steps, and what the files say then."""
-        look = (*(("read", name) for name in ("loading", "remaining_size", "data")), ("settle",), ("read", "error"))
+        look = (*(("read", name) for name in ("loading", "remaining_size", "data")), ("settle",))
+        look += (("read", "error"), ("read", "data"))
         return tuple(step for value in values for step in (*before, ("write", "loading", value), *look))
 
     yield "loading: values when idle", Script(look(("write", "loading", b"-1")))
-    yield "loading: values when started", Script(look(("write", "loading", b"1"), ("write", "data", b"abc")))
+    started = look(("write", "loading", b"1"), ("write", "data", b"abc"))
+    yield "loading: values when started", Script(started, slow=True)  # so that the files are read while it goes on
 
 
 def _cancel() -> Iterator[tuple[str, Script]]:
