@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -320,6 +321,23 @@ def test_internal_errors_say_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> No
     assert run("facts", "--json").json["exit_code"] == 70
     monkeypatch.setenv("SEAMSTEP_DEBUG", "1")
     assert "Traceback" in run("facts").err
+
+
+def test_nothing_looks_done_because_nobody_listens(
+    run: Run, spr: HostFacts, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The question can't be asked where standard error is a broken pipe: nothing is done, and 0 would be a lie."""
+
+    class Broken(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    (tmp_path / "plan.json").write_text(to_json(plan_for(spr, images).document))
+    monkeypatch.setattr("sys.stderr", Broken())
+    folder = tmp_path / "state"
+    assert run("apply", tmp_path / "plan.json", *TRUST, "--simulate", "--state-dir", folder).code == 2
+    assert [path.read_bytes() for path in folder.glob("journal*")] == [b""]
+    assert run("apply", tmp_path / "plan.json", *TRUST, "--simulate", "--state-dir", folder, "--yes").code == 0
 
 
 def test_interrupt(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

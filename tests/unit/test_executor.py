@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -222,6 +223,25 @@ def test_an_interrupt_while_staging_abandons_the_upload(spr: HostFacts, images: 
     assert (result.exit_code, result.version) == (ExitCode.INTERRUPTED, V24)
     assert "interrupted; nothing was changed, 1.5.24 and its TDs run on" in result.message
     assert (host.loading(), host.uploads) == (b"0\n", 0)
+
+
+def test_a_signal_that_was_ignored_stays_ignored(spr: HostFacts, images: Path) -> None:
+    """nohup(1) has the terminal's end ignored: a run that was started so goes on."""
+
+    class HungUp(SimulatedHost):
+        def write(self, path: str, data: bytes, offset: int = 0) -> int:
+            os.kill(os.getpid(), signal.SIGHUP)
+            return super().write(path, data, offset)
+
+    plan = plan_for(spr, images)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        result = Executor(HungUp(plan.host, simulated(plan)._modules)).run(plan)
+        assert (result.exit_code, result.version) == (ExitCode.DONE, V34)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert Executor(HungUp(plan.host, simulated(plan)._modules)).run(plan).exit_code is ExitCode.INTERRUPTED
 
 
 def test_missing_cap_sys_rawio_is_named(spr: HostFacts, images: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import io
 import os
@@ -208,3 +209,15 @@ def test_several_reporters_hear_everything_whatever_one_of_them_does(plan: Plan)
     several.staged(1, 2)
     several.phase("idle")
     assert first.heard == last.heard == ["hop", "moved", "staged", "phase"]
+
+
+def test_a_terminal_that_is_gone_hides_no_outcome() -> None:
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            if hung_up:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return len(text)
+
+    hung_up = False
+    with BarReporter(Gone()):
+        hung_up = True

@@ -148,7 +148,8 @@ def _report(document: object, text: str, options: argparse.Namespace, code: Exit
     try:
         emit(document, text, as_json=options.json, code=code, output=options.output, replace=options.force)
     except (RefusedError, InputError) as error:
-        print(f"seamstep: {printable(error)}", file=sys.stderr)
+        with contextlib.suppress(OSError):
+            print(f"seamstep: {printable(error)}", file=sys.stderr)
 
 
 def _nothing_to_do(options: argparse.Namespace, plan: Plan, host: Host) -> ExitCode:

@@ -15,7 +15,7 @@ from seamstep.errors import ExitCode, InputError, Problem, RefusedError, Seamste
 def run(arguments: Sequence[str], parse: Callable[[], argparse.Namespace]) -> int:
     """Parse, run, and tell; the exit code."""
     as_json = "--json" in arguments or "--format=json" in arguments or ("--format", "json") in pairwise(arguments)
-    code = int(ExitCode.DONE)
+    code: int | None = None  # until the command has come to its end
     try:
         options = parse()
         code = int(options.run(options))
@@ -28,6 +28,7 @@ def run(arguments: Sequence[str], parse: Callable[[], argparse.Namespace]) -> in
         code = error.code
     except BrokenPipeError:
         drop_stdout()
+        code = int(ExitCode.INVALID) if code is None else code
     except (OSError, UnicodeError) as error:
         code = _tell(InputError(Problem("seamstep", str(error))), int(ExitCode.INVALID), as_json=as_json)
     except Exception as error:  # the last line of defence: a bug must not look like an answer

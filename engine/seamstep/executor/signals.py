@@ -29,13 +29,15 @@ class Interrupted:
 
 @contextlib.contextmanager
 def deferred_signals() -> Iterator[Interrupted]:
-    """Hold SIGINT, SIGTERM and SIGHUP back, and remember that they came."""
+    """Hold SIGINT, SIGTERM and SIGHUP back, and remember that they came. One that is ignored stays ignored: nohup(1) asks
+    for that, and so does a shell that puts a command into the background."""
     interrupted = Interrupted()
     if threading.current_thread() is not threading.main_thread():
         yield interrupted
         return
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, interrupted.ask) for number in numbers}
+    heeded = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, interrupted.ask) for number in heeded}
     try:
         yield interrupted
     finally:

@@ -86,7 +86,8 @@ class BarReporter(Reporter):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._progress.stop()
+        with contextlib.suppress(OSError):  # a terminal that was hung up hides nothing of what the run came to
+            self._progress.stop()
 
     def hop(self, hop: Hop, number: int, total: int) -> None:
         if self._all is None and total > 1:
