@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 Command = tuple[str, ...]
 _KEYS = frozenset({"windows", "soak", "busy", "before", "after"})
-_ENTRIES_MAX = 100
+_WINDOWS_MAX = 100
+# The journal keeps what came of each command and of each attempt, and its room is finite: one run must not push what
+# earlier ones did out of it.
+_COMMANDS_MAX = 20
+_RETRIES_MAX = 100
 _SECONDS_MAX = 10**10
 
 
@@ -43,7 +47,7 @@ class ApplySettings:
         return cls(
             windows=tuple(_window(item) for item in _bounded(fields, "windows")),
             soak=fields.optional("soak", lambda key: _seconds(fields, key)) or 0,
-            busy_retries=busy.integer("retries") if busy else 0,
+            busy_retries=_retries(busy) if busy else 0,
             busy_wait=_seconds(busy, "wait") if busy else 0,
             before=_commands(fields, "before"),
             after=_commands(fields, "after"),
@@ -52,9 +56,16 @@ class ApplySettings:
 
 def _bounded(fields: Fields, key: str) -> list[Fields]:
     found = fields.optional(key, fields.items) or []
-    if len(found) > _ENTRIES_MAX:
-        raise fields.error(key, f"{len(found)} entries; at most {_ENTRIES_MAX} are allowed")
+    if len(found) > _WINDOWS_MAX:
+        raise fields.error(key, f"{len(found)} entries; at most {_WINDOWS_MAX} are allowed")
     return found
+
+
+def _retries(fields: Fields) -> int:
+    retries = fields.integer("retries")
+    if retries > _RETRIES_MAX:
+        raise fields.error("retries", f"{retries} retries; at most {_RETRIES_MAX} are allowed")
+    return retries
 
 
 def _seconds(fields: Fields, key: str) -> int:
@@ -94,8 +105,8 @@ def _zone(text: str) -> ZoneInfo:
 
 def _commands(fields: Fields, key: str) -> tuple[Command, ...]:
     listed = fields.data.get(key) or []
-    if not isinstance(listed, list) or len(listed) > _ENTRIES_MAX:
-        raise fields.error(key, f"expected a list of at most {_ENTRIES_MAX} commands")
+    if not isinstance(listed, list) or len(listed) > _COMMANDS_MAX:
+        raise fields.error(key, f"expected a list of at most {_COMMANDS_MAX} commands")
     for argv in listed:
         texts = isinstance(argv, list) and argv and all(isinstance(text, str) and "\0" not in text for text in argv)
         if not texts or not argv[0]:
