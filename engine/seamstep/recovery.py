@@ -45,22 +45,20 @@ def classify_interrupted(run: PastRun, now: Now) -> Finding:
     """What came of ``run``, which nobody saw the end of."""
     hop = run.hops[-1] if run.hops else None
     here = run.boot_id == now.boot_id
-    state, message = _judge(hop, now) if here else _judge_history(hop)
+    state, message = _judge(run, hop, now) if here else _judge_history(hop)
     if run.quiesced:
         message += "; its commands 'before' were run, and those 'after' were not"
     under_way = here and hop is not None and hop.state == COMMITTING and not now.seen.idle
     return Finding(run, hop, state, now.seen.version if here else None, message, here, not under_way)
 
 
-def _judge(hop: PastHop | None, now: Now) -> tuple[str, str]:
+def _judge(run: PastRun, hop: PastHop | None, now: Now) -> tuple[str, str]:
     seen = now.seen
     if seen.lost:
         return State.LOST, LOST
-    if hop is None:
-        return NOT_STARTED, "it was killed before its first hop; nothing was changed"
+    if hop is None or hop.state in _BEFORE_COMMIT:
+        return _judge_uncommitted(run, hop, seen)
     step = f"{hop.source} → {hop.target}"
-    if hop.state in _BEFORE_COMMIT:
-        return NOT_STARTED, f"{step}: it was killed before the commit; nothing was handed to the kernel"
     if hop.state != COMMITTING:
         return hop.state, hop.message or f"{step}: {hop.state}"
     try:
@@ -71,6 +69,21 @@ def _judge(hop: PastHop | None, now: Now) -> tuple[str, str]:
     if now.loading and seen.idle and unchanged:
         return NOT_STARTED, f"{step}: it was killed on the verge of the commit; the kernel still waits for it"
     return classify(planned, hop.remaining, seen)
+
+
+def _judge_uncommitted(run: PastRun, hop: PastHop | None, seen: ReadBack) -> tuple[str, str]:
+    """The record ends before the commit. If the host says something else then a record is missing, or somebody else was
+    at it."""
+    source, remaining = (hop.source, hop.remaining) if hop else (run.source, None)
+    if seen.version is not None and str(seen.version) != source:
+        return State.UNKNOWN, f"the record ends before the commit, with {source} running, yet {seen.version} runs"
+    if None not in {remaining, seen.remaining} and remaining != seen.remaining:
+        counts = f"remaining updates went from {remaining} to {seen.remaining}"
+        return State.UNKNOWN, f"the record ends before the commit, yet {counts}"
+    if hop is None:
+        return NOT_STARTED, "it was killed before its first hop; nothing was changed"
+    step = f"{hop.source} → {hop.target}"
+    return NOT_STARTED, f"{step}: it was killed before the commit; nothing was handed to the kernel"
 
 
 def _judge_history(hop: PastHop | None) -> tuple[str, str]:

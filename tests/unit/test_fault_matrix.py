@@ -45,6 +45,9 @@ class Troubled(SimulatedHost):
                 raise InterruptedError(errno.EINTR, os.strerror(errno.EINTR), path)
             case "EIO at the commit", "loading 0":
                 raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+            case "EIO at the commit, which goes on", "loading 0":
+                super().write(path, data, offset)
+                raise OSError(errno.EIO, os.strerror(errno.EIO), path)
             case "zero bytes", "data":
                 return len(data)
             case "another writer stages", "data" if offset:
@@ -121,6 +124,7 @@ ROWS = [
     Row("EPERM while staging", 6, ("not-started",), "CAP_SYS_RAWIO", uploads=0),
     Row("EINTR while staging", 6, ("not-started",), f"Interrupted system call; {ALIVE}", uploads=0),
     Row("EIO at the commit", 6, ("not-started",), f"Input/output error; {ALIVE}", uploads=0),
+    Row("EIO at the commit, which goes on", 0, ("applied", "applied"), "1.5.34 runs", V34, 2),
     Row("read-back differs", 6, ("not-started",), f"does not hold the bytes that were written; {ALIVE}", uploads=0),
     Row("another writer stages", 6, ("not-started",), "does not hold the bytes that were written", uploads=0),
     Row("another writer abandons", 6, ("failed",), "the kernel reports success, but it is none", uploads=0),

@@ -70,7 +70,7 @@ class Attempt:
                 self._write_down("staged")
                 self.interrupted.check()
                 self._write_down("committing")
-                port.commit()
+                kernel.commit(port)
             except BaseException:
                 kernel.abandon(port)
                 raise

@@ -37,6 +37,24 @@ def _compare(port: UploadPort, image: bytes) -> None:
         raise OSError(errno.EIO, "the kernel does not hold the bytes that were written")
 
 
+def commit(port: UploadPort) -> None:
+    """Commit what was staged. That the kernel gives an error is taken for a no only where it is idle: otherwise its
+    worker has something to do, and what comes of that has to be seen. Raises OSError."""
+    try:
+        port.commit()
+    except OSError:
+        if is_idle(port):
+            raise
+
+
+def is_idle(port: UploadPort) -> bool:
+    """Whether the kernel's worker is known to have nothing to do."""
+    try:
+        return port.status() == IDLE
+    except OSError:
+        return False
+
+
 def abandon(port: UploadPort) -> None:
     """Drop what was staged, if that can be done."""
     with contextlib.suppress(OSError):
