@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 TIMEOUT = 300.0  # seconds for each command
 OUTPUT_MAX = 4096  # bytes that are kept
+_LEAVING = 5.0  # seconds that a command may take to end once it was killed
 _GRACE = 0.2  # seconds; how long output may trail the end of its command
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 
@@ -51,17 +52,29 @@ def run_hook(
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         return HookResult(command, None, f"can't be started: {reason}", "")
-    with process:
-        descriptor = process.stdout.fileno()  # type: ignore[union-attr]
-        os.set_blocking(descriptor, False)
-        output, problem = _watch(process, descriptor, time.monotonic() + timeout, stop)
-        if problem is None:
-            problem = f"did not end within {timeout:.0f} s and was killed"
-        if process.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-        code = process.wait()
-    return HookResult(command, code, problem or _ending(code), output[:OUTPUT_MAX].decode("utf-8", "replace"))
+    assert process.stdout is not None  # noqa: S101 - it is a pipe
+    with process.stdout as stdout:
+        os.set_blocking(stdout.fileno(), False)
+        output, problem = _watch(process, stdout.fileno(), time.monotonic() + timeout, stop)
+    if problem is None:
+        problem = f"did not end within {timeout:.0f} s and was killed"
+    code = _ended(process)
+    if code is None:
+        problem = f"{problem}, to no avail: it is process {process.pid}, and may still be at it"
+    elif not problem:
+        problem = _ending(code)
+    return HookResult(command, code, problem, output[:OUTPUT_MAX].decode("utf-8", "replace"))
+
+
+def _ended(process: subprocess.Popen[bytes]) -> int | None:
+    """See that the command ends with its process group; None if it does not: it may wait in the kernel, or belong to
+    somebody whom we may not kill. The run must go on to the commands after all the same."""
+    if process.poll() is None:
+        with contextlib.suppress(OSError):
+            os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_LEAVING)
+    return process.poll()
 
 
 def _watch(

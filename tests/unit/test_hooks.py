@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from seamstep import hooks
 from seamstep.hooks import OUTPUT_MAX, HookResult, run_hook
 
 
@@ -68,6 +69,25 @@ def test_a_command_that_hangs_is_killed_with_its_children(tmp_path: Path) -> Non
 def test_a_command_that_ignores_everything_and_closes_its_output() -> None:
     program = "import os, signal, time; signal.signal(15, signal.SIG_IGN); os.close(1); os.close(2); time.sleep(60)"
     assert run_hook(python(program), {}, timeout=0.5).code == -9
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # that it still runs is the point
+def test_one_that_can_not_be_killed_does_not_keep_the_run_from_going_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may wait in the kernel, or have become somebody whom a service without CAP_KILL may not kill."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "killpg", refuse)
+    monkeypatch.setattr(hooks, "_LEAVING", 0.1)
+    began = time.monotonic()
+    result = run_hook(("sleep", "3"), {}, timeout=0.1)
+    assert time.monotonic() - began < 2.5
+    assert result.code is None
+    found = re.fullmatch(r"did not end .* killed, to no avail: it is process (\d+), and may still .*", result.problem)
+    assert found is not None
+    os.kill(int(found[1]), 9)
+    os.waitpid(int(found[1]), 0)
 
 
 def test_an_interrupt_ends_it() -> None:

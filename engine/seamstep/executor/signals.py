@@ -29,8 +29,10 @@ class Interrupted:
 
 @contextlib.contextmanager
 def deferred_signals() -> Iterator[Interrupted]:
-    """Hold SIGINT, SIGTERM and SIGHUP back, and remember that they came. One that is ignored stays ignored: nohup(1) asks
-    for that, and so does a shell that puts a command into the background."""
+    """Hold SIGINT, SIGTERM and SIGHUP back, and remember that they came.
+
+    One that is ignored stays ignored: nohup(1) asks for that, and so does a shell with a command in the background.
+    """
     interrupted = Interrupted()
     if threading.current_thread() is not threading.main_thread():
         yield interrupted
