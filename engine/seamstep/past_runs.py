@@ -38,7 +38,8 @@ class PastHop:
 @dataclass(frozen=True, slots=True)
 class PastRun:
     """An earlier run. ``ended`` is None while it has not ended, or was killed; ``recovered`` is whether a later run
-    found out what came of it; ``quiesced`` whether its commands before were begun and those after not ended."""
+    found out what came of it; ``quiesced`` whether its commands before were begun and those after not ended; ``pid``
+    its process."""
 
     transaction: str
     boot_id: str
@@ -53,6 +54,7 @@ class PastRun:
     message: str = ""
     recovered: bool = False
     quiesced: bool = False
+    pid: int | None = None
 
 
 def runs(records: Iterable[Record]) -> list[PastRun]:
@@ -69,6 +71,7 @@ def runs(records: Iterable[Record]) -> list[PastRun]:
                 policy=record.text("policy"),
                 source=record.text("source"),
                 target=record.text("target"),
+                pid=record.integer("pid"),
             )
         elif key in found:
             found[key] = _after(found[key], record)

@@ -4,8 +4,9 @@ with the reason.
 Shape: ``{schema, hostname, boot_id, profile, module_version, seamldr_version, remaining_updates, tdx: "running" |
 "lost" | "absent" | "unknown", upload_status, last_run: {transaction, started, ended, boot_id, this_boot, plan, policy,
 source, target, outcome, message, recovered} | null, permitted: {target, hops, outcome, policy} | null, reboot_needed,
-journal: {problems: []}, unknown: {fact: reason}}``. ``outcome`` is what the run ended in, ``interrupted`` for one that
-has not ended and committed nothing, and ``unknown`` for one that committed a hop and has not told what came of it.
+journal: {problems: []}, unknown: {fact: reason}}``. ``outcome`` is what the run ended in, ``running`` for one that is
+under way, ``interrupted`` for one that has not ended and committed nothing, and ``unknown`` for one that committed a
+hop and has not told what came of it.
 """
 
 from __future__ import annotations
@@ -17,34 +18,40 @@ from seamstep import past_runs
 from seamstep.errors import ExitCode
 from seamstep.facts import HostFacts
 from seamstep.journal import History, open_folder, read
+from seamstep.lock import holder
 
 SCHEMA = "seamstep/status/v1"
 RUNNING, LOST, ABSENT, UNKNOWN = "running", "lost", "absent", "unknown"
 _FACTS = ("hostname", "boot_id", "profile", "module_version", "seamldr_version", "remaining_updates")
-_NOT_ENDED = "it has not ended: it is under way, or it was killed; the next apply finds out"
+RUN = "running"
+_NOT_ENDED = "it has not ended and is not seen at work, so it was killed; the next apply finds out what came of it"
+_QUIESCED = "; its commands 'before' were begun, and those 'after' have not ended"
 
 
-def read_history(folder: str) -> tuple[History | None, str]:
-    """What the journal in ``folder`` holds; None where there is nothing to read, and why not if there should be."""
+def read_history(folder: str) -> tuple[History | None, str, int | None]:
+    """What the journal in ``folder`` holds; None where there is nothing to read, and why not if there should be; and
+    the process of the run that is under way, None if none is."""
     try:
         descriptor = open_folder(folder, create=False)
     except FileNotFoundError:
-        return None, ""
+        return None, "", None
     except OSError as error:
-        return None, _reason(error, folder)
+        return None, _reason(error, folder), None
     try:
-        return read(descriptor), ""
+        before = holder(descriptor)  # a run may begin, or end, while the journal is read
+        return read(descriptor), "", before or holder(descriptor)
     except OSError as error:
-        return None, _reason(error, folder)
+        return None, _reason(error, folder), None
     finally:
         os.close(descriptor)
 
 
 def status(
-    facts: HostFacts, history: History | None, unreadable: str, permitted: dict[str, Any] | None
+    facts: HostFacts, history: History | None, unreadable: str, running: int | None, permitted: dict[str, Any] | None
 ) -> dict[str, Any]:
     """The status document of a host with ``facts`` and the journal's ``history`` (None, and why in ``unreadable``, if
-    that can't be read); ``permitted`` is the newest permitted target if somebody looked."""
+    that can't be read); ``running`` is the process of the run under way; ``permitted`` is the newest permitted target
+    if somebody looked."""
     past = past_runs.runs(history.records) if history else []
     tdx = _tdx(facts)
     unknown = dict(facts.unknown)
@@ -55,7 +62,7 @@ def status(
         **{name: _plain(getattr(facts, name)) for name in _FACTS},
         "tdx": tdx,
         "upload_status": facts.upload.status if facts.upload else None,
-        "last_run": _last_run(past[-1], facts.boot_id) if past else None,
+        "last_run": _last_run(past[-1], facts.boot_id, running) if past else None,
         "permitted": permitted,
         "reboot_needed": tdx == LOST or facts.remaining_updates == 0,
         "journal": {"problems": list(history.problems) if history else []},
@@ -82,10 +89,10 @@ def _tdx(facts: HostFacts) -> str:
     return {"ENXIO": LOST, "missing": ABSENT}.get(word, UNKNOWN)
 
 
-def _last_run(run: past_runs.PastRun, boot_id: str | None) -> dict[str, Any]:
+def _last_run(run: past_runs.PastRun, boot_id: str | None, running: int | None) -> dict[str, Any]:
     outcome, message = run.outcome, run.message
     if run.ended is None:
-        outcome, message = _not_ended(run), _NOT_ENDED
+        outcome, message = _not_ended(run, running if run.boot_id == boot_id else None)
     return {
         "transaction": run.transaction,
         "started": run.started,
@@ -102,8 +109,13 @@ def _last_run(run: past_runs.PastRun, boot_id: str | None) -> dict[str, Any]:
     }
 
 
-def _not_ended(run: past_runs.PastRun) -> str:
-    return UNKNOWN if run.hops and run.hops[-1].state == past_runs.COMMITTING else "interrupted"
+def _not_ended(run: past_runs.PastRun, running: int | None) -> tuple[str, str]:
+    """What there is to say of a run that has not told its end. The lock alone does not tell that it is under way:
+    whoever holds it may be about to find out what came of the run, or do a dry run."""
+    if running is not None and run.pid == running:
+        return RUN, f"it is under way (process {running})"
+    outcome = UNKNOWN if run.hops and run.hops[-1].state == past_runs.COMMITTING else "interrupted"
+    return outcome, _NOT_ENDED + (_QUIESCED if run.quiesced else "")
 
 
 def _plain(value: object) -> object:

@@ -99,6 +99,7 @@ class Transaction:
                 source=str(plan.hops[start].source),
                 target=str(plan.hops[-1].target),
                 hops=len(plan.hops) - start,
+                pid=os.getpid(),
             )
         except OSError as error:
             raise _unwritable(error) from None

@@ -61,7 +61,7 @@ ARROWS: dict[str, set[str]] = {
     "past_runs": {"executor", "journal"},
     "recovery": {"versions", "plan", "executor", "past_runs"},
     "transaction": {"errors", "host", "plan", "executor", "lock", "journal", "past_runs", "recovery"},
-    "status": {"errors", "facts", "host", "journal", "past_runs"},
+    "status": {"errors", "facts", "host", "journal", "lock", "past_runs"},
     "journald": {"errors", "executor", "plan"},
     "service": {"errors", "documents"},
     "report": VALUES

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from test_cli import reseal
 from test_executor import simulated
 from test_host_facts import COMMON, LAYOUTS, tree
 from test_startup import modules_of
+from test_transaction import with_settings
 
 from conftest import TRUST, Run, plan_for
 from seamstep import status
@@ -25,6 +27,7 @@ from seamstep.cli.output import to_json
 from seamstep.facts import HostFacts
 from seamstep.host.simulated import Fault
 from seamstep.journal import NAME
+from seamstep.lock import locked
 from seamstep.report.status import status_text
 
 V24 = {"sys/devices/faux/tdx_host/version": "1.5.24\n"}
@@ -74,7 +77,7 @@ STATES: list[tuple[dict[str, Any], str, int, bool]] = [
 
 @pytest.mark.parametrize(("changes", "tdx", "code", "reboot"), STATES)
 def test_what_is_told_of_tdx(spr: HostFacts, changes: dict[str, Any], tdx: str, code: int, reboot: bool) -> None:
-    document = status.status(replace(spr, **changes), None, "", None)
+    document = status.status(replace(spr, **changes), None, "", None, None)
     assert (document["tdx"], int(status.exit_code(document)), document["reboot_needed"]) == (tdx, code, reboot)
     assert "reboot needed      yes" in status_text(document) if reboot else True
 
@@ -97,15 +100,50 @@ def test_the_last_run(
     if kill:
         point = run_to(plan, simulated(plan), tmp_path / "whole", None).interactions.index(kill)
     run_to(plan, simulated(plan, fault), tmp_path / "state", point)
-    history, _ = status.read_history(str(tmp_path / "state"))
-    document = status.status(spr, history, "", None)
+    history, _, running = status.read_history(str(tmp_path / "state"))
+    document = status.status(spr, history, "", running, None)
     last = document["last_run"]
     assert (last["outcome"], last["this_boot"], last["plan"]) == (outcome, True, plan.id)
     assert int(status.exit_code(document)) == code
     assert f"last run           {outcome}: 1.5.24 → 1.5.34 at" in status_text(document)
-    elsewhere = status.status(replace(spr, boot_id="another"), history, "", None)
+    elsewhere = status.status(replace(spr, boot_id="another"), history, "", None, None)
     assert (elsewhere["last_run"]["this_boot"], int(status.exit_code(elsewhere))) == (False, 0)
     assert "in an earlier boot" in status_text(elsewhere)
+
+
+def test_a_run_that_is_under_way(run: Run, spr: HostFacts, images: Path, tmp_path: Path, root: Path) -> None:
+    """A run that waits for its command is seen at work; once it is killed that is told, and that TD builds wait."""
+    plan, state, released = tmp_path / "plan.json", tmp_path / "state", tmp_path / "released"
+    tree(root, {"proc/sys/kernel/random/boot_id": f"{spr.boot_id}\n"})
+    settings = {"before": [["sh", "-c", f"until [ -e {released} ]; do sleep 0.1; done"]], "after": [["true"]]}
+    plan.write_text(to_json(with_settings(plan_for(spr, images), **settings).document))
+    program = (
+        "import sys; from seamstep import plan, transaction; from seamstep.host.simulated import SimulatedHost;"
+        "loaded = plan.load(sys.argv[1]); host = SimulatedHost(loaded.host, {})\n"
+        "with transaction.begun(host, sys.argv[2]) as begun: begun.perform(loaded)"
+    )
+
+    def seen() -> Any:
+        return run("status", "--sysroot", root, "--state-dir", state, "--json").json["last_run"] or {}
+
+    with subprocess.Popen([sys.executable, "-c", program, plan, state]) as process:
+        while not (told := seen()) or "before-hooks" not in (state / NAME).read_text():
+            assert process.poll() is None
+            time.sleep(0.05)
+        try:
+            assert (told["outcome"], told["message"]) == ("running", f"it is under way (process {process.pid})")
+            ran = run("status", "--sysroot", root, "--state-dir", state)
+            assert (ran.code, "last run           running: 1.5.24 → 1.5.34 at" in ran.out) == (0, True)
+        finally:
+            process.kill()
+            released.touch()
+    told = seen()
+    assert told["outcome"] == "interrupted"
+    assert told["message"].endswith("; its commands 'before' were begun, and those 'after' have not ended")
+    folder = os.open(state, os.O_RDONLY)
+    with locked(folder, "state"):
+        assert seen()["outcome"] == "interrupted", "somebody else holds the lock"
+    os.close(folder)
 
 
 def test_a_journal_in_ruins_is_told_and_fatal_to_nobody(run: Run, root: Path) -> None:

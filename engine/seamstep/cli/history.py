@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> ExitCode:
 
     shared.check_output(options)
     folder = shared.state_folder(options)
-    history, unreadable = status.read_history(folder)
+    history, unreadable, _ = status.read_history(folder)
     if unreadable:
         raise InputError(Problem(folder, f"can't read the journal: {unreadable}"))
     wanted = options.transaction

@@ -11,9 +11,21 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-#: How a run can end. Each has a series, so that an alert can tell 0 from absent; an outcome of a later version gets one
-#: when it comes.
-OUTCOMES = ("applied", "busy", "failed", "lost", "unknown", "preflight", "stale", "refused", "not-now", "interrupted")
+#: How a run can end, or that it is under way. Each has a series, so that an alert can tell 0 from absent; an outcome of
+#: a later version gets one when it comes.
+OUTCOMES = (
+    "applied",
+    "busy",
+    "failed",
+    "lost",
+    "unknown",
+    "preflight",
+    "stale",
+    "refused",
+    "not-now",
+    "interrupted",
+    "running",
+)
 Labels = tuple[tuple[str, str], ...]
 
 
