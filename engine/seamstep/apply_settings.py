@@ -3,6 +3,8 @@ bounded, and one that this version does not know is refused: a limit that can't 
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from dataclasses import dataclass
 from datetime import time
@@ -36,6 +38,11 @@ class ApplySettings:
     busy_wait: int = 0
     before: tuple[Command, ...] = ()
     after: tuple[Command, ...] = ()
+
+    @property
+    def after_sha256(self) -> str:
+        """What identifies the commands ``after``."""
+        return hashlib.sha256(json.dumps(self.after).encode()).hexdigest()
 
     @classmethod
     def from_fields(cls, fields: Fields) -> Self:

@@ -38,8 +38,8 @@ class PastHop:
 @dataclass(frozen=True, slots=True)
 class PastRun:
     """An earlier run. ``ended`` is None while it has not ended, or was killed; ``recovered`` is whether a later run
-    found out what came of it; ``quiesced`` whether its commands before were begun and those after not ended; ``pid``
-    its process."""
+    found out what came of it; ``quiesced`` whether its commands before were begun and those after not ended, and
+    ``after_sha256`` which those are; ``pid`` its process."""
 
     transaction: str
     boot_id: str
@@ -54,6 +54,7 @@ class PastRun:
     message: str = ""
     recovered: bool = False
     quiesced: bool = False
+    after_sha256: str = ""
     pid: int | None = None
 
 
@@ -61,7 +62,7 @@ def runs(records: Iterable[Record]) -> list[PastRun]:
     """All runs, oldest first."""
     found: dict[str, PastRun] = {}
     for record in records:
-        key = record.text("of") if record.event == "recovered" else record.transaction
+        key = record.text("of") or record.transaction
         if record.event == "run-started":
             found[key] = PastRun(
                 record.transaction,
@@ -88,7 +89,7 @@ def _after(run: PastRun, record: Record) -> PastRun:
         remaining = run.hops[-1].remaining if run.hops else None
         return replace(run, hops=(*hops, replace(_hop(record, record.text("state")), remaining=remaining)))
     if event in {"before-hooks", "after-hooks"}:
-        return replace(run, quiesced=event == "before-hooks")
+        return replace(run, quiesced=event == "before-hooks", after_sha256=record.text("after_sha256"))
     if event in {"run-ended", "recovered"}:
         state, recovered = record.text("state"), event == "recovered"
         if recovered and run.hops and run.hops[-1].state in _HOP_EVENTS:
@@ -137,6 +138,19 @@ def last_applied(past: Iterable[PastRun], boot_id: str) -> float | None:
     """When the last hop of this boot was applied, on the monotonic clock."""
     times = [hop.monotonic for run in past if run.boot_id == boot_id for hop in run.hops if hop.state == State.APPLIED]
     return times[-1] if times else None
+
+
+def left_quiesced(past: Iterable[PastRun], boot_id: str, after_sha256: str) -> list[PastRun]:
+    """The runs of this boot that were killed between their commands before and the end of those after, which are those
+    that ``after_sha256`` identifies."""
+    return [
+        run
+        for run in past
+        if run.boot_id == boot_id
+        and run.quiesced
+        and run.after_sha256 == after_sha256
+        and (run.recovered or run.ended is None)
+    ]
 
 
 def unfinished(past: list[PastRun]) -> PastRun | None:

@@ -16,6 +16,7 @@ from seamstep import past_runs
 from seamstep.errors import ExitCode, NotUpdatableError, RefusedError, TdxLostError, UnknownOutcomeError
 from seamstep.executor import LOST, Executor, Reporter, RunResult, State, Stop, kernel
 from seamstep.executor.commands import Commands
+from seamstep.executor.signals import deferred_signals
 from seamstep.host.base import PROFILES, Host, Profile
 from seamstep.host.read_facts import read_facts
 from seamstep.host.upload import UploadPort
@@ -60,6 +61,8 @@ class Transaction:
             TdxLostError: TDX is lost.
             RefusedError: a step failed before, or the journal can't be written; nothing was changed.
         """
+        if commands:
+            self.make_up(plan, reporter)
         if kernel.version_now(self.host)[1]:
             raise TdxLostError(LOST)
         start = self._start(plan)
@@ -89,6 +92,36 @@ class Transaction:
             warning = f"the end of the run could not be written to the journal: {error.strerror or error}"
             result = replace(result, warnings=(*result.warnings, warning))
         return result
+
+    def make_up(self, plan: Plan, reporter: Reporter | None = None) -> None:
+        """Run the commands 'after' of runs that were killed before theirs, if ``plan`` has the very same: a host must
+        not stay quiesced because a run was killed and the next one has nothing to do. Not in a dry run."""
+        owed = past_runs.left_quiesced(self.past, self.boot_id, plan.settings.after_sha256) if self.journal else []
+        for run in owed:
+            variables = {
+                "SEAMSTEP_TRANSACTION": run.transaction,
+                "SEAMSTEP_PLAN": run.plan,
+                "SEAMSTEP_SOURCE": run.source,
+                "SEAMSTEP_TARGET": run.target,
+            }
+            (reporter or Reporter()).note(
+                f"running the commands 'after' of the run {run.transaction}, which was killed"
+            )
+            with deferred_signals() as interrupted:
+                made_up = Commands(plan.settings, variables, self._about(run))
+                for problem in made_up.after(run.outcome or State.UNKNOWN.value):
+                    (reporter or Reporter()).note(problem)
+            self.past[self.past.index(run)] = replace(run, quiesced=False)
+            interrupted.check()
+
+    def _about(self, run: past_runs.PastRun) -> Callable[..., None]:
+        """Writes to the journal what was done for an earlier run."""
+
+        def record(event: str, **details: Any) -> None:
+            if self.journal:
+                self.journal.append(event, of=run.transaction, **details)
+
+        return record
 
     def _begin(self, journal: Journal, plan: Plan, start: int, policy: str) -> None:
         try:
@@ -220,7 +253,7 @@ def _settled(run: past_runs.PastRun, finding: Finding, now: float) -> past_runs.
     hops = run.hops
     if hops and finding.hop is hops[-1]:
         hops = (*hops[:-1], replace(hops[-1], state=finding.state, message=finding.message, monotonic=now))
-    return replace(run, hops=hops)
+    return replace(run, hops=hops, outcome=finding.state)
 
 
 def _write_finding(journal: Journal, finding: Finding) -> None:

@@ -350,6 +350,44 @@ def test_a_killed_run_that_left_the_host_quiesced_is_told(spr: HostFacts, images
     assert any("its commands 'before' were run, and those 'after' were not" in note for note in recorder.notes)
 
 
+@pytest.mark.parametrize(
+    ("killed_at", "made_up"),
+    [("state staged", "after not-started, before, after applied"), ("state applied", "after applied")],
+)
+def test_commands_after_that_a_killed_run_owes_are_made_up_for_once(
+    spr: HostFacts, images: Path, tmp_path: Path, killed_at: str, made_up: str
+) -> None:
+    """Also where there is nothing else to do: TD builds must not stay quiesced until somebody notices."""
+    note = tmp_path / "note"
+
+    def said() -> str:
+        text = ", ".join(note.read_text().splitlines()) if note.exists() else ""
+        note.unlink(missing_ok=True)
+        return text
+
+    after = [["sh", "-c", f"echo after $SEAMSTEP_OUTCOME >> {note}"]]
+    plan = with_settings(
+        plan_for(spr, images, "fewest-hops"), before=[["sh", "-c", f"echo before >> {note}"]], after=after
+    )
+    at = run_to(plan, simulated(plan), tmp_path / "whole", None).interactions.index(killed_at)
+    assert said() == "before, after applied"
+    host, state = simulated(plan), tmp_path / "state"
+    run_to(plan, host, state, at)
+    assert said() == "before"
+    other = with_settings(plan, before=plan.document["apply"]["before"], after=[["true"]])
+    recorder = Notes()
+    with transaction.begun(host, str(state), dry_run=True) as begun:
+        begun.make_up(plan)
+    with transaction.begun(host, str(state)) as begun:
+        begun.make_up(other)
+    assert said() == "", "neither in a dry run nor for other commands"
+    assert again(plan, host, state, recorder).version == V34
+    assert said() == made_up
+    assert any("running the commands 'after' of the run" in note for note in recorder.notes)
+    assert again(plan, host, state).version == V34
+    assert said() == "", "once is enough"
+
+
 class Notes(Recorder):
     def __init__(self) -> None:
         super().__init__()

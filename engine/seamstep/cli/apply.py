@@ -89,10 +89,10 @@ def _beside(reporter: Reporter, journal: JournalReporter) -> Reporter:
 def _perform(options: argparse.Namespace, begun: Transaction, plan: Plan, journal: JournalReporter) -> ExitCode:
     from seamstep.host.inhibit import inhibited
     from seamstep.plan import PlanOutcome
-    from seamstep.report.progress import reporter
+    from seamstep.report.progress import LineReporter, reporter
 
     if plan.outcome is not PlanOutcome.UPDATE:
-        return _nothing_to_do(options, plan, begun.host)
+        return _nothing_to_do(options, plan, begun, _beside(LineReporter(sys.stderr), journal))
     if plan.provisional:
         raise RefusedError("the plan is provisional: rules that need an image were left open; plan with --images")
     _confirm(options, plan)
@@ -152,13 +152,15 @@ def _report(document: object, text: str, options: argparse.Namespace, code: Exit
             print(f"seamstep: {printable(error)}", file=sys.stderr)
 
 
-def _nothing_to_do(options: argparse.Namespace, plan: Plan, host: Host) -> ExitCode:
+def _nothing_to_do(options: argparse.Namespace, plan: Plan, begun: Transaction, heard: Reporter) -> ExitCode:
     """A plan without an update says something of the host it was made for; of another it says nothing."""
     from seamstep.host.read_facts import read_facts
 
-    differences = plan.host.differences(read_facts(host))
+    differences = plan.host.differences(read_facts(begun.host))
     if differences:
         raise StalePlanError(f"stale plan: the host changed since the plan was made: {'; '.join(differences)}")
+    if not options.simulate:
+        begun.make_up(plan, heard)
     code = exit_code(plan)
     emit(
         plan.document,

@@ -30,7 +30,7 @@ class Commands:
         """Run those before the first hop, until one does not go well; why the run must not go on, or nothing."""
         try:
             if self._settings.before or self._settings.after:
-                self._record("before-hooks")
+                self._record("before-hooks", after_sha256=self._settings.after_sha256)
             for argv in self._settings.before:
                 result = self._run(argv, self._variables, stop)
                 self._keep("before", result)
