@@ -6,7 +6,7 @@ Shape: ``{schema, hostname, boot_id, profile, module_version, seamldr_version, r
 source, target, outcome, message, recovered} | null, permitted: {target, hops, outcome, policy} | null, reboot_needed,
 journal: {problems: []}, unknown: {fact: reason}}``. ``outcome`` is what the run ended in, ``running`` for one that is
 under way, ``interrupted`` for one that has not ended and committed nothing, and ``unknown`` for one that committed a
-hop and has not told what came of it.
+hop and has not told what came of it. ``reboot_needed`` is null where nobody can tell.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def status(
         "upload_status": facts.upload.status if facts.upload else None,
         "last_run": _last_run(past[-1], facts.boot_id, running) if past else None,
         "permitted": permitted,
-        "reboot_needed": tdx == LOST or facts.remaining_updates == 0,
+        "reboot_needed": _reboot_needed(facts, tdx),
         "journal": {"problems": list(history.problems) if history else []},
         "unknown": dict(sorted(unknown.items())),
     }
@@ -87,6 +87,13 @@ def _tdx(facts: HostFacts) -> str:
         return RUNNING
     word = facts.why_unknown("module_version").partition(":")[0]
     return {"ENXIO": LOST, "missing": ABSENT}.get(word, UNKNOWN)
+
+
+def _reboot_needed(facts: HostFacts, tdx: str) -> bool | None:
+    if tdx == LOST or facts.remaining_updates == 0:
+        return True
+    untold = tdx == RUNNING and facts.upload is not None and facts.remaining_updates is None
+    return None if tdx == UNKNOWN or untold else False
 
 
 def _last_run(run: past_runs.PastRun, boot_id: str | None, running: int | None) -> dict[str, Any]:

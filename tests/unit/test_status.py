@@ -66,20 +66,23 @@ def test_status_in_one_screen(run: Run, root: Path, images: Path) -> None:
     assert not (root / "var").exists(), "reading leaves no trace"
 
 
-STATES: list[tuple[dict[str, Any], str, int, bool]] = [
+STATES: list[tuple[dict[str, Any], str, int, bool | None]] = [
     ({}, "running", 0, False),
     ({"remaining_updates": 0}, "running", 0, True),
     ({"module_version": None, "unknown": {"module_version": "ENXIO: x"}}, "lost", 7, True),
     ({"module_version": None, "unknown": {"module_version": "missing: x"}}, "absent", 3, False),
-    ({"module_version": None, "unknown": {"module_version": "EIO: x"}}, "unknown", 8, False),
+    ({"module_version": None, "unknown": {"module_version": "EIO: x"}}, "unknown", 8, None),
+    ({"remaining_updates": None, "unknown": {"remaining_updates": "permission: x"}}, "running", 0, None),
+    ({"remaining_updates": None, "upload": None}, "running", 0, False),
 ]
 
 
 @pytest.mark.parametrize(("changes", "tdx", "code", "reboot"), STATES)
-def test_what_is_told_of_tdx(spr: HostFacts, changes: dict[str, Any], tdx: str, code: int, reboot: bool) -> None:
+def test_what_is_told_of_tdx(spr: HostFacts, changes: dict[str, Any], tdx: str, code: int, reboot: bool | None) -> None:
     document = status.status(replace(spr, **changes), None, "", None, None)
     assert (document["tdx"], int(status.exit_code(document)), document["reboot_needed"]) == (tdx, code, reboot)
-    assert "reboot needed      yes" in status_text(document) if reboot else True
+    told = {True: "yes", False: "no", None: "unknown"}
+    assert f"reboot needed      {told[reboot]}" in status_text(document)
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,8 @@ def _permitted(permitted: Mapping[str, Any] | None) -> str:
 
 
 def _reboot(document: Mapping[str, Any]) -> str:
+    if document["reboot_needed"] is None:
+        return "unknown"
     if not document["reboot_needed"]:
         return "no"
     return "yes: TDX is lost" if document["tdx"] == "lost" else "yes, before another update: none remains in this boot"
