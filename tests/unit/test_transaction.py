@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -323,6 +324,53 @@ def test_commands(
         assert result.message == "the command quiesce all ended with exit code 3: said; nothing was changed"
     told = ("the command resume ended with exit code 3: said; the outcome of the update stands",)
     assert result.warnings == (told if "resume" in failing else ())
+
+
+@pytest.mark.parametrize(
+    ("failing", "code", "version", "ran", "message"),
+    [
+        (
+            "before-hooks",
+            1,
+            V24,
+            ["resume"],
+            "the journal can't be written: No space left on device; nothing was changed",
+        ),
+        ("hook before", 1, V24, ["quiesce", "resume"], "the journal can't be written: No space left on device"),
+        ("hook after", 0, V34, ["quiesce", "resume"], "1.5.34 runs"),
+        ("after-hooks", 0, V34, ["quiesce", "resume"], "1.5.34 runs"),
+    ],
+)
+def test_commands_that_can_not_be_recorded(
+    spr: HostFacts, images: Path, failing: str, code: int, version: Any, ran: list[str], message: str
+) -> None:
+    """Before the first hop that stops the run; after the last the outcome stands. Those after are run in any case."""
+    plan = with_settings(plan_for(spr, images), before=[["quiesce"]], after=[["resume"]])
+    run: Any = hook(0)
+
+    def record(event: str, **details: Any) -> None:
+        if f"{event} {details.get('phase', '')}".strip() == failing:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    result = Executor(simulated(plan), commands=Commands(plan.settings, {}, record, run)).run(plan)
+    assert (result.exit_code, result.version, [argv[0] for argv, _ in run.ran]) == (code, version, ran)
+    assert message in result.message
+    assert len(result.warnings) == (failing in {"hook after", "after-hooks"})
+
+
+def test_commands_after_are_run_also_when_seamstep_itself_breaks(
+    spr: HostFacts, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> RunResult:
+        raise MemoryError
+
+    plan = with_settings(plan_for(spr, images), after=[["resume"]])
+    run: Any = hook(0)
+    executor = Executor(simulated(plan), commands=Commands(plan.settings, {}, lambda *_, **__: None, run))
+    monkeypatch.setattr(executor, "_hop", broken)
+    with pytest.raises(MemoryError):
+        executor.run(plan)
+    assert run.ran == [(("resume",), {"SEAMSTEP_OUTCOME": "unknown"})]
 
 
 def test_commands_run_for_real_and_not_in_vain(spr: HostFacts, images: Path, tmp_path: Path) -> None:
