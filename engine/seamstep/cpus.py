@@ -14,6 +14,16 @@ PLATFORMS = {
     0xD06D0: "Clearwater Forest",
 }
 
+#: As Intel abbreviates them.
+ABBREVIATIONS = {
+    "SPR": 0x806F0,
+    "EMR": 0xC06F0,
+    "SRF": 0xA06F0,
+    "GNR": 0xA06D0,
+    "GNR-D": 0xA06E0,
+    "CWF": 0xD06D0,
+}
+
 _STEPPING = 0xF
 _FAMILY_EXTENDED = 0xF
 _FAMILY_MAX = 0xF + 0xFF
@@ -70,6 +80,18 @@ def parse_signature(text: str) -> int:
     if not re.fullmatch(r"0x[0-9A-Fa-f]{1,8}", text, re.ASCII):
         raise ValueError(f"{text!r} is not a CPU signature such as 0x806F8")
     return int(text, 16)
+
+
+def parse_platform(text: str) -> int:
+    """The signature that an abbreviation such as ``SPR`` or a number such as ``0x806F8`` names. Raises ValueError for
+    anything else."""
+    if text.upper() in ABBREVIATIONS:
+        return ABBREVIATIONS[text.upper()]
+    try:
+        return parse_signature(text)
+    except ValueError:
+        known = ", ".join(ABBREVIATIONS)
+        raise ValueError(f"{text!r} is neither one of {known} nor a CPU signature such as 0x806F8") from None
 
 
 def parse_list(text: str) -> frozenset[int]:

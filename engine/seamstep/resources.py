@@ -21,6 +21,11 @@ def schema(kind: str) -> dict[str, Any]:
     return document
 
 
+def asset(name: str) -> str:
+    """A style sheet or a script of the pages that seamstep writes."""
+    return (resources.files("seamstep") / "drawing" / "assets" / name).read_text("utf-8")
+
+
 def demo_mapping() -> str:
     """The path of the mapping file that ships for the demonstration: Intel's, as it was published."""
     return str(resources.files("seamstep") / "demo" / "mapping_file.json")

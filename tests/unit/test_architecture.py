@@ -67,6 +67,7 @@ ARROWS: dict[str, set[str]] = {
     "report": VALUES
     | {"plan", "executor", "journal", "status", "policy", "policy_layers", "policy_review", "environments", "scenarios"}
     | {"lint", "diff"},
+    "drawing": VALUES | {"rules", "policy", "graph", "planner", "explain", "report"},
     "demo": VALUES | {"catalog", "image", "planner", "policy_file", "plan", "host", "executor", "report"},
     "cli": {"*"},
     "__main__": {"cli"},

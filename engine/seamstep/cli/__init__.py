@@ -22,6 +22,7 @@ COMMANDS = {
     "facts": "show what is known of this host",
     "plan": "find the way to the release the policy wants",
     "explain": "say why this path, why not another, and what would have to change",
+    "graph": "draw the version graph",
     "apply": "perform a plan",
     "status": "show how the host stands",
     "history": "show what runs did on this host",

@@ -176,8 +176,8 @@ class Inputs(NamedTuple):
     as_of: date
 
 
-def inputs(options: argparse.Namespace, *, without_images: bool = False) -> Inputs:
-    """Everything that the options name. Raises what reading it raises."""
+def inputs(options: argparse.Namespace, *, without_images: bool = False, host: HostFacts | None = None) -> Inputs:
+    """Everything that the options name; with ``host`` they name none. Raises what reading it raises."""
     from seamstep import catalog
     from seamstep.image.files import TRUSTED
 
@@ -187,7 +187,7 @@ def inputs(options: argparse.Namespace, *, without_images: bool = False) -> Inpu
     mapping, images = sources(options, why="" if without_images else why)
     as_of = day(options)
     chosen = policy(options, as_of)
-    host = host_facts(options)
+    host = host or host_facts(options)
     loaded = catalog.load(mapping, None if without_images else images, TRUSTED | chosen.signers)
     tell_of_images(loaded)
     return Inputs(loaded, host, chosen, as_of)

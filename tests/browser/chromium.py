@@ -1,0 +1,88 @@
+"""A headless Chromium for tests: pages are opened, scripts run in them, and what the browser says of them is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+REQUIRED = "SEAMSTEP_REQUIRE_BROWSER"
+SCHEMES = ("light", "dark")
+#: Where screenshots go, if anywhere.
+SCREENSHOTS = os.environ.get("SEAMSTEP_SCREENSHOTS")
+
+
+@dataclass(frozen=True)
+class Visit:
+    """What became of a page: the script's answer, console messages and dialogs, requests, and what is inaccessible,
+    each as impact, rule, text and places."""
+
+    value: Any
+    told: list[str]
+    requests: list[str]
+    violations: list[list[Any]]
+
+
+class Browser:
+    """A browser that runs."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def visit(
+        self,
+        page: Path,
+        script: str = "",
+        *,
+        scheme: str = "light",
+        media: str = "screen",
+        audit: bool = False,
+        fragment: str = "",
+        name: str = "",
+    ) -> Visit:
+        """Open a file, and run a script that drives ``page`` (a page of playwright)."""
+        assert self._process.stdin
+        assert self._process.stdout
+        shot = str(Path(SCREENSHOTS) / f"{name}-{scheme}.png") if SCREENSHOTS and name else None
+        asked = {"url": page.as_uri() + fragment, "script": script, "scheme": scheme, "media": media}
+        self._process.stdin.write(json.dumps({**asked, "audit": audit, "screenshot": shot}) + "\n")
+        self._process.stdin.flush()
+        answer = json.loads(self._process.stdout.readline())
+        assert "error" not in answer, answer["error"]
+        return Visit(**answer)
+
+
+def missing() -> str:
+    """What is not there, empty if all is."""
+    lacking = [name for name in ("chromium", "node") if not shutil.which(name)]
+    if not (HERE / "node_modules" / "playwright-core").is_dir():
+        lacking.append("tests/browser/node_modules (npm install --prefix tests/browser)")
+    return ", ".join(lacking)
+
+
+@contextmanager
+def running() -> Iterator[Browser]:
+    """A browser; skips where there is none, and fails where there has to be one."""
+    lacking = missing()
+    if lacking and os.environ.get(REQUIRED):
+        pytest.fail(f"no browser to test with: {lacking}")
+    if lacking:
+        pytest.skip(f"no browser to test with: {lacking}")
+    chromium = shutil.which("chromium")
+    command = ["node", "drive.mjs", str(chromium)]
+    with subprocess.Popen(command, cwd=HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+        yield Browser(process)
+        assert process.stdin
+        process.stdin.close()
+        assert process.wait(timeout=30) == 0

@@ -1,0 +1,442 @@
+"""Pictures of the version graph: what is drawn, where, and in every format the same, harmless bytes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import combinations, pairwise
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import networkx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made import made_host, made_release
+from test_graph import made_policy
+from test_oracle import hosts, policies, releases
+
+from conftest import FACTS, LATEST, TRUST, Run
+from seamstep.cli import main
+from seamstep.drawing import dot, exchange, html, mermaid, svg
+from seamstep.drawing.choose import RUNNER_UP_HOPS, Blocked, Subject, scene
+from seamstep.drawing.layout import NODE_HEIGHT, layout
+from seamstep.drawing.scene import Arc, Lane, Mark, Node, Scene, State
+from seamstep.explain import Situation
+from seamstep.facts import UploadNode
+from seamstep.model import Outcome
+from seamstep.policy import PathChoice, Source
+from seamstep.rules import Denial
+from seamstep.versions import Specifier
+
+PICTURE = Path(__file__).parents[2] / "docs" / "images" / "graph.svg"
+#: How docs/images/graph.svg came to be.
+PICTURE_OF = ("--platform", "SPR", "--seamldr", "1.5.02", "--profile", "legacy", "--running", "1.5.16")
+FORMATS: dict[str, Callable[[Scene], str]] = {
+    "svg": svg.svg,
+    "html": html.html,
+    "dot": dot.dot,
+    "mermaid": mermaid.mermaid,
+    "graphml": exchange.graphml,
+    "json": lambda drawn: json.dumps(exchange.node_link(drawn)),
+}
+LADDER = tuple(made_release(f"1.5.{number:02}") for number in range(1, 9))
+
+
+def steps(drawn: Scene) -> dict[tuple[str, str], Arc]:
+    return {
+        (lane.nodes[arc.source].version, lane.nodes[arc.target].version): arc
+        for lane in drawn.lanes
+        for arc in lane.arcs
+    }
+
+
+def situation(**changes: Any) -> Situation:
+    values: dict[str, Any] = {"releases": LADDER, "host": made_host("1.5.03"), "policy": made_policy()}
+    return Situation(**values | changes)
+
+
+# -- what is drawn
+
+
+@settings(max_examples=60, deadline=None)
+@given(releases(), hosts(), policies, st.sampled_from(Blocked))
+def test_every_step_is_drawn_as_the_rules_judge_it(listed: Any, host: Any, policy: Any, blocked: Blocked) -> None:
+    drawn = steps(scene(Situation(listed, host, policy), blocked=blocked))
+    graph = Situation(listed, host, policy).graph()
+    assert set(drawn) <= {(str(a), str(b)) for a, b in graph.digraph.edges}
+    if blocked is Blocked.ALL:
+        assert len(drawn) == graph.digraph.number_of_edges()
+    if blocked is Blocked.NONE:
+        assert all(arc.permitted for arc in drawn.values())
+    for (source, target), arc in drawn.items():
+        version = {str(release.version): release.version for release in (*listed, graph.release(graph.running))}
+        used = 0 if arc.hop is None else arc.hop - 1
+        judgement = graph.judge(version[source], version[target], used)
+        if used == 0 and source == str(graph.running):
+            assert arc.permitted == judgement.permitted
+            assert {reason.rule for reason in arc.reasons if reason.effect in {"blocks", "can't tell"}} == {
+                verdict.rule for verdict in judgement.blocking
+            }
+        blocking = {verdict.outcome for verdict in judgement.blocking}
+        if Outcome.BLOCK in blocking and used == 0 and source == str(graph.running):
+            assert arc.state is State.BLOCKED
+
+
+@settings(max_examples=60, deadline=None)
+@given(releases(), hosts(), policies, st.integers(1, 6))
+def test_the_paths_are_drawn_whatever_the_limit(listed: Any, host: Any, policy: Any, limit: int) -> None:
+    drawn = scene(Situation(listed, host, policy), limit=limit)
+    found = steps(drawn)
+    assert all(len(lane.arcs) <= max(limit, len(drawn.path) + len(drawn.runner_up)) for lane in drawn.lanes)
+    by_hop = {arc.hop: step for step, arc in found.items() if arc.hop}
+    best = list(pairwise(drawn.path))
+    assert [by_hop[hop] for hop in sorted(by_hop)] == best[:limit] or set(best) >= set(by_hop.values())
+    if len(best) <= limit:
+        assert [by_hop[hop] for hop in sorted(by_hop)] == best
+
+
+@pytest.mark.parametrize(
+    ("changes", "state", "words"),
+    [
+        ({}, State.ALLOWED, "allowed, cost 1"),
+        ({"host": made_host("1.5.03", cpus_online="0")}, State.BLOCKED, "blocked"),
+        ({"host": made_host("1.5.03", cpus_online=None)}, State.UNKNOWN, "unknown, so refused"),
+        (
+            {"releases": tuple(replace(one, image=None) for one in LADDER), "without_images": True},
+            State.UNKNOWN,
+            "unknown, left open, cost 1",
+        ),
+    ],
+)
+def test_states(changes: dict[str, Any], state: State, words: str) -> None:
+    drawn = steps(scene(situation(**changes)))
+    arc = drawn["1.5.03", "1.5.04"]
+    assert (arc.state, arc.verdict) == (state, words)
+
+
+def test_what_lies_on_the_way() -> None:
+    policy = made_policy(denials=(Denial(Specifier("1.5.05"), "bad"), Denial(Specifier("1.5.08"), "worse")))
+    drawn = {blocked: set(steps(scene(situation(policy=policy), blocked=blocked))) for blocked in Blocked}
+    permitted = {(a, b) for a, b in combinations(["1.5.03", "1.5.04", "1.5.06", "1.5.07"], 2)}
+    assert drawn[Blocked.NONE] == permitted
+    assert drawn[Blocked.PATH] == permitted | {("1.5.03", "1.5.05"), ("1.5.03", "1.5.08")}
+    assert len(drawn[Blocked.ALL]) == 28
+
+
+def test_marks() -> None:
+    marks = {node.version: node.mark for node in scene(situation()).nodes() if node.mark}
+    assert marks == {"1.5.03": Mark.RUNNING, "1.5.08": Mark.TARGET}
+    stuck = scene(situation(host=made_host("1.5.03", upload=UploadNode("tdx_module", "programming"))))
+    assert {node.version: node.mark for node in stuck.nodes() if node.mark} == {
+        "1.5.03": Mark.RUNNING,
+        "1.5.08": Mark.WANTED,
+    }
+    assert "No permitted path leads to any release that is wanted; the newest wanted is 1.5.08." in stuck.summary
+    there = scene(situation(host=made_host("1.5.08")))
+    assert there.summary[1:] == ("No newer release is wanted.",)
+
+
+def test_a_kind_of_host_has_no_path() -> None:
+    drawn = scene(situation(host=made_host("1.5.01")), subject=Subject.KIND)
+    assert (drawn.path, {node.mark for node in drawn.nodes()}) == ((), {Mark.NONE})
+    assert len(list(drawn.arcs())) == 28
+
+
+def test_series_are_lanes_in_order() -> None:
+    listed = tuple(made_release(version) for version in ("1.5.02", "1.10.01", "1.5.01", "2.0.01", "1.9.01"))
+    drawn = scene(situation(releases=listed, host=made_host("1.5.01")), blocked=Blocked.ALL)
+    assert [lane.series for lane in drawn.lanes] == ["1.5", "1.9", "1.10", "2.0"]
+    assert [node.version for node in drawn.lanes[0].nodes] == ["1.5.01", "1.5.02"]
+    assert "no update leads here from series 1.5" in drawn.lanes[1].summary
+
+
+def test_the_runner_up_of_a_long_path_is_not_looked_for() -> None:
+    listed = tuple(made_release(f"1.5.{number:02}") for number in range(1, RUNNER_UP_HOPS + 3))
+    host = made_host("1.5.01", remaining_updates=99)
+    drawn = scene(Situation(listed, host, made_policy(choice=PathChoice.SHORTEST_PATH)))
+    assert len(drawn.path) == RUNNER_UP_HOPS + 2
+    assert drawn.runner_up == ()
+    assert drawn.summary[-1] == f"No runner-up is looked for to a path of more than {RUNNER_UP_HOPS} hops."
+
+
+def test_a_large_series_stays_usable() -> None:
+    listed = tuple(made_release(f"1.5.{number:02}") for number in range(1, 201))
+    drawn = scene(situation(releases=listed, host=made_host("1.5.20", remaining_updates=200)), limit=100)
+    lane = drawn.lanes[0]
+    assert (len(lane.arcs) <= 100, lane.candidates) == (True, 19900)
+    assert f"200 releases, {len(lane.arcs)} of 19900 possible steps drawn" in svg.svg(drawn)
+    slots = layout(drawn).rows[0].slots
+    assert len(slots) < 120, "releases that no step touches are gathered"
+    assert [node for slot in slots for node in slot.nodes] == list(lane.nodes)
+
+
+# -- where
+
+
+@settings(max_examples=40, deadline=None)
+@given(releases(), hosts(), policies, st.sampled_from(Blocked))
+def test_the_layout_is_in_order_and_in_its_bounds(listed: Any, host: Any, policy: Any, blocked: Blocked) -> None:
+    placed = layout(scene(Situation(listed, host, policy), blocked=blocked))
+    for row in placed.rows:
+        for left, right in pairwise(row.slots):
+            assert left.x + left.width / 2 < right.x - right.width / 2
+        assert row.slots[-1].x + row.slots[-1].width / 2 < placed.width
+        ends: list[tuple[float, float]] = []
+        for curve in row.curves:
+            assert row.top < curve.middle[1] < row.bottom
+            assert (curve.height > 0) == curve.arc.permitted, "above what may be taken, below what is refused"
+            assert abs(curve.y - row.y) == NODE_HEIGHT / 2
+            assert curve.x0 < curve.x1
+            ends += [(curve.x0, curve.y), (curve.x1, curve.y)]
+        assert len(ends) == len(set(ends)), "no two arcs share an end"
+        for one, other in combinations(row.curves, 2):
+            if one.arc.span < other.arc.span:
+                assert abs(one.height) < abs(other.height)
+    for upper, lower in pairwise(placed.rows):
+        assert upper.bottom == lower.top
+
+
+# -- formats
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "</title></svg><img src=x onerror=alert(1)>",
+    "\"><b onload='x'>",
+    "]]><!-- --> &lt;b&gt; &#x202e; &amp;",
+    "a\x00b\x1b[31mred\x07\x7f\x9b",
+    "left\u202eright\u2066x\u2069",
+    'x"];\n evil [label="',
+    'back\\slash\\N \\"quote\\',
+    '"]\n  click n0 "javascript:alert(1)"\n %%{init: {"theme":"dark"}}%%',
+    "`*md* ~~~ | {a} ((b)) --> c; end #quot;`",
+    "\ud800 lone, \ufeff mark, \u2028 line",
+    "x" * 5000,
+]
+
+
+def hostile_scene(text: str) -> Scene:
+    """A picture in which every text that can come from a file is ``text``."""
+    policy = replace(
+        made_policy(denials=(Denial(Specifier("1.5.05"), text),)), sources=(Source(text, "00" * 32, text),)
+    )
+    return scene(situation(policy=policy, host=made_host("1.5.03", hostname=text, kernel=text)), blocked=Blocked.ALL)
+
+
+SVG_TAGS = {"svg", "title", "desc", "style", "rect", "text", "tspan", "g", "line", "path", "circle", "polygon"}
+HTML_TAGS = SVG_TAGS.union(
+    re.findall(
+        "[a-z0-9]+",
+        "html head meta body header main section h1 h2 h3 p div table caption thead tbody tr th td span code ul li a"
+        " fieldset legend label input output script",
+    )
+)
+
+
+def check_printable(text: str) -> None:
+    assert [character for character in text if not character.isprintable() and character != "\n"] == []
+    text.encode()
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_svg_holds_texts_and_nothing_else(text: str) -> None:
+    drawn = svg.svg(hostile_scene(text))
+    check_printable(drawn)
+    root = ElementTree.fromstring(drawn)
+    plain = ElementTree.fromstring(svg.svg(hostile_scene("x")))
+    assert {one.tag.rpartition("}")[2] for one in root.iter()} <= SVG_TAGS
+    assert {name for one in root.iter() for name in one.attrib} == {name for one in plain.iter() for name in one.attrib}
+    assert not [name for one in root.iter() for name in one.attrib if name.startswith("on") or "href" in name]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_html_holds_texts_and_nothing_else(text: str) -> None:
+    from html.parser import HTMLParser
+
+    class Shape(HTMLParser):
+        def __init__(self) -> None:
+            super().__init__(convert_charrefs=True)
+            self.found: list[tuple[str, tuple[str, ...]]] = []
+
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            self.found.append((tag, tuple(name for name, _ in attrs)))
+
+        def handle_comment(self, data: str) -> None:
+            raise AssertionError(data)
+
+    def shape(drawn: str) -> list[tuple[str, tuple[str, ...]]]:
+        parser = Shape()
+        parser.feed(drawn)
+        return parser.found
+
+    drawn = html.html(hostile_scene(text))
+    check_printable(drawn)
+    found = shape(drawn)
+    assert {tag for tag, _ in found} <= HTML_TAGS
+    assert found == shape(html.html(hostile_scene("x")))
+    assert drawn.count("<script>") == drawn.count("</script>") == 1
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_dot_holds_texts_and_nothing_else(text: str) -> None:
+    drawn = dot.dot(hostile_scene(text))
+    check_printable(drawn)
+    strings = re.findall(r'"(?:[^"\\]|\\.)*"', drawn)
+    bare = re.sub(r'"(?:[^"\\]|\\.)*"', "@", drawn)
+    assert bare == re.sub(r'"(?:[^"\\]|\\.)*"', "@", dot.dot(hostile_scene("x")))
+    for string in strings:
+        assert not re.search(r"(?<!\\)(?:\\\\)*\\[^\\\"n]", string), "no escape but for line ends, quotes, backslashes"
+        assert not re.search(r"&(?!amp;)", string)
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_mermaid_holds_texts_and_nothing_else(text: str) -> None:
+    drawn = mermaid.mermaid(hostile_scene(text))
+    check_printable(drawn)
+    harmless = r'"(?:[A-Za-z0-9 .,:/→×?-]|#[0-9]+;)*"'
+    assert re.sub(harmless, "@", drawn) == re.sub(harmless, "@", mermaid.mermaid(hostile_scene("x")))
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_graphml_and_json_can_be_read_back(text: str) -> None:
+    drawn = hostile_scene(text)
+    written = exchange.graphml(drawn)
+    check_printable(written)
+    graph = networkx.parse_graphml(written)
+    document = json.loads(json.dumps(exchange.node_link(drawn)))
+    keyword = "edges" if networkx.__version__ >= "3.4" else "link"
+    again = networkx.node_link_graph(document, **{keyword: "edges"})
+    assert set(graph.nodes) == set(again.nodes) == {node.version for node in drawn.nodes()}
+    assert set(graph.edges) == set(again.edges) == set(steps(drawn))
+    assert again.edges["1.5.04", "1.5.05"]["reasons"][0]["reason"].count(text) == 1
+    assert graph.edges["1.5.03", "1.5.04"]["state"] == again.edges["1.5.03", "1.5.04"]["state"] == "allowed"
+
+
+def test_reasons_are_in_every_format() -> None:
+    drawn = scene(situation(policy=made_policy(denials=(Denial(Specifier("1.5.05"), "regression"),))))
+    for name, form in FORMATS.items():
+        assert ("deny" if name == "mermaid" else "regression") in form(drawn), name
+
+
+def test_states_differ_in_more_than_colour() -> None:
+    """Dashes, ends and symbols; what the style sheet says is looked at in a browser."""
+    arcs = tuple(Arc(0, 1, state, state is State.ALLOWED, 1) for state in State)
+    shapes = []
+    for arc in arcs:
+        root = ElementTree.fromstring(svg.svg(Scene("t", (), (), (Lane("1.5", (Node("a"), Node("b")), (arc,), 1),))))
+        space = "{http://www.w3.org/2000/svg}"
+        step = next(one for one in root.iter(f"{space}g") if "step" in one.get("class", "").split())
+        shapes.append([(one.tag, one.get("class"), one.text if "text" in one.tag else "") for one in step][1:])
+    assert len({str(shape) for shape in shapes}) == 3
+    style = (Path(svg.__file__).parent / "assets" / "picture.css").read_text()
+    dashes = re.findall(r"\.(allowed|blocked|unknown) \.line \{[^}]*stroke-dasharray: ([0-9 ]+)", style)
+    assert dashes == [("blocked", "2 4"), ("unknown", "9 5")]
+
+
+def test_a_title_too_long_is_whole_on_hover() -> None:
+    drawn = svg.svg(Scene("n" * 300, ("f" * 300,), (), ()))
+    assert f"{'n' * 75}…<title>{'n' * 300}</title>" in drawn
+
+
+def test_same_input_same_bytes(images: Path) -> None:
+    base = ["graph", "--catalog", str(images), *TRUST, "--facts", str(FACTS), "--blocked", "all", "--format"]
+    program = f"from seamstep.cli import main\nfor form in {list(FORMATS)}: assert main([*{base}, form]) == 0"
+    seen = {
+        subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, check=True, env={**os.environ, "PYTHONHASHSEED": seed}
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(seen) == 1
+    assert len(seen.pop()) > 10_000
+
+
+# -- the command
+
+
+def graph(run: Run, *arguments: object) -> Any:
+    return run("graph", "--mapping", LATEST, "--without-images", *arguments)
+
+
+@pytest.mark.parametrize(
+    ("name", "start"),
+    [
+        ("g.svg", "<svg "),
+        ("g.html", "<!DOCTYPE html>"),
+        ("g.HTM", "<!DOCTYPE html>"),
+        ("g.dot", "digraph"),
+        ("g.gv", "digraph"),
+        ("g.mmd", "---\ntitle"),
+        ("g.graphml", "<graphml"),
+        ("g.json", "{\n"),
+        ("g", "<svg "),
+    ],
+)
+def test_the_format_follows_the_name(run: Run, tmp_path: Path, name: str, start: str) -> None:
+    out = tmp_path / name
+    ran = graph(run, "--facts", FACTS, "-o", out)
+    assert (ran.code, ran.out) == (0, "")
+    assert out.read_text().startswith(start)
+    again = graph(run, "--facts", FACTS, "--format", "dot", "-o", out)
+    assert (again.code, "--force" in again.err) == (1, True)
+    assert graph(run, "--facts", FACTS, "--format", "dot", "-o", out, "--force").code == 0
+    assert out.read_text().startswith("digraph")
+
+
+def test_the_path_of_a_real_host(run: Run) -> None:
+    document = graph(run, "--facts", FACTS, "--policy", "shortest-path", "--json").json
+    assert document["graph"]["path"] == ["1.5.24", "1.5.28", "1.5.34"]
+    assert document["graph"]["runner_up"] == ["1.5.24", "1.5.34"]
+    edges = {(edge["source"], edge["target"]): edge for edge in document["edges"]}
+    assert edges["1.5.24", "1.5.25"]["state"] == "blocked"
+    assert edges["1.5.24", "1.5.25"]["reasons"][0]["rule"] == "seamldr-minimum"
+    assert (edges["1.5.28", "1.5.34"]["hop"], edges["1.5.28", "1.5.34"]["state"]) == (2, "unknown")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--platform", "SPR"), "--seamldr"),
+        (("--platform", "XYZ", "--seamldr", "1"), "'XYZ' is neither one of SPR, EMR, SRF, GNR, GNR-D, CWF"),
+        (("--platform", "SPR", "--seamldr", "1.5"), "--seamldr"),
+        (("--platform", "SPR", "--seamldr", "1.5.02", "--running", "x"), "--running"),
+        (("--platform", "SPR", "--seamldr", "1.5.02", "--facts", FACTS), "leave --facts and --sysroot out"),
+        (("--seamldr", "1.5.02", "--facts", FACTS), "give --platform with it"),
+        (("--facts", FACTS, "--limit", "-1"), "--limit"),
+        (("--facts", FACTS, "--limit", "many"), "'many' is not a number of steps"),
+    ],
+)
+def test_what_can_not_be_drawn(run: Run, arguments: tuple[object, ...], message: str) -> None:
+    ran = graph(run, *arguments)
+    assert (ran.code, ran.out) == (2, "")
+    assert message in ran.err
+
+
+@pytest.mark.parametrize("platform", ["spr", "0x806F8", "GNR-D"])
+def test_a_platform(run: Run, platform: str) -> None:
+    document = graph(run, "--platform", platform, "--seamldr", "2.0.00", "--blocked", "all", "--json").json
+    assert len(document["edges"]) == 66 + 28
+    assert document["graph"]["path"] == []
+
+
+def test_a_platform_and_what_runs_there(run: Run) -> None:
+    kind = ("--platform", "SPR", "--seamldr", "1.5.02", "--running", "1.5.20")
+    refused = graph(run, *kind, "--json").json
+    assert refused["graph"]["path"] == []
+    assert graph(run, *kind, "--profile", "legacy", "--json").json["graph"]["path"] == ["1.5.20", "1.5.34"]
+
+
+def test_the_picture_of_the_readme(images: Path, tmp_path: Path) -> None:
+    """Made by the tool from Intel's mapping file; if this fails, look at the new one and put it in its place."""
+    out = tmp_path / "graph.svg"
+    options = ("graph", "--catalog", images, *TRUST, *PICTURE_OF, "--policy", "shortest-path", "-o", out)
+    assert main([str(option) for option in options]) == 0
+    if os.environ.get("SEAMSTEP_PICTURES"):
+        PICTURE.write_bytes(out.read_bytes())
+    assert out.read_bytes() == PICTURE.read_bytes()
