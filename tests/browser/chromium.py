@@ -61,6 +61,12 @@ class Browser:
         return Visit(**answer)
 
 
+def check_quiet(visit: Visit, page: Path) -> None:
+    """The page made no request but for itself, and the console has nothing to say."""
+    assert {request.partition("#")[0] for request in visit.requests} == {page.as_uri()}
+    assert visit.told == []
+
+
 def missing() -> str:
     """What is not there, empty if all is."""
     lacking = [name for name in ("chromium", "node") if not shutil.which(name)]

@@ -28,7 +28,8 @@ async function visit({ url, scheme, media, script, screenshot, audit }) {
   page.on("console", (message) => told.push(`${message.type()}: ${message.text()}`));
   page.on("pageerror", (error) => told.push(`error: ${error}`));
   page.on("dialog", (dialog) => { told.push(`dialog: ${dialog.message()}`); dialog.dismiss(); });
-  page.on("request", (request) => requests.push(request.url()));
+  const refused = (request) => request.failure()?.errorText === "csp"; // the browser asked itself, and said no
+  page.on("request", (request) => requests.push(request));
   try {
     await page.emulateMedia({ colorScheme: scheme, media });
     await page.goto(url);
@@ -39,9 +40,10 @@ async function visit({ url, scheme, media, script, screenshot, audit }) {
     }).then((result) => result.violations.map((one) => [one.impact, one.id, one.help,
       one.nodes.slice(0, 5).map((node) => node.target.join(" "))]))`) : [];
     if (screenshot) await page.screenshot({ path: screenshot, fullPage: true });
-    return { value: value ?? null, told, requests, violations };
+    const made = requests.filter((request) => !refused(request)).map((request) => request.url());
+    return { value: value ?? null, told, requests: made, violations };
   } catch (error) {
-    return { error: String(error), told, requests };
+    return { error: String(error) };
   } finally {
     await page.close();
   }

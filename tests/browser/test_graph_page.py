@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from chromium import SCHEMES, Browser, Visit, running
+from chromium import SCHEMES, Browser, check_quiet, running
 
 from conftest import FACTS, TRUST
 from seamstep.cli import main
@@ -37,12 +37,6 @@ def pages(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         arguments = ("graph", "--catalog", images, *TRUST, *options, "-o", folder / name)
         assert main([str(argument) for argument in arguments]) == 0
     return folder
-
-
-def check_quiet(visit: Visit, page: Path) -> None:
-    """The page made no other request, and the console has nothing to say."""
-    assert {request.partition("#")[0] for request in visit.requests} == {page.as_uri()}
-    assert visit.told == []
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

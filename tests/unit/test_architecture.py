@@ -68,6 +68,7 @@ ARROWS: dict[str, set[str]] = {
     | {"plan", "executor", "journal", "status", "policy", "policy_layers", "policy_review", "environments", "scenarios"}
     | {"lint", "diff"},
     "drawing": VALUES | {"rules", "policy", "graph", "planner", "explain", "report"},
+    "review": VALUES | {"rules", "policy", "plan", "measurements", "lint", "drawing", "report"},
     "demo": VALUES | {"catalog", "image", "planner", "policy_file", "plan", "host", "executor", "report"},
     "cli": {"*"},
     "__main__": {"cli"},

@@ -23,6 +23,7 @@ COMMANDS = {
     "plan": "find the way to the release the policy wants",
     "explain": "say why this path, why not another, and what would have to change",
     "graph": "draw the version graph",
+    "report": "write a page to decide on an update by",
     "apply": "perform a plan",
     "status": "show how the host stands",
     "history": "show what runs did on this host",

@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> ExitCode:
 
     shared.check_output(options)
     as_of = shared.day(options)
-    chosen = _settings(options)
+    chosen = settings_of(options)
     known: Counter[str] = settings.load_baseline(options.baseline) if options.baseline else Counter()
     linted = _lint(options, chosen, as_of, known)
     code = ExitCode.NO if linted.failed else ExitCode.DONE
@@ -87,7 +87,8 @@ def run(options: argparse.Namespace) -> ExitCode:
     return code
 
 
-def _settings(options: argparse.Namespace) -> Settings:
+def settings_of(options: argparse.Namespace) -> Settings:
+    """What ``--config`` names, or the file of the usual name, or no settings. Raises what reading it raises."""
     from pathlib import Path
 
     from seamstep.lint import settings

@@ -27,15 +27,16 @@ def html(scene: Scene) -> str:
 
 
 def graph_section(scene: Scene) -> Element:
-    """The picture, and beside it what the step says that is pointed at."""
+    """The picture, and below it what the step says that is pointed at."""
     hint = "Point at a step, or go to one with Tab and the arrow keys, to read its reasons; Enter leads to its row."
     panel = element("div", {"id": "said", "role": "status", "data-said": True}, paragraph(hint))
+    steps = next(scene.arcs(), None) is not None
     return section(
         "graph",
         "Version graph",
-        *(paragraph(sentence) for sentence in (" ".join(scene.summary),)),
+        paragraph(" ".join(scene.summary)),
         scroller("The picture of the version graph", "drawing", picture(scene, part=True)),
-        panel,
+        *([panel] if steps else []),
     )
 
 

@@ -23,7 +23,7 @@ _GAP = 14.0
 _ARC_UNIT = 40.0
 _LANE_TITLE = 34.0
 _LANE_PADDING = 16.0
-_WIDTH_MINIMUM = 900.0
+_WIDTH_MINIMUM = 960.0
 HEADER = 84.0
 LEGEND = 78.0
 #: In a large series, releases that no step drawn touches are gathered, at least so many in a row.

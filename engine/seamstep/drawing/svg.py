@@ -31,8 +31,8 @@ def picture(scene: Scene, style: Element | None = None, *, part: bool = False) -
     that :func:`row_id` names."""
     placed = layout(scene, header=not part)
     head = [
-        element("title", {"id": "graph-title"}, scene.title),
-        element("desc", {"id": "graph-description"}, " ".join([*scene.summary, *map(_counted, scene.lanes)])),
+        element("title", {"id": "picture-title"}, scene.title),
+        element("desc", {"id": "picture-description"}, " ".join([*scene.summary, *map(_counted, scene.lanes)])),
     ]
     background = element("rect", {"class": "background", "width": placed.width, "height": placed.height})
     return element(
@@ -44,8 +44,8 @@ def picture(scene: Scene, style: Element | None = None, *, part: bool = False) -
             "height": placed.height,
             "viewBox": f"0 0 {number(placed.width)} {number(placed.height)}",
             "role": "graphics-document document",
-            "aria-labelledby": "graph-title",
-            "aria-describedby": "graph-description",
+            "aria-labelledby": "picture-title",
+            "aria-describedby": "picture-description",
         },
         *head,
         *([style] if style else []),

@@ -35,7 +35,7 @@
   addEventListener("hashchange", reveal);
   addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((part) => { part.open = true; }));
 
-  const said = document.querySelector("[data-said]");
+  const said = document.querySelector("[data-said]"); // there if there are steps
   const steps = [...document.querySelectorAll("svg.graph a.step")];
   const say = (step) => {
     const [first, ...rest] = step.querySelector("title").textContent.split("\n");

@@ -1,0 +1,129 @@
+"""``seamstep report``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from seamstep import __version__
+from seamstep.cli import options as shared
+from seamstep.cli.output import say
+from seamstep.errors import ExitCode, InputError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from seamstep.policy import Policy
+    from seamstep.report.findings import Linted
+
+_EPOCH = "SOURCE_DATE_EPOCH"
+#: The last second of the year 9999, which is as far as dates go.
+_LAST = 253_402_300_799
+#: As many steps of a series as a picture has.
+_LIMIT = 100
+
+
+def add(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "report",
+        description="Write one HTML file for a review or a ticket: the plan under the policy to go by and under each"
+        " that ships with seamstep, the version graph, all verdicts, measurements, the host's facts, lint of the"
+        f" mapping file, and what it all rests on. It needs no network. {_EPOCH} sets the time that it tells.",
+    )
+    shared.add_planning(parser)
+    parser.add_argument("--without-images", action="store_true", help="leave rules that need an image open")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--facts", metavar="FILE", type=shared.given, help="facts that seamstep facts --json wrote")
+    shared.add_sysroot(source)
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        type=shared.given,
+        help="the linter's settings (default: .seamstep-lint.yaml, if it is there)",
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", type=shared.given, help="write to FILE instead of standard output"
+    )
+    parser.add_argument("--force", action="store_true", help="let -o overwrite FILE")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> ExitCode:
+    """Write the report."""
+    from pathlib import Path
+
+    from seamstep import planner
+    from seamstep.documents import write_atomic
+    from seamstep.drawing.choose import scene
+    from seamstep.explain import Situation
+    from seamstep.review.material import Material, Planned
+    from seamstep.review.report import report
+
+    shared.check_output(options)
+    made = _moment()
+    options.as_of = options.as_of or made.date().isoformat()
+    inputs = shared.inputs(options, without_images=options.without_images)
+    mapping, releases = inputs.catalog.mapping, inputs.catalog.releases
+
+    def planned(policy: Policy) -> Planned:
+        plan = planner.make_plan(
+            mapping, releases, inputs.host, policy, as_of=inputs.as_of, without_images=options.without_images
+        )
+        return Planned(policy, plan)
+
+    situation = Situation(releases, inputs.host, inputs.policy, options.without_images)
+    material = Material(
+        host=inputs.host,
+        plans=[planned(inputs.policy), *map(planned, _others(options, inputs))],
+        scene=scene(situation, limit=_LIMIT),
+        linted=_linted(options, inputs),
+        made=made,
+        as_of=inputs.as_of,
+        version=__version__,
+    )
+    text = report(material)
+    if options.output:
+        write_atomic(Path(options.output), text.encode(), replace=options.force)
+    else:
+        say(text)
+    return ExitCode.DONE
+
+
+def _moment() -> datetime:
+    """Now, or the moment that SOURCE_DATE_EPOCH tells, so that a report can be made again."""
+    text = os.environ.get(_EPOCH)
+    if not text:
+        return datetime.now(UTC)
+    if not (text.isascii() and text.isdecimal() and len(text) <= 12 and int(text) <= _LAST):
+        raise InputError(Problem(_EPOCH, f"{text!r} is not a number of seconds since 1970"))
+    return datetime.fromtimestamp(int(text), UTC)
+
+
+def _others(options: argparse.Namespace, inputs: shared.Inputs) -> Iterator[Policy]:
+    """The shipped policies, under the options' target and signers; not that which is gone by already."""
+    from seamstep import policy_file, resources
+
+    for name in resources.policies():
+        policy = policy_file.load(name, inputs.as_of)
+        if policy.sources != inputs.policy.sources:
+            other = policy.with_signers(shared.signers(options))
+            yield other.with_target(inputs.policy.target) if options.target else other
+
+
+def _linted(options: argparse.Namespace, inputs: shared.Inputs) -> Linted:
+    from collections import Counter
+
+    from seamstep.cli.lint import settings_of
+    from seamstep.lint import run as linter
+    from seamstep.lint import settings
+    from seamstep.model import INTEL_SIGNER
+    from seamstep.report.findings import Linted
+
+    path, images = shared.sources(options, why="")
+    target = linter.Target(path, None if options.without_images else images)
+    found = linter.lint(target, frozenset({INTEL_SIGNER}) | inputs.policy.signers)
+    results = settings.judge(found, settings_of(options), inputs.as_of, Counter())
+    return Linted((target,), results, incomplete=[path] if linter.incomplete(found) else [])

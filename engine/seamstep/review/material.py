@@ -1,0 +1,44 @@
+"""What a report is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from seamstep.drawing.scene import Scene
+from seamstep.facts import HostFacts
+from seamstep.plan import Plan
+from seamstep.policy import Policy
+from seamstep.report.findings import Linted
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A policy and the plan under it."""
+
+    policy: Policy
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """Everything that is told.
+
+    ``plans`` begin with that of the policy to go by, which the ``scene`` shows; the others are for comparison.
+    ``made`` is the moment the report says it was made at, ``as_of`` the day that decided what has expired, ``version``
+    that of seamstep.
+    """
+
+    host: HostFacts
+    plans: Sequence[Planned]
+    scene: Scene
+    linted: Linted
+    made: datetime
+    as_of: date
+    version: str
+
+    @property
+    def chosen(self) -> Planned:
+        """The policy to go by and its plan."""
+        return self.plans[0]
