@@ -77,15 +77,14 @@ def test_every_step_is_drawn_as_the_rules_judge_it(listed: Any, host: Any, polic
         assert all(arc.permitted for arc in drawn.values())
     for (source, target), arc in drawn.items():
         version = {str(release.version): release.version for release in (*listed, graph.release(graph.running))}
-        used = 0 if arc.hop is None else arc.hop - 1
-        judgement = graph.judge(version[source], version[target], used)
-        if used == 0 and source == str(graph.running):
+        judgement = graph.judge(version[source], version[target], 0)
+        if source == str(graph.running):
             assert arc.permitted == judgement.permitted
             assert {reason.rule for reason in arc.reasons if reason.effect in {"blocks", "can't tell"}} == {
                 verdict.rule for verdict in judgement.blocking
             }
         blocking = {verdict.outcome for verdict in judgement.blocking}
-        if Outcome.BLOCK in blocking and used == 0 and source == str(graph.running):
+        if Outcome.BLOCK in blocking and source == str(graph.running):
             assert arc.state is State.BLOCKED
 
 
@@ -164,6 +163,15 @@ def test_the_runner_up_of_a_long_path_is_not_looked_for() -> None:
     assert len(drawn.path) == RUNNER_UP_HOPS + 2
     assert drawn.runner_up == ()
     assert drawn.summary[-1] == f"No runner-up is looked for to a path of more than {RUNNER_UP_HOPS} hops."
+
+
+def test_a_path_is_whole_even_where_not_all_steps_are_looked_at() -> None:
+    listed = tuple(made_release(f"1.5.{number:02}") for number in range(1, 301))
+    policy = made_policy(choice=PathChoice.SHORTEST_PATH)
+    drawn = scene(Situation(listed, made_host("1.5.01", remaining_updates=10), policy), limit=100)
+    by_hop = {arc.hop: step for step, arc in steps(drawn).items() if arc.hop}
+    assert [by_hop[hop] for hop in sorted(by_hop)] == list(pairwise(drawn.path))
+    assert len(by_hop) == 10
 
 
 def test_a_large_series_stays_usable() -> None:

@@ -83,9 +83,8 @@ class _Chooser:
         arcs = []
         for source, target in chosen:
             pair = ladder[source], ladder[target]
-            hop = hops.get(pair)
-            judgement = self.graph.judge(*pair, hop - 1 if hop else self.reached.get(pair[0], 0))
-            arcs.append(_arc(judgement, source, target, hop, others.get(pair)))
+            judgement = self.graph.judge(*pair, self.reached.get(pair[0], 0))
+            arcs.append(_arc(judgement, source, target, hops.get(pair), others.get(pair)))
         nodes = tuple(Node(str(version), self._mark(version), self.reached.get(version)) for version in ladder)
         foreign = self.located and series != self.graph.running.series
         note = f"no update leads here from series {self.graph.running.series}" if foreign else ""
