@@ -33,7 +33,7 @@ from seamstep.facts import UploadNode
 from seamstep.model import Outcome
 from seamstep.policy import PathChoice, Source
 from seamstep.rules import Denial
-from seamstep.versions import Specifier
+from seamstep.versions import ModuleVersion, Specifier
 
 PICTURE = Path(__file__).parents[2] / "docs" / "images" / "graph.svg"
 #: How docs/images/graph.svg came to be.
@@ -127,6 +127,15 @@ def test_what_lies_on_the_way() -> None:
     assert drawn[Blocked.NONE] == permitted
     assert drawn[Blocked.PATH] == permitted | {("1.5.03", "1.5.05"), ("1.5.03", "1.5.08")}
     assert len(drawn[Blocked.ALL]) == 28
+
+
+def test_refused_steps_to_the_goal_lie_on_the_way() -> None:
+    listed = (*LADDER[:-1], made_release("1.5.08", minimum_module=ModuleVersion("1.5.05")))
+    policy = made_policy(denials=(Denial(Specifier("1.5.06"), "bad"),))
+    refused = {
+        step for step, arc in steps(scene(situation(releases=listed, policy=policy))).items() if not arc.permitted
+    }
+    assert refused == {("1.5.03", "1.5.06"), ("1.5.03", "1.5.08"), ("1.5.04", "1.5.08")}
 
 
 def test_marks() -> None:
