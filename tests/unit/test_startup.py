@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import TRUST, plan_for
+from conftest import FACTS, LATEST, TRUST, plan_for
 from seamstep.cli.output import to_json
 from seamstep.facts import HostFacts
 
@@ -41,6 +41,13 @@ def test_applying_a_saved_plan_is_light(saved_plan: Path) -> None:
     loaded = modules_of("apply", saved_plan, *TRUST, "--simulate", "--yes")
     assert "seamstep" in loaded
     assert not loaded & {"networkx", "jsonschema", "yaml", "packaging", "rich"}
+
+
+@pytest.mark.parametrize("command", ["plan", "explain"])
+def test_what_is_piped_needs_no_terminal_library(command: str) -> None:
+    loaded = modules_of(command, "--mapping", LATEST, "--without-images", "--facts", FACTS)
+    assert "jsonschema" in loaded
+    assert "rich" not in loaded
 
 
 def test_the_check_can_fail(spr: HostFacts) -> None:

@@ -87,8 +87,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _spell_out(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
+    from seamstep.report.text import ASCII
+
     characters = error.object[error.start : error.end]
-    return characters.replace("→", "->").replace("…", "...").encode("ascii", "backslashreplace").decode(), error.end
+    return characters.translate(ASCII).encode("ascii", "backslashreplace").decode(), error.end
 
 
 def entry() -> NoReturn:

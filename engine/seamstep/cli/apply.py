@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seamstep.cli import options as shared
-from seamstep.cli.output import emit
+from seamstep.cli.output import emit, plan_for_people
 from seamstep.cli.plan import exit_code
 from seamstep.errors import ExitCode, InputError, Problem, RefusedError, StalePlanError
-from seamstep.report.text import plan_text, printable
+from seamstep.report.text import printable
 
 if TYPE_CHECKING:
     from seamstep.executor import Reporter
@@ -164,7 +164,7 @@ def _nothing_to_do(options: argparse.Namespace, plan: Plan, begun: Transaction, 
     code = exit_code(plan)
     emit(
         plan.document,
-        plan_text(plan.document),
+        plan_for_people(plan.document, sys.stdout),
         as_json=options.json,
         code=code,
         output=options.output,
@@ -259,7 +259,7 @@ def _host(options: argparse.Namespace, plan: Plan | None) -> Host:
 def _confirm(options: argparse.Namespace, plan: Plan) -> None:
     if options.yes or options.dry_run:
         return
-    print(plan_text(plan.document), file=sys.stderr)
+    print(plan_for_people(plan.document, sys.stderr), file=sys.stderr)
     if not sys.stdin or not sys.stdin.isatty():
         raise RefusedError("there is no terminal to ask on; give --yes to update without asking")
     print("\nUpdate this host now? [y/N] ", end="", file=sys.stderr, flush=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import TYPE_CHECKING, Any
 
 from seamstep.cli import options as shared
-from seamstep.cli.output import emit
+from seamstep.cli.output import emit, on_terminal
 from seamstep.errors import ExitCode, InputError, Problem
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> ExitCode:
     """Explain. NO where there is no path."""
     from seamstep import explain
-    from seamstep.report.explanation import explanation_text
 
     shared.check_output(options)
     if options.to and options.target:
@@ -65,13 +65,23 @@ def run(options: argparse.Namespace) -> ExitCode:
     code = ExitCode.DONE if reachable or goal is None else ExitCode.NO
     emit(
         document,
-        explanation_text(document),
+        _for_people(document),
         as_json=options.json,
         code=code,
         output=options.output,
         replace=options.force,
     )
     return code
+
+
+def _for_people(document: dict[str, Any]) -> str:
+    if on_terminal(sys.stdout):
+        from seamstep.report.screen import explanation_screen
+
+        return explanation_screen(document, sys.stdout)
+    from seamstep.report.explanation import explanation_text
+
+    return explanation_text(document)
 
 
 def _goal(situation: Any, to: str | None, found: ModuleVersion | None) -> ModuleVersion | None:

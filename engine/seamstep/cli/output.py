@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TextIO
 
 from seamstep.errors import InputError, SeamstepError
 
@@ -23,6 +24,22 @@ def to_json(document: Any) -> str:
     import json
 
     return json.dumps(document, indent=2) + "\n"
+
+
+def on_terminal(stream: TextIO) -> bool:
+    """Whether people look at ``stream`` as it is written, on a terminal that can do more than print lines."""
+    return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def plan_for_people(document: Mapping[str, Any], stream: TextIO) -> str:
+    """A plan document as ``stream`` can show it: drawn on a terminal, else as lines that can be searched."""
+    if on_terminal(stream):
+        from seamstep.report.screen import plan_screen
+
+        return plan_screen(document, stream)
+    from seamstep.report.text import plan_text
+
+    return plan_text(document)
 
 
 def emit(

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from seamstep.cli import options as shared
-from seamstep.cli.output import emit
+from seamstep.cli.output import emit, plan_for_people
 from seamstep.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -36,13 +36,20 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> ExitCode:
     """Make and show the plan."""
-    from seamstep.report.text import plan_text
+    import sys
 
     shared.check_output(options)
     plan = shared.make_plan(options, without_images=options.without_images)
     code = exit_code(plan, update=ExitCode.UPDATE_AVAILABLE if options.exit_code else ExitCode.DONE)
     document = plan.document
-    emit(document, plan_text(document), as_json=options.json, code=code, output=options.output, replace=options.force)
+    emit(
+        document,
+        plan_for_people(document, sys.stdout),
+        as_json=options.json,
+        code=code,
+        output=options.output,
+        replace=options.force,
+    )
     return code
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from seamstep import cpus
 from seamstep.facts import HostFacts
@@ -23,7 +22,19 @@ _LABELS = {
     "cpu_bugs": "CPU bugs",
     "boot_id": "boot",
 }
-_SHOWN_STEPS = 30
+#: How many of the steps that are not permitted are told.
+SHOWN_STEPS = 30
+PROVISIONAL = "rules that need an image were left open; such a plan can't be applied"
+#: What our own texts and drawings hold beyond ASCII, and what stands for it where the encoding lacks it.
+ASCII = str.maketrans({"→": "->", "…": "...", "─": "-", "▶": ">", "╳": "x"})
+
+
+class Note(NamedTuple):
+    """What is worth telling of a step: a word for what it amounts to, the rule it comes from, if any, and a text."""
+
+    mark: str
+    rule: str
+    text: str
 
 
 def printable(text: object) -> str:
@@ -55,53 +66,73 @@ def _fact(facts: HostFacts, fact: str) -> str:
 
 def plan_text(plan: Mapping[str, Any]) -> str:
     """A plan document: the outcome, each hop with what is worth knowing, other ways, and what was refused."""
-    host = plan["host"]
+    cost = plan["objective"]["cost"]
     lines = [
-        f"{printable(host['hostname'] or 'this host')} runs {plan['source']} with P-SEAMLDR "
-        f"{host['seamldr_version'] or 'unknown'}; {_remaining(host['remaining_updates'])}",
-        f"policy {printable(plan['policy']['name'])}: {plan['outcome']}",
+        conditions(plan),
+        f"policy {plan['policy']['name']}: {plan['outcome']}",
         "",
-        printable(plan["reason"])
-        + ("" if plan["objective"]["cost"] is None else f", cost {plan['objective']['cost']}"),
+        plan["reason"] + ("" if cost is None else f", cost {cost}"),
     ]
     for hop in plan["hops"]:
-        lines += ["", f"{hop['from']} → {hop['to']}", *_hop_lines(hop)]
+        lines += ["", f"{hop['from']} → {hop['to']}", f"  {passed(hop)}"]
+        lines += [f"  {note.mark}{f': {note.rule}:' if note.rule else ''} {note.text}" for note in hop_notes(hop)]
     if plan["signers"]:
-        lines += ["", *(f"trusted besides Intel: signer {printable(signer)}" for signer in plan["signers"])]
+        lines += ["", *(f"trusted besides Intel: signer {signer}" for signer in plan["signers"])]
     if plan["provisional"]:
-        lines += ["", "provisional: rules that need an image were left open; such a plan can't be applied"]
+        lines += ["", f"provisional: {PROVISIONAL}"]
     if plan["alternatives"]:
         lines += ["", "other ways to the same release"]
-        lines += [f"  {way['path']}: {' → '.join(way['versions'])}, cost {way['cost']}" for way in plan["alternatives"]]
+        lines += [
+            f"  {other['path']}: {way(other['versions'])}, cost {other['cost']}" for other in plan["alternatives"]
+        ]
     if plan["rejected"]:
-        lines += ["", "not permitted", *_rejected_lines(plan["rejected"])]
+        lines += ["", "not permitted"]
+        for step in plan["rejected"][:SHOWN_STEPS]:
+            lines += [f"  {way_of(step)}  {verdict['rule']}: {verdict['reason']}" for verdict in step["verdicts"]]
+        lines += [f"  {more}" for more in not_shown(plan["rejected"])]
     return "\n".join(map(printable, lines))
 
 
-def _remaining(count: int | None) -> str:
-    return "remaining updates unknown" if count is None else f"{count} update{'' if count == 1 else 's'} remain"
+def conditions(plan: Mapping[str, Any]) -> str:
+    """Where the plan starts."""
+    host = plan["host"]
+    name, seamldr, count = host["hostname"] or "this host", host["seamldr_version"], host["remaining_updates"]
+    left = "remaining updates unknown" if count is None else f"{count} update{'' if count == 1 else 's'} remain"
+    return f"{name} runs {plan['source']} with P-SEAMLDR {seamldr or 'unknown'}; {left}"
 
 
-def _hop_lines(hop: Mapping[str, Any]) -> Iterable[str]:
-    passed = Counter(verdict["outcome"] for verdict in hop["verdicts"])["pass"]
-    yield f"  {passed} of {len(hop['verdicts'])} rules pass"
+def way(versions: Iterable[str]) -> str:
+    """A path in one line."""
+    return " → ".join(versions)
+
+
+def way_of(step: Mapping[str, Any]) -> str:
+    """A step in one line."""
+    return way((step["from"], step["to"]))
+
+
+def passed(hop: Mapping[str, Any]) -> str:
+    """How many rules a hop passes."""
+    outcomes = [verdict["outcome"] for verdict in hop["verdicts"]]
+    return f"{outcomes.count('pass')} of {len(outcomes)} rules pass"
+
+
+def not_shown(rejected: list[Any]) -> Iterator[str]:
+    """A line for the steps beyond those that are told, if there are any."""
+    if len(rejected) > SHOWN_STEPS:
+        yield f"and {len(rejected) - SHOWN_STEPS} more steps (--json lists all)"
+
+
+def hop_notes(hop: Mapping[str, Any]) -> Iterator[Note]:
+    """What is worth knowing of a hop besides how many rules it passes."""
     accepted = {waiver["rule"] for waiver in hop["waived"]}
     for waiver in hop["waived"]:
-        yield f"  accepted: {waiver['rule']}: {waiver['reason']} (by {waiver['by']}, until {waiver['until']})"
+        yield Note("accepted", waiver["rule"], f"{waiver['reason']} (by {waiver['by']}, until {waiver['until']})")
     for verdict in hop["verdicts"]:
         if verdict["outcome"] != "pass" and verdict["rule"] not in accepted:
-            word = "open" if verdict["outcome"] == "unknown" else "note"
-            yield f"  {word}: {verdict['rule']}: {printable(verdict['reason'])}"
+            yield Note("open" if verdict["outcome"] == "unknown" else "note", verdict["rule"], verdict["reason"])
     image = hop["image"]
     if image:
         form, upload = image["format"], image["upload"]["format"]
         repacked = "" if form == upload else f" ({form}, repacked as {upload} for this kernel)"
-        yield f"  image {printable(image['path'])}{repacked}"
-
-
-def _rejected_lines(rejected: list[Mapping[str, Any]]) -> Iterable[str]:
-    for step in rejected[:_SHOWN_STEPS]:
-        for verdict in step["verdicts"]:
-            yield f"  {step['from']} → {step['to']}  {verdict['rule']}: {printable(verdict['reason'])}"
-    if len(rejected) > _SHOWN_STEPS:
-        yield f"  and {len(rejected) - _SHOWN_STEPS} more steps (--json lists all)"
+        yield Note("image", "", f"{image['path']}{repacked}")
