@@ -64,6 +64,7 @@ ARROWS: dict[str, set[str]] = {
     "status": {"errors", "facts", "host", "journal", "lock", "past_runs"},
     "journald": {"errors", "executor", "plan"},
     "service": {"errors", "documents"},
+    "completion": set(),
     "report": VALUES
     | {"plan", "executor", "journal", "status", "policy", "policy_layers", "policy_review", "environments", "scenarios"}
     | {"lint", "diff"},
@@ -134,7 +135,7 @@ def test_the_arrows_have_no_cycle() -> None:
     "layer",
     [
         *("graph", "search", "planner", "explain", "environments", "rules", "model", "versions", "plan"),
-        *("plan_checks", "past_runs", "recovery", "diff"),
+        *("plan_checks", "past_runs", "recovery", "diff", "completion"),
     ],
 )
 def test_the_core_does_no_input_and_output(layer: str) -> None:

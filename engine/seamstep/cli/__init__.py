@@ -17,6 +17,8 @@ from seamstep import __version__
 if TYPE_CHECKING:
     import argparse
 
+    from seamstep.completion import Command
+
 #: Every command, and what it is for. Each is a module beside this one.
 COMMANDS = {
     "facts": "show what is known of this host",
@@ -33,6 +35,7 @@ COMMANDS = {
     "image": "inspect, verify, convert and join TDX module images",
     "measurements": "list what attestation verifiers need to know",
     "service": "install the systemd units",
+    "completion": "print a script that completes command lines in a shell",
     "demo": "play the whole job on a simulated host",
 }
 
@@ -70,6 +73,14 @@ def parser(command: str | None = None) -> argparse.ArgumentParser:
         else:
             described.add_parser(name)
     return root
+
+
+def described_parser() -> Command:
+    """The parser as shells and the manual see it; names of policies are those that ship."""
+    from seamstep import resources
+    from seamstep.completion import described
+
+    return described(parser(), {"NAME": sorted(resources.policies())})
 
 
 def main(argv: Sequence[str] | None = None) -> int:
