@@ -17,7 +17,9 @@ _EPILOG = """to complete on every start of the shell:
 
 def add(commands: Any) -> None:
     """Add the command."""
-    parser = commands.add_parser("completion", description="Print a script with which bash, zsh or fish completes commands, options and their values.",
+    parser = commands.add_parser(
+        "completion",
+        description="Print a script with which bash, zsh or fish completes commands, options and their values.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
