@@ -144,13 +144,14 @@ def published_image(release: dict[str, Any]) -> tuple[bytes, bytes]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the tests that boot a kernel, unless -m asks for them by name and there is one to boot."""
-    left_out = [item for item in items if item.get_closest_marker("kernel")]
-    why = _why_without_kernel(config) if left_out else ""
-    if why:
-        _SAID.append(f"{len(left_out)} tests on a real kernel were left out: {why}")
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if not item.get_closest_marker("kernel")]
+    """Leave out the tests on a kernel and in a browser, unless -m asks for them by name and what they need is there."""
+    for marker, why_without in (("kernel", _why_without_kernel), ("browser", _why_without_browser)):
+        left_out = [item for item in items if item.get_closest_marker(marker)]
+        why = why_without(config) if left_out else ""
+        if why:
+            _SAID.append(f"{len(left_out)} tests on a real {marker} were left out: {why}")
+            config.hook.pytest_deselected(items=left_out)
+            items[:] = [item for item in items if not item.get_closest_marker(marker)]
 
 
 def _why_without_kernel(config: pytest.Config) -> str:
@@ -165,6 +166,16 @@ def _why_without_kernel(config: pytest.Config) -> str:
     except machine.MissingError as missing:
         return str(missing)
     return ""
+
+
+def _why_without_browser(config: pytest.Config) -> str:
+    if "browser" not in config.option.markexpr:
+        return "pytest -m browser runs them"
+    if os.environ.get("SEAMSTEP_REQUIRE_BROWSER"):
+        return ""
+    import chromium
+
+    return chromium.missing()
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

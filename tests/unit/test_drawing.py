@@ -175,9 +175,11 @@ def test_the_runner_up_of_a_long_path_is_not_looked_for() -> None:
 
 
 def test_a_path_is_whole_even_where_not_all_steps_are_looked_at() -> None:
-    listed = tuple(made_release(f"1.5.{number:02}") for number in range(1, 301))
-    policy = made_policy(choice=PathChoice.SHORTEST_PATH)
-    drawn = scene(Situation(listed, made_host("1.5.01", remaining_updates=10), policy), limit=100)
+    listed = tuple(
+        made_release(f"1.5.{number:02}", minimum_module=ModuleVersion(f"1.5.{max(number - 30, 1):02}"))
+        for number in range(1, 301)
+    )
+    drawn = scene(Situation(listed, made_host("1.5.01", remaining_updates=10), made_policy()), limit=100)
     by_hop = {arc.hop: step for step, arc in steps(drawn).items() if arc.hop}
     assert [by_hop[hop] for hop in sorted(by_hop)] == list(pairwise(drawn.path))
     assert len(by_hop) == 10
