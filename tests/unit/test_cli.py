@@ -374,6 +374,33 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     assert (done.stdout, done.stderr) == (b"{", b"")
 
 
+def test_demo_files_make_a_plan_and_nothing_is_overwritten(run: Run, tmp_path: Path) -> None:
+    into = tmp_path / "demo"
+    files = run("demo", "--into", into, "--json").json
+    arguments = ("--catalog", files["catalog"], "--facts", files["facts"])
+    signer = Path(files["signer"]).read_text().strip()
+    assert run("plan", *arguments, "--signer", signer, "--json").json["outcome"] == "update"
+    assert run("plan", *arguments, "--json").json["outcome"] == "no-path", "nobody else trusts the demo's images"
+    before = sorted((path, path.stat().st_mtime_ns) for path in into.rglob("*"))
+    again = run("demo", "--into", into)
+    assert (again.code, "exists; name a folder that does not" in again.err) == (1, True)
+    assert sorted((path, path.stat().st_mtime_ns) for path in into.rglob("*")) == before
+    nowhere = run("demo", "--into", tmp_path / "nowhere" / "demo")
+    assert (nowhere.code, "can't make the folder" in nowhere.err) == (2, True)
+
+
+def test_demo_files_come_whole_or_not_at_all(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from seamstep import demo
+
+    def full(version: object, signer: object) -> bytes:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(demo, "synthetic_image", full)
+    ran = run("demo", "--into", tmp_path / "demo")
+    assert (ran.code, "can't write: No space left on device" in ran.err) == (2, True)
+    assert not (tmp_path / "demo").exists()
+
+
 def test_demo_plays_the_whole_job(run: Run) -> None:
     ran = run("demo")
     text = ran.out

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import tempfile
 from datetime import date
 from importlib import resources
@@ -10,7 +12,7 @@ from typing import Any, TextIO
 
 from seamstep import catalog, planner, policy_file
 from seamstep.demo.synthetic import Signer, synthetic_image
-from seamstep.errors import ExitCode
+from seamstep.errors import ExitCode, InputError, Problem, RefusedError
 from seamstep.executor import Executor, Reporter, RunResult
 from seamstep.facts import HostFacts, UploadNode
 from seamstep.host.read_facts import read_facts
@@ -44,13 +46,8 @@ class _Stage:
     """A simulated host with a catalog of made-up images, and its plans under two of the shipped policies."""
 
     def __init__(self, folder: Path, *, real_time: bool) -> None:
-        mapping = folder / catalog.MAPPING_FILE
-        signer = Signer()
-        mapping.write_bytes((resources.files("seamstep") / "demo" / catalog.MAPPING_FILE).read_bytes())
-        for release in catalog.load(str(mapping)).releases:
-            (folder / f"tdx_module_{release.version}.blob").write_bytes(synthetic_image(release.version, signer))
-        self.signers = frozenset({signer.fingerprint})
-        self.catalog = catalog.load(str(mapping), str(folder), self.signers)
+        self.signers = frozenset({_write_catalog(folder)})
+        self.catalog = catalog.load(str(folder / catalog.MAPPING_FILE), str(folder), self.signers)
         modules = {
             release.image.content.verification().sha256: release.version
             for release in self.catalog.releases
@@ -66,6 +63,42 @@ class _Stage:
 
     def update(self, reporter: Reporter | None = None) -> RunResult:
         return Executor(self.host, reporter).run(self.plans["shortest-path"])
+
+
+def _write_catalog(folder: Path) -> str:
+    """Write the mapping file and made-up images of all its releases; the fingerprint of their signer."""
+    signer = Signer()
+    shipped = resources.files("seamstep") / "demo"
+    for name in (catalog.MAPPING_FILE, "LICENSE.mapping_file"):
+        (folder / name).write_bytes((shipped / name).read_bytes())
+    for release in catalog.load(str(folder / catalog.MAPPING_FILE)).releases:
+        (folder / f"tdx_module_{release.version}.blob").write_bytes(synthetic_image(release.version, signer))
+    return signer.fingerprint
+
+
+def write_into(folder: Path) -> None:
+    """Write what the demonstration works with to a new ``folder``: ``catalog``, ``facts.json``, and ``signer`` with the
+    fingerprint of the key that signed the images. All or nothing.
+
+    Raises:
+        RefusedError: there is something of that name.
+        InputError: it can't be written.
+    """
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        raise RefusedError(f"{folder} exists; name a folder that does not") from None
+    except (OSError, ValueError) as error:
+        raise InputError(Problem(str(folder), f"can't make the folder: {error}")) from None
+    try:
+        (folder / "catalog").mkdir()
+        (folder / "signer").write_text(_write_catalog(folder / "catalog") + "\n")
+        (folder / "facts.json").write_text(json.dumps(FACTS.to_document(), indent=2) + "\n")
+    except BaseException as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise InputError(Problem(str(folder), f"can't write: {error.strerror}")) from None
+        raise
 
 
 def play_quietly() -> dict[str, Any]:

@@ -1,0 +1,83 @@
+"""The pages that people read: commands parse, links lead somewhere, policies are valid, and the tutorial is played."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import DAY
+from seamstep import cli, policy_file
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = sorted(DOCS.glob("*.md"))
+HOW_TO = [DOCS / "tutorial.md", DOCS / "air-gapped.md", DOCS / "one-host.md"]
+TUTORIAL = (DOCS / "tutorial.md").read_text()
+#: A block of commands and what they print, or of a file to save.
+BLOCK = re.compile(r"(?:Save this as `([^`]+)`:\n\n)?```(console|yaml)\n(.*?)```", re.DOTALL)
+
+
+def commands(page: Path) -> list[str]:
+    text = page.read_text()
+    blocks = [block for _, kind, block in BLOCK.findall(text) if kind == "console"]
+    return re.findall(r"^[$#] (?:sudo )?seamstep (.*)$", "\n".join(blocks), re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", HOW_TO, ids=lambda page: page.stem)
+def test_every_command_parses(page: Path) -> None:
+    shown = commands(page)
+    assert len(shown) > 3
+    for line in shown:
+        cli.parser().parse_args(line.replace("$(cat signer)", "0" * 64).split())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)]+)\)", page.read_text()):
+        path, _, anchor = link.partition("#")
+        if "://" in link:
+            continue
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        if anchor and target.suffix == ".md":
+            heads = re.findall(r"^#+ (.*)$", target.read_text(), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads}, link
+
+
+@pytest.mark.parametrize("page", HOW_TO, ids=lambda page: page.stem)
+def test_every_policy_is_valid(page: Path, tmp_path: Path) -> None:
+    policies = [block for _, kind, block in BLOCK.findall(page.read_text()) if kind == "yaml"]
+    assert policies or page.stem == "air-gapped"
+    for text in policies:
+        (tmp_path / "p.yaml").write_text(text)
+        policy_file.load(str(tmp_path / "p.yaml"), DAY)
+
+
+def line_pattern(line: str) -> str:
+    """A line as it is shown: ``...`` alone stands for any lines, and inside a line for any text."""
+    return "(?:.*\\n)*?" if line == "..." else re.escape(line).replace(re.escape("..."), ".*") + "\\n"
+
+
+def test_the_tutorial_is_what_happens(tmp_path: Path) -> None:
+    """All commands in one shell, in their order; what each prints is what the page shows, ``...`` for anything."""
+    session: list[tuple[str, str]] = []
+    program = ["exec 2>&1"]
+    for name, kind, block in BLOCK.findall(TUTORIAL):
+        if kind == "yaml":
+            program.append(f"cat > {name} << 'END'\n{block}END")
+            continue
+        for command, printed in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE):
+            program += [command, "printf '\\n@@\\n'"]
+            session.append((command, printed))
+    assert len(session) > 10
+    here = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run(["bash", "-c", "\n".join(program)], cwd=tmp_path, env=here, capture_output=True, check=True)
+    came = done.stdout.decode().split("\n@@\n")
+    assert len(came) == len(session) + 1
+    for (command, printed), out in zip(session, came, strict=False):
+        pattern = "".join(map(line_pattern, printed.splitlines()))
+        assert re.fullmatch(pattern, out), f"{command}\n{out}"
