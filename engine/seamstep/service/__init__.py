@@ -1,7 +1,7 @@
 """The systemd units that ship with seamstep, and putting them where systemd finds them.
 
 Every installed unit carries the digest of its own text, so that one that somebody changed is known without a record
-kept elsewhere. docs/service.md tells what the units do, docs/adr/0014-service.md why they are as they are.
+kept elsewhere. docs/service.md tells what the units do, docs/adr/0013-service.md why they are as they are.
 """
 
 from __future__ import annotations
