@@ -83,8 +83,5 @@ def graphml(scene: Scene) -> str:
 
 
 def _plain(values: dict[str, Any], without: set[str]) -> dict[str, Any]:
-    return {
-        name: printable(value) if isinstance(value, str) else value
-        for name, value in values.items()
-        if name not in without and value is not None
-    }
+    """The values, which are ours: versions, numbers and words; no text from a file is among them."""
+    return {name: value for name, value in values.items() if name not in without and value is not None}
