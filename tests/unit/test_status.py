@@ -149,6 +149,28 @@ def test_a_run_that_is_under_way(run: Run, spr: HostFacts, images: Path, tmp_pat
     os.close(folder)
 
 
+def test_nothing_to_do_but_what_a_killed_run_owes(
+    run: Run, spr: HostFacts, images: Path, tmp_path: Path, root: Path
+) -> None:
+    """A run was killed once the newest module ran and before its commands 'after': the next one runs those."""
+    settings = {"before": [["true"]], "after": [["sh", "-c", f"echo $SEAMSTEP_OUTCOME >> {tmp_path}/note"]]}
+    plan = with_settings(plan_for(spr, images, "fewest-hops"), **settings)
+    at = run_to(plan, simulated(plan), tmp_path / "whole", None).interactions.index("state applied")
+    (tmp_path / "note").unlink()
+    state, saved = tmp_path / "state", tmp_path / "saved.json"
+    run_to(plan, simulated(plan), state, at)
+    files = {"version": "1.5.34\n", "num_remaining_updates": "4\n"}
+    tree(root, {f"sys/devices/faux/tdx_host/{name}": text for name, text in files.items()})
+    tree(root, {"proc/sys/kernel/random/boot_id": f"{spr.boot_id}\n"})
+    assert run("plan", "--catalog", images, *TRUST, "--sysroot", root, "-o", saved).code == 0
+    reseal(saved, apply=settings)
+    apply = ("apply", saved, *TRUST, "--sysroot", root, "--state-dir", state, "--yes", "--json")
+    for _ in range(2):
+        ran = run(*apply)
+        assert (ran.code, ran.json["outcome"]) == (0, "up-to-date")
+        assert (tmp_path / "note").read_text() == "applied\n"
+
+
 def test_a_journal_in_ruins_is_told_and_fatal_to_nobody(run: Run, root: Path) -> None:
     state = root / "var/lib/seamstep"
     state.mkdir(parents=True)
