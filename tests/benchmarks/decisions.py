@@ -153,7 +153,8 @@ class Rego:
 
 
 class Cedar:
-    """cedarpy: policies and entities parsed once, all questions in one batch without contexts."""
+    """cedarpy: policies and entities parsed once, all questions in one batch, without contexts, and with names that
+    need no parsing (twice as fast as those in Cedar's syntax)."""
 
     def __init__(
         self, hosts: Mapping[str, HostFacts], releases: Sequence[Release], questions: Sequence[Question]
@@ -183,9 +184,9 @@ class Cedar:
         self._entities = cedarpy.Entities.from_json_str(as_text(entities))
         self._requests = [
             {
-                "principal": f'Host::"{host} {source}"',
-                "action": 'Action::"update"',
-                "resource": f'Release::"{target}"',
+                "principal": uid("Host", f"{host} {source}"),
+                "action": uid("Action", "update"),
+                "resource": uid("Release", target),
             }
             for host, source, target in questions
         ]

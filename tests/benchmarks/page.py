@@ -30,10 +30,10 @@ _PEERS = """## Side by side
 What one would take instead, in the same run. Cedar and Rego answer yes or no, without reasons, to the same questions
 (`decision.cedar`, `decision.rego` in `tests/benchmarks`): every step to a newer release, on a mainline and on a legacy
 host. That all three answer alike is checked in the same run: on every step from anywhere to anywhere, on hosts of
-eleven kinds, with sound images and with flawed ones. Cedar runs in its fastest mode: policies and entities parsed before, one
-batch, no contexts. Rego runs a bundle compiled before, with inputs made before. With networkx every step is decided on
-(our decision, without reasons), those permitted are added, and it is asked for the shortest path from the oldest to the
-newest release; seamstep decides only on what its search asks for.
+eleven kinds, with sound images and with flawed ones. Cedar runs in its fastest mode: policies and entities parsed
+before, one batch, no contexts, names that need no parsing. Rego runs a bundle compiled before, with inputs made before.
+With networkx every step is decided on (our decision, without reasons), those permitted are added, and it is asked for
+the shortest path from the oldest to the newest release; seamstep decides only on what its search asks for.
 """
 _COLUMNS = (("seamstep", "decision"), ("Cedar (cedarpy)", "decision_cedar"), ("Rego (regopy)", "decision_rego"))
 _SINGLE = (("one rule (mean of the hard ones)", "rule"), ("one decision", "decision"), ("one plan", "plan"))

@@ -69,8 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     text = page.page(results.processes, results.speeds, results.figures, allowed, about=_about(began))
     picture = plot.svg("Graph and best path, by number of releases", page.growths(results.speeds))
     (ROOT / "docs" / "images").mkdir(exist_ok=True)
-    (ROOT / "docs" / "images" / "growth.svg").write_text(picture)
-    (ROOT / "docs" / "benchmarks.md").write_text(text)
+    (ROOT / "docs" / "images" / "growth.svg").write_text(picture, encoding="utf-8")
+    (ROOT / "docs" / "benchmarks.md").write_text(text, encoding="utf-8")
     print(text)
     return 0
 
