@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
@@ -39,6 +40,13 @@ THOROUGH = bool(os.environ.get("SEAMSTEP_THOROUGH"))
 #: What the published sigstructs say.
 PUBLISHED = json.loads((DATA / "sigstruct-facts.json").read_text())
 
+
+# Whoever started the tests may ignore signals, as nohup does, and the executor heeds that. The tests are of the rest.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+for _number in (signal.SIGTERM, signal.SIGHUP):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, signal.SIG_DFL)
 
 # How long an example takes says nothing on a busy machine.
 hypothesis.settings.register_profile("seamstep", deadline=None)
