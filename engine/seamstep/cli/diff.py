@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seamstep.cli import options as shared
-from seamstep.cli.output import say, to_json
+from seamstep.cli.output import deliver, to_json
 from seamstep.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -40,10 +40,7 @@ def add(commands: Any) -> None:
         choices=_CONDITIONS,
         help="exit with 1 when a step opened or closed, a release was removed or became stranded, or anything changed",
     )
-    parser.add_argument(
-        "-o", "--output", metavar="FILE", type=shared.given, help="write to FILE instead of standard output"
-    )
-    parser.add_argument("--force", action="store_true", help="let -o overwrite FILE")
+    shared.add_destination(parser)
     parser.set_defaults(run=run, target=None)
 
 
@@ -51,7 +48,6 @@ def run(options: argparse.Namespace) -> ExitCode:
     """Compare two catalogs. NO when ``--fail-on`` says so."""
     from seamstep import inventory
     from seamstep.diff import difference
-    from seamstep.documents import write_atomic
 
     shared.check_output(options)
     chosen = shared.policy(options, shared.day(options))
@@ -62,10 +58,7 @@ def run(options: argparse.Namespace) -> ExitCode:
     failed = options.fail_on and difference.CONDITIONS[options.fail_on](found)
     code = ExitCode.NO if failed else ExitCode.DONE
     text = _text(options, found, chosen.name)
-    if options.output:
-        write_atomic(Path(options.output), text.encode(), replace=options.force)
-    else:
-        say(text, code)
+    deliver(text, options.output, code, replace=options.force)
     return code
 
 

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from seamstep.cli import options as shared
-from seamstep.cli.output import say, to_json
+from seamstep.cli.output import deliver, to_json
 from seamstep.errors import ExitCode, InputError, Problem
 
 if TYPE_CHECKING:
@@ -66,10 +66,7 @@ def add(commands: Any) -> None:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--format", choices=_FORMATS, help="default: what FILE's name says, else svg")
     form.add_argument("--json", action="store_const", dest="format", const="json", help="the same as --format json")
-    parser.add_argument(
-        "-o", "--output", metavar="FILE", type=shared.given, help="write to FILE instead of standard output"
-    )
-    parser.add_argument("--force", action="store_true", help="let -o overwrite FILE")
+    shared.add_destination(parser)
     parser.set_defaults(run=run)
 
 
@@ -78,7 +75,6 @@ def run(options: argparse.Namespace) -> ExitCode:
     from dataclasses import replace
     from pathlib import Path
 
-    from seamstep.documents import write_atomic
     from seamstep.drawing.choose import Blocked, Subject, scene
     from seamstep.explain import Situation
 
@@ -95,10 +91,7 @@ def run(options: argparse.Namespace) -> ExitCode:
         host = replace(host, module_version=releases[0].version)
     situation = Situation(releases, host, inputs.policy, options.without_images)
     text = _drawn(scene(situation, blocked=Blocked(options.blocked), limit=limit, subject=subject), form)
-    if options.output:
-        write_atomic(Path(options.output), text.encode(), replace=options.force)
-    else:
-        say(text)
+    deliver(text, options.output, replace=options.force)
     return ExitCode.DONE
 
 

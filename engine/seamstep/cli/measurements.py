@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from seamstep.cli import options as shared
-from seamstep.cli.output import say, to_json
+from seamstep.cli.output import deliver, to_json
 from seamstep.errors import ExitCode, InputError, Problem
 
 
@@ -24,29 +23,22 @@ def add(commands: Any) -> None:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--format", choices=("table", "json", "csv"), default="table", help="default: table")
     form.add_argument("--json", action="store_const", dest="format", const="json", help="the same as --format json")
-    parser.add_argument(
-        "-o", "--output", metavar="FILE", type=shared.given, help="write to FILE instead of standard output"
-    )
-    parser.add_argument("--force", action="store_true", help="let -o overwrite FILE")
+    shared.add_destination(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> ExitCode:
     """List the measurements."""
-    from seamstep.documents import write_atomic
 
     shared.check_output(options)
     text, code = _of_plan(options) if options.plan else _of_catalog(options)
-    if options.output:
-        write_atomic(Path(options.output), text.encode(), replace=options.force)
-    else:
-        say(text, code)
+    deliver(text, options.output, code, replace=options.force)
     return code
 
 
 def _of_plan(options: argparse.Namespace) -> tuple[str, ExitCode]:
     from seamstep import measurements, plan
-    from seamstep.report.images import csv_text, measurements_text
+    from seamstep.report.images import PHASES, csv_text, measurements_text
 
     if options.mapping or options.images or options.catalog:
         raise InputError(Problem("--plan", "says already which images are meant; leave the catalog out"))
@@ -57,13 +49,7 @@ def _of_plan(options: argparse.Namespace) -> tuple[str, ExitCode]:
     if options.format == "csv":
         rows = [{"phase": phase, **row} for phase, listed in phases.items() for row in listed]
         return csv_text(measurements.PHASE_COLUMNS, rows), ExitCode.DONE
-    titles = {
-        "before": "before the update, accept",
-        "during": "during the update, accept",
-        "after": "after it, as long as TDs run that were launched before, accept",
-        "settled": "once all of those are gone, accept",
-    }
-    parts = (f"{titles[phase]}\n{measurements_text(rows)}\n" for phase, rows in phases.items())
+    parts = (f"{PHASES[phase]}\n{measurements_text(rows)}\n" for phase, rows in phases.items())
     return "\n".join(parts), ExitCode.DONE
 
 

@@ -57,6 +57,13 @@ def add_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="let -o overwrite FILE")
 
 
+def add_destination(parser: argparse.ArgumentParser) -> None:
+    """``-o`` and ``--force`` of commands whose whole output may go to a file; see :func:`output.deliver`."""
+    text = "write to FILE instead of standard output"
+    parser.add_argument("-o", "--output", metavar="FILE", type=given, help=text)
+    parser.add_argument("--force", action="store_true", help="let -o overwrite FILE")
+
+
 def add_sysroot(parser: argparse.ArgumentParser) -> None:
     """``--sysroot``."""
     parser.add_argument("--sysroot", metavar="DIR", type=given, default="/", help="the host's files are below DIR")

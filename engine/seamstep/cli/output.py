@@ -74,6 +74,18 @@ def say(text: str, code: int = 0) -> None:
         raise OutputLostError(code) from None
 
 
+def deliver(text: str, output: str | None, code: int = 0, *, replace: bool) -> None:
+    """Write ``text`` to the file ``output``, whole or not at all, or to standard output. Raises as :func:`emit`."""
+    if not output:
+        say(text, code)
+        return
+    from pathlib import Path
+
+    from seamstep.documents import write_atomic
+
+    write_atomic(Path(output), text.encode(), replace=replace)
+
+
 def drop_stdout() -> None:
     """Whoever read our output went away; don't let the interpreter stumble over it again at exit."""
     with contextlib.suppress(OSError, ValueError):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from seamstep import __version__
 from seamstep.cli import options as shared
-from seamstep.cli.output import say
+from seamstep.cli.output import deliver
 from seamstep.errors import ExitCode, InputError, Problem
 
 if TYPE_CHECKING:
@@ -44,19 +44,14 @@ def add(commands: Any) -> None:
         type=shared.given,
         help="the linter's settings (default: .seamstep-lint.yaml, if it is there)",
     )
-    parser.add_argument(
-        "-o", "--output", metavar="FILE", type=shared.given, help="write to FILE instead of standard output"
-    )
-    parser.add_argument("--force", action="store_true", help="let -o overwrite FILE")
+    shared.add_destination(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> ExitCode:
     """Write the report."""
-    from pathlib import Path
 
     from seamstep import planner
-    from seamstep.documents import write_atomic
     from seamstep.drawing.choose import scene
     from seamstep.explain import Situation
     from seamstep.review.material import Material, Planned
@@ -85,10 +80,7 @@ def run(options: argparse.Namespace) -> ExitCode:
         version=__version__,
     )
     text = report(material)
-    if options.output:
-        write_atomic(Path(options.output), text.encode(), replace=options.force)
-    else:
-        say(text)
+    deliver(text, options.output, replace=options.force)
     return ExitCode.DONE
 
 

@@ -11,6 +11,13 @@ from seamstep import cpus
 from seamstep.model import Check, Image
 from seamstep.report.text import printable
 
+#: What a verifier has to do at each phase of a plan.
+PHASES = {
+    "before": "before the update, accept",
+    "during": "during the update, accept",
+    "after": "after it, as long as TDs run that were launched before, accept",
+    "settled": "once all of those are gone, accept",
+}
 _OK = {True: "ok", False: "FAIL", None: "--"}
 
 

@@ -47,7 +47,12 @@ def printable(text: object) -> str:
 
 def facts_text(facts: HostFacts) -> str:
     """The facts, a line each; what is unknown says why."""
-    return "\n".join(f"{_LABELS[fact]:<18} {_fact(facts, fact)}" for fact in _LABELS)
+    return "\n".join(f"{label:<18} {text}" for label, text in facts_rows(facts))
+
+
+def facts_rows(facts: HostFacts) -> Iterator[tuple[str, str]]:
+    """Each fact by its name for people, as text; what is unknown says why."""
+    return ((label, _fact(facts, fact)) for fact, label in _LABELS.items())
 
 
 def _fact(facts: HostFacts, fact: str) -> str:

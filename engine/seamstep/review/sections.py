@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC
 from typing import Any
 
-from seamstep import cpus, measurements
+from seamstep import measurements
 from seamstep.documents import canonical
 from seamstep.drawing.markup import Element, element
 from seamstep.drawing.page import definitions, filled_table, filters, paragraph, section, table
@@ -17,28 +17,10 @@ from seamstep.lint.findings import Severity
 from seamstep.lint.settings import Result
 from seamstep.plan import PlanOutcome
 from seamstep.report.findings import place
+from seamstep.report.images import PHASES
+from seamstep.report.text import facts_rows
 from seamstep.review.material import Material, Planned
 
-_FACTS = {
-    "hostname": "host",
-    "kernel": "kernel",
-    "profile": "interface",
-    "module_version": "TDX module",
-    "seamldr_version": "P-SEAMLDR",
-    "remaining_updates": "remaining updates",
-    "upload": "upload node",
-    "cpus_online": "CPUs online",
-    "cpus_present": "CPUs present",
-    "cpu_signatures": "CPU signatures",
-    "cpu_bugs": "CPU bugs",
-    "boot_id": "boot",
-}
-_PHASES = {
-    "before": "Before the update, accept",
-    "during": "During the update, accept",
-    "after": "After it, as long as TDs run that were launched before, accept",
-    "settled": "Once all of those are gone, accept",
-}
 _OUTCOMES = {
     PlanOutcome.UPDATE: "update",
     PlanOutcome.UP_TO_DATE: "up to date",
@@ -83,22 +65,7 @@ def _state(kind: str, text: str) -> Element:
 
 def facts_section(material: Material) -> Element:
     """The host's facts; what is unknown says why."""
-    pairs = ((label, _fact(material, fact)) for fact, label in _FACTS.items())
-    return section("facts", "The host", definitions(pairs))
-
-
-def _fact(material: Material, fact: str) -> str:
-    host = material.host
-    value = getattr(host, fact)
-    if value is None:
-        return f"unknown ({host.why_unknown(fact)})"
-    if fact == "upload":
-        return f"{value.name} ({value.status or host.why_unknown('upload.status')})"
-    if fact == "cpu_signatures":
-        return ", ".join(map(cpus.describe, value))
-    if fact == "cpu_bugs":
-        return " ".join(value) or "none"
-    return str(value)
+    return section("facts", "The host", definitions(facts_rows(material.host)))
 
 
 def measurements_section(material: Material) -> Element:
@@ -116,8 +83,9 @@ def measurements_section(material: Material) -> Element:
         )
     ]
     for phase, rows in phases.items():
-        parts.append(element("h3", {}, _PHASES[phase]))
-        parts.append(table(_PHASES[phase], columns, map(_measurement, rows)))
+        heading = PHASES[phase][:1].upper() + PHASES[phase][1:]
+        parts.append(element("h3", {}, heading))
+        parts.append(table(heading, columns, map(_measurement, rows)))
     return section("measurements", title, *parts)
 
 
