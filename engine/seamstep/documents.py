@@ -139,9 +139,7 @@ def read_json(
     """
     content = read_bytes(path, limit, what, standard_input=standard_input)
     text = decode(content, path)
-    data = parse_json(text, path, values_max=values_max)
-    if not isinstance(data, dict):
-        raise InputError(Problem(path, f"expected a {what}: a JSON object at the top level", line=1, column=1))
+    data = parse_object(text, path, what, values_max=values_max)
 
     @functools.cache
     def places() -> Places:
@@ -153,6 +151,16 @@ def read_json(
         return places().line_and_column(places().offset(key_path))
 
     return Document(path, data, hashlib.sha256(content).hexdigest(), locate)
+
+
+def parse_object(
+    text: str, source: str, what: str, *, values_max: int = _VALUES_MAX, keep_duplicates: bool = False
+) -> dict[str, Any]:
+    """Parse strict JSON whose top level is an object, a ``what``. Raises InputError as :func:`read_json` does."""
+    data = parse_json(text, source, values_max=values_max, keep_duplicates=keep_duplicates)
+    if not isinstance(data, dict):
+        raise InputError(Problem(source, f"expected a {what}: a JSON object at the top level", line=1, column=1))
+    return data
 
 
 def parse_json(text: str, source: str, *, values_max: int = _VALUES_MAX, keep_duplicates: bool = False) -> Any:

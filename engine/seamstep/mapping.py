@@ -17,6 +17,7 @@ from seamstep.model import Release
 from seamstep.validation import check
 from seamstep.versions import ModuleVersion, SeamldrVersion
 
+WHAT = "mapping file"
 SIZE_LIMIT = 16 << 20
 _HEX = re.compile(r"0x[0-9A-Fa-f]{1,16}", re.ASCII)
 T = TypeVar("T")
@@ -48,7 +49,7 @@ def load(path: str) -> MappingFile:
     Raises:
         InputError: unreadable or invalid; lists all problems.
     """
-    document = read_json(path, SIZE_LIMIT, "mapping file")
+    document = read_json(path, SIZE_LIMIT, WHAT)
     problems = check(document, "mapping")
     if problems:
         raise InputError(problems)

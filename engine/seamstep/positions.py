@@ -89,9 +89,6 @@ class Places:
             path = path[:-1]
         return self._offsets[path]
 
-    def __contains__(self, path: KeyPath) -> bool:
-        return path in self._offsets
-
     def line_and_column(self, offset: int) -> tuple[int, int]:
         """As :func:`line_and_column`, without counting all lines anew each time."""
         block = offset // _BLOCK

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from seamstep import mapping, resources
-from seamstep.documents import decode, parse_json, read_bytes
-from seamstep.errors import InputError, KeyPath, Problem
+from seamstep.documents import decode, parse_object, read_bytes
+from seamstep.errors import KeyPath
 from seamstep.lint.findings import Code, Finding
 from seamstep.mapping import RELEASES, Fault
 from seamstep.model import Release
@@ -36,14 +35,9 @@ class Source:
         Raises:
             InputError: unreadable, too large, not UTF-8, not JSON, nested too deeply, or not an object.
         """
-        content = read_bytes(path, mapping.SIZE_LIMIT, "mapping file")
-        text = decode(content, path)
+        text = decode(read_bytes(path, mapping.SIZE_LIMIT, mapping.WHAT), path)
         self.path = path
-        self.sha256 = hashlib.sha256(content).hexdigest()
-        self.data: dict[str, Any] = parse_json(text, path, keep_duplicates=True)
-        if not isinstance(self.data, dict):
-            message = "expected a mapping file: a JSON object at the top level"
-            raise InputError(Problem(path, message, line=1, column=1))
+        self.data = parse_object(text, path, mapping.WHAT, keep_duplicates=True)
         self.places = Places(text)
         self.entries = tuple(self._entries())
 
