@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from test_host_facts import COMMON, LAYOUTS, tree
 
-from conftest import FACTS, LATEST, TRUST, Run, host_like, plan_for, write_facts
+from conftest import DAY, FACTS, LATEST, TRUST, Run, host_like, plan_for, write_facts
 from seamstep import cli
 from seamstep.cli import facts as facts_command
 from seamstep.cli.output import to_json
@@ -39,10 +39,8 @@ def catalog_copy(images: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def saved(run: Run, catalog_copy: Path, tmp_path: Path) -> Path:
     path = tmp_path / "plan.json"
-    assert (
-        run("plan", *TRUST, "--catalog", catalog_copy, "--facts", FACTS, "--policy", "shortest-path", "-o", path).code
-        == 0
-    )
+    sources = ("--catalog", catalog_copy, "--facts", FACTS, "--policy", "shortest-path", "--as-of", DAY.isoformat())
+    assert run("plan", *TRUST, *sources, "-o", path).code == 0
     return path
 
 
