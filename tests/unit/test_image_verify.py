@@ -212,3 +212,12 @@ def test_separate_files() -> None:
 def test_sigstruct_size() -> None:
     with pytest.raises(ValueError, match="2047 bytes"):
         sigstruct.parse(SIGNED[:-1])
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 2047, 2048, 2049, 4098, 3 * 2048, 498 * PAGE])
+def test_checksum_is_that_of_a_loop_over_the_words(size: int) -> None:
+    """Carries included: the largest words, and as many of them as an image can have."""
+    for content in (b"\xff" * size, bytes(number * 7 & 0xFF for number in range(size))):
+        total = sum(int.from_bytes(content[at : at + 2], "little") for at in range(0, size, 2)) & 0xFFFF
+        problem = layout.checksum_problem(memoryview(content))
+        assert problem == (f"the words add up to 0x{total:04x} instead of 0" if total else None)

@@ -91,11 +91,12 @@ class ImageFiles:
         return hashlib.sha256(content).digest() + hashlib.sha256(signed or b"").digest()
 
     def _verify(self, content: memoryview, signed: memoryview | None) -> Verification:
-        sha256 = hashlib.sha256(content).hexdigest()
+        digest = self._digest(content, signed)
+        sha256 = digest[: hashlib.sha256().digest_size].hex()
         now = layout.of(content).sigstruct if signed is None else signed
         if now != self._signed:
             return Verification((Check("format", False, "the file changed while it was read"),), sha256)
-        self._verified = self._digest(content, signed)
+        self._verified = digest
         return Verification(verify.all_checks(content, signed, self._trusted), sha256)
 
 

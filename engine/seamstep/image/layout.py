@@ -34,6 +34,9 @@ SEPARATE = "separate"
 SIGSTRUCT_OFFSET = PAGE
 MODULE_OFFSET = SIGSTRUCT_OFFSET + SIGSTRUCT_PAGES * PAGE
 
+_BLOCK = 2048  # what is added at once for the checksum; a file of fewer than 65,536 such blocks can't overflow a lane
+_LOW_WORDS = int.from_bytes(b"\xff\xff\0\0" * (_BLOCK // 4), "little")
+
 
 @dataclass(frozen=True, slots=True)
 class Structure:
@@ -81,9 +84,21 @@ def of(content: memoryview, size: int | None = None) -> Structure:
 
 def checksum_problem(content: memoryview) -> str | None:
     """What is wrong with the checksum: all 16-bit words of an image add up to 0 modulo 2^16. None if nothing is."""
-    even = len(content) & ~1  # "H" is the machine's own order, little-endian wherever TDX runs
-    total = sum(content[:even].cast("H")) + sum(content[even:])
+    total = _sum_of_words(content)
     return None if total & 0xFFFF == 0 else f"the words add up to 0x{total & 0xFFFF:04x} instead of 0"
+
+
+def _sum_of_words(content: memoryview) -> int:
+    """The sum of all little-endian 16-bit words. Whole blocks are added as one number, the even words and the odd ones
+    apart, so that each word has 32 bits to grow in: several times as fast as a loop over the words."""
+    lows = highs = 0
+    for start in range(0, len(content), _BLOCK):
+        block = int.from_bytes(content[start : start + _BLOCK], "little")
+        low = block & _LOW_WORDS
+        lows += low
+        highs += block ^ low
+    lanes = (lows.to_bytes(_BLOCK, "little"), (highs >> 16).to_bytes(_BLOCK, "little"))
+    return sum(sum(memoryview(lane).cast("I")) for lane in lanes)
 
 
 def sigstruct_size_problem(size: int) -> str | None:
