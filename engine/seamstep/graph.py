@@ -116,7 +116,7 @@ class VersionGraph:
         }
         self._order = _SearchOrder(self._rules)
         self._hosts: dict[int, dict[ModuleVersion, HostFacts]] = {}
-        self._shared: dict[tuple[object, ...], Verdict] = {}
+        self._shared: dict[str, dict[object, Verdict]] = {}
         self._costs: dict[str, dict[int, int | None]] = {series: {} for series in self._ladders}
         self._foreseen: dict[str, dict[int, int | None]] = {series: {} for series in self._ladders}
         self._turns: dict[int, int | None] = {}
@@ -188,30 +188,32 @@ class VersionGraph:
         """What the rules say of the step once ``used`` updates have led from the running module to ``source``. Any two
         releases will do; the cost means something for candidate steps only."""
         step = Step(self.release(source), self.release(target), self)
-        effects: dict[_Effect, list[Verdict]] = {effect: [] for effect in _Effect}
+        host = self._host(source, used)
+        verdicts: list[Verdict] = []
+        blocking: list[Verdict] = []
+        left_open: list[Verdict] = []
+        warnings: list[Verdict] = []
         waived: list[tuple[Verdict, tuple[Waiver, ...]]] = []
-        verdicts = []
         cost = (self._ranks[target] - self._ranks[source]) ** 2
         for applied in self._rules:
-            if applied.rule.looks_ahead and effects[_Effect.BLOCK]:
+            if blocking and applied.rule.looks_ahead:
                 continue  # what would come after a step that is refused is nobody's question
-            verdict = self._ask(applied.rule, step, used)
-            effect = self._effect(applied, verdict, step)
+            verdict = self._ask(applied.rule, step, used, host)
             verdicts.append(verdict)
-            effects[effect].append(verdict)
-            if effect is _Effect.WAIVED:
-                waived.append((verdict, applied.waivers_for(step.target.version)))
+            if verdict.outcome is Outcome.PASS:
+                continue
+            effect = self._effect(applied, verdict, step)
+            if effect is _Effect.BLOCK:
+                blocking.append(verdict)
+            elif effect is _Effect.OPEN:
+                left_open.append(verdict)
+            elif effect is _Effect.WARN:
+                warnings.append(verdict)
+            elif effect is _Effect.WAIVED:
+                waived.append((verdict, applied.waivers_for(target)))
             elif effect is _Effect.COST:
                 cost += applied.cost
-        return Judgement(
-            step=step,
-            verdicts=tuple(verdicts),
-            blocking=tuple(effects[_Effect.BLOCK]),
-            left_open=tuple(effects[_Effect.OPEN]),
-            warnings=tuple(effects[_Effect.WARN]),
-            waived=tuple(waived),
-            cost=cost,
-        )
+        return Judgement(step, tuple(verdicts), tuple(blocking), tuple(left_open), tuple(warnings), tuple(waived), cost)
 
     def cut_off(self, source: ModuleVersion, target: ModuleVersion) -> tuple[ModuleVersion, ...]:
         """The releases newer than ``target`` that can be reached from ``source`` and no longer from ``target``, however
@@ -273,7 +275,7 @@ class VersionGraph:
         host = self._host(step.source.version, used)
         for position, applied in enumerate(rules):
             turn = applied.rule.scope is Scope.TURN
-            verdict = self._ask(applied.rule, step, used) if turn else self._check(applied.rule, step, host)
+            verdict = self._ask(applied.rule, step, used, host) if turn else self._check(applied.rule, step, host)
             outcome = verdict.outcome
             if outcome is Outcome.PASS:
                 continue
@@ -302,16 +304,23 @@ class VersionGraph:
         releases = (step.source, step.target) if applied.rule.scope is Scope.STEP else (step.target,)
         return _Effect.OPEN if any(release.image is None for release in releases) else _Effect.BLOCK
 
-    def _ask(self, rule: Rule, step: Step, used: int) -> Verdict:
+    def _ask(self, rule: Rule, step: Step, used: int, host: HostFacts) -> Verdict:
         """The rule's verdict, asked once for whatever its scope says it depends on."""
-        host = self._host(step.source.version, used)
-        if rule.scope is Scope.STEP:
+        scope = rule.scope
+        if scope is Scope.STEP:
             return self._check(rule, step, host)
-        depends = {Scope.TURN: used, Scope.SOURCE: step.source.version, Scope.TARGET: step.target.version}
-        key = rule.name, depends.get(rule.scope)
-        if key not in self._shared:
-            self._shared[key] = self._check(rule, step, host)
-        return self._shared[key]
+        depends: object = None
+        if scope is Scope.TARGET:
+            depends = step.target.version
+        elif scope is Scope.SOURCE:
+            depends = step.source.version
+        elif scope is Scope.TURN:
+            depends = used
+        answers = self._shared.setdefault(rule.name, {})
+        verdict = answers.get(depends)
+        if verdict is None:
+            verdict = answers[depends] = self._check(rule, step, host)
+        return verdict
 
     def _check(self, rule: Rule, step: Step, host: HostFacts) -> Verdict:
         """Ask the rule. One that fails, or answers for another, has not answered: unknown, which blocks."""
