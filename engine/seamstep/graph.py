@@ -10,9 +10,8 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from enum import Enum, auto
-from typing import TYPE_CHECKING
+from enum import IntEnum
+from typing import TYPE_CHECKING, NamedTuple
 
 from seamstep.facts import HostFacts
 from seamstep.model import Outcome, Release, Step, Verdict
@@ -24,17 +23,28 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger("seamstep")
 _UNSEEN = -1
+#: Where among the keys of a step stands what a rule's answer depends on; nothing is kept of a rule of both ends.
+_DEPENDS = {Scope.HOST: 0, Scope.TURN: 1, Scope.SOURCE: 2, Scope.TARGET: 3}
 
 
-class _Effect(Enum):
+class _Effect(IntEnum):
     """What a verdict does to a step under the policy."""
 
-    NONE = auto()
-    WAIVED = auto()
-    WARN = auto()
-    COST = auto()
-    OPEN = auto()
-    BLOCK = auto()
+    NONE = 0
+    WAIVED = 1
+    WARN = 2
+    COST = 3
+    OPEN = 4
+    BLOCK = 5
+
+
+_EFFECTS = len(_Effect)
+_PASS = Outcome.PASS
+
+
+def _answers() -> dict[int, Verdict]:
+    """What a rule answered, by what the answer depends on."""
+    return {}
 
 
 class _SearchOrder:
@@ -60,8 +70,7 @@ class _SearchOrder:
                 by_scope.get(applied.rule.scope, self.step).append(applied)
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(NamedTuple):
     """What all rules say of one step.
 
     ``blocking`` are the verdicts that forbid it, ``left_open`` the unknown ones that a provisional plan passes over,
@@ -111,12 +120,15 @@ class VersionGraph:
         self._ladders: dict[str, list[Release]] = {}
         for version in sorted(known):
             self._ladders.setdefault(version.series, []).append(known[version])
-        self._ranks = {
-            release.version: rank for ladder in self._ladders.values() for rank, release in enumerate(ladder)
+        self._places = {
+            release.version: (rank, release) for ladder in self._ladders.values() for rank, release in enumerate(ladder)
         }
         self._order = _SearchOrder(self._rules)
-        self._hosts: dict[int, dict[ModuleVersion, HostFacts]] = {}
-        self._shared: dict[str, dict[object, Verdict]] = {}
+        self._hosts: dict[tuple[int, ModuleVersion], HostFacts] = {}
+        #: Each rule, whether it looks ahead, what its answers depend on, and those that it gave.
+        self._asked = tuple(
+            (one, one.rule.looks_ahead, _DEPENDS.get(one.rule.scope), _answers()) for one in self._rules
+        )
         self._costs: dict[str, dict[int, int | None]] = {series: {} for series in self._ladders}
         self._foreseen: dict[str, dict[int, int | None]] = {series: {} for series in self._ladders}
         self._turns: dict[int, int | None] = {}
@@ -134,18 +146,18 @@ class VersionGraph:
 
     def rank(self, version: ModuleVersion) -> int:
         """The position of a version in its series."""
-        return self._ranks[version]
+        return self._places[version][0]
 
     def __contains__(self, version: ModuleVersion) -> bool:
-        return version in self._ranks
+        return version in self._places
 
     def release(self, version: ModuleVersion) -> Release:
         """The release of a version."""
-        return self._ladders[version.series][self._ranks[version]]
+        return self._places[version][1]
 
     def newer(self, version: ModuleVersion) -> Iterator[ModuleVersion]:
         """The targets of the candidate steps from ``version``, ascending."""
-        return (release.version for release in self._ladders[version.series][self._ranks[version] + 1 :])
+        return (release.version for release in self._ladders[version.series][self.rank(version) + 1 :])
 
     @functools.cached_property
     def digraph(self) -> networkx.DiGraph[ModuleVersion]:
@@ -187,41 +199,48 @@ class VersionGraph:
     def judge(self, source: ModuleVersion, target: ModuleVersion, used: int) -> Judgement:
         """What the rules say of the step once ``used`` updates have led from the running module to ``source``. Any two
         releases will do; the cost means something for candidate steps only."""
-        step = Step(self.release(source), self.release(target), self)
-        host = self._host(source, used)
+        (low, origin), (high, goal) = self._places[source], self._places[target]
+        step = Step(origin, goal, self)
+        host, check = self._host(source, used), self._check
+        keys = (0, used, id(origin), id(goal))  # the graph holds the releases
         verdicts: list[Verdict] = []
-        blocking: list[Verdict] = []
-        left_open: list[Verdict] = []
-        warnings: list[Verdict] = []
+        unmet: list[list[Verdict]] = [[] for _ in range(_EFFECTS)]  # by effect
         waived: list[tuple[Verdict, tuple[Waiver, ...]]] = []
-        cost = (self._ranks[target] - self._ranks[source]) ** 2
-        for applied in self._rules:
-            if blocking and applied.rule.looks_ahead:
+        cost = (high - low) ** 2
+        for applied, looks_ahead, depends, answers in self._asked:
+            if looks_ahead and unmet[_Effect.BLOCK]:
                 continue  # what would come after a step that is refused is nobody's question
-            verdict = self._ask(applied.rule, step, used, host)
+            verdict = None if depends is None else answers.get(keys[depends])
+            if verdict is None:
+                verdict = check(applied.rule, step, host)
+                if depends is not None:
+                    answers[keys[depends]] = verdict
             verdicts.append(verdict)
-            if verdict.outcome is Outcome.PASS:
+            if verdict.outcome is _PASS:
                 continue
             effect = self._effect(applied, verdict, step)
-            if effect is _Effect.BLOCK:
-                blocking.append(verdict)
-            elif effect is _Effect.OPEN:
-                left_open.append(verdict)
-            elif effect is _Effect.WARN:
-                warnings.append(verdict)
-            elif effect is _Effect.WAIVED:
+            unmet[effect].append(verdict)
+            if effect is _Effect.WAIVED:
                 waived.append((verdict, applied.waivers_for(target)))
             elif effect is _Effect.COST:
                 cost += applied.cost
-        return Judgement(step, tuple(verdicts), tuple(blocking), tuple(left_open), tuple(warnings), tuple(waived), cost)
+        return Judgement(
+            step=step,
+            verdicts=tuple(verdicts),
+            blocking=tuple(unmet[_Effect.BLOCK]),
+            left_open=tuple(unmet[_Effect.OPEN]),
+            warnings=tuple(unmet[_Effect.WARN]),
+            waived=tuple(waived),
+            cost=cost,
+        )
 
     def cut_off(self, source: ModuleVersion, target: ModuleVersion) -> tuple[ModuleVersion, ...]:
         """The releases newer than ``target`` that can be reached from ``source`` and no longer from ``target``, however
         many updates it takes."""
         if source.series != target.series or not source < target:
             return ()
-        series, rank = target.series, self._ranks[target]
-        before, after = self._reachable(series, self._ranks[source]), self._reachable(series, rank)
+        series, rank = target.series, self.rank(target)
+        before, after = self._reachable(series, self.rank(source)), self._reachable(series, rank)
         lost = (before & ~after) >> (rank + 1) << (rank + 1)
         return tuple(self._ladders[series][position].version for position in _positions(lost))
 
@@ -274,8 +293,7 @@ class VersionGraph:
         added = 0
         host = self._host(step.source.version, used)
         for position, applied in enumerate(rules):
-            turn = applied.rule.scope is Scope.TURN
-            verdict = self._ask(applied.rule, step, used, host) if turn else self._check(applied.rule, step, host)
+            verdict = self._check(applied.rule, step, host)
             outcome = verdict.outcome
             if outcome is Outcome.PASS:
                 continue
@@ -304,24 +322,6 @@ class VersionGraph:
         releases = (step.source, step.target) if applied.rule.scope is Scope.STEP else (step.target,)
         return _Effect.OPEN if any(release.image is None for release in releases) else _Effect.BLOCK
 
-    def _ask(self, rule: Rule, step: Step, used: int, host: HostFacts) -> Verdict:
-        """The rule's verdict, asked once for whatever its scope says it depends on."""
-        scope = rule.scope
-        if scope is Scope.STEP:
-            return self._check(rule, step, host)
-        depends: object = None
-        if scope is Scope.TARGET:
-            depends = step.target.version
-        elif scope is Scope.SOURCE:
-            depends = step.source.version
-        elif scope is Scope.TURN:
-            depends = used
-        answers = self._shared.setdefault(rule.name, {})
-        verdict = answers.get(depends)
-        if verdict is None:
-            verdict = answers[depends] = self._check(rule, step, host)
-        return verdict
-
     def _check(self, rule: Rule, step: Step, host: HostFacts) -> Verdict:
         """Ask the rule. One that fails, or answers for another, has not answered: unknown, which blocks."""
         try:
@@ -336,10 +336,9 @@ class VersionGraph:
 
     def _host(self, version: ModuleVersion, used: int) -> HostFacts:
         """The host predicted to be there when the step's turn comes."""
-        hosts = self._hosts.setdefault(used, {})
-        host = hosts.get(version)
+        host = self._hosts.get((used, version))
         if host is None:
-            host = hosts[version] = self.host.after(version, used)
+            host = self._hosts[used, version] = self.host.after(version, used)
         return host
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -71,14 +72,14 @@ class Check:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Verification:
     """The outcome of verifying an image: every check, and the SHA-256 of its file in hex."""
 
     checks: tuple[Check, ...]
     sha256: str
 
-    @property
+    @functools.cached_property
     def problems(self) -> tuple[str, ...]:
         """What stands against using the image."""
         return tuple(f"{check.name}: {check.message}" for check in self.checks if not check.ok)

@@ -22,7 +22,7 @@ EXPECTED = "a version of three numbers, such as 1.5.06"
 class _ThreePartVersion:
     """A three-part version; orders numerically, prints as the kernel does, equal only to its own kind."""
 
-    __slots__ = ("_hash", "_release", "_text")
+    __slots__ = ("_hash", "_release", "_text", "series")
 
     def __init__(self, text: str) -> None:
         """Parse ``text``.
@@ -36,12 +36,9 @@ class _ThreePartVersion:
             raise ValueError(f"{text!r} is not {EXPECTED}")
         self._release: tuple[int, int, int] = parts
         self._hash = hash(parts)
-        self._text = f"{parts[0]}.{parts[1]}.{parts[2]:02}"
-
-    @property
-    def series(self) -> str:
-        """``major.minor``."""
-        return f"{self._release[0]}.{self._release[1]}"
+        #: ``major.minor``.
+        self.series = f"{parts[0]}.{parts[1]}"
+        self._text = f"{self.series}.{parts[2]:02}"
 
     @property
     def update(self) -> int:

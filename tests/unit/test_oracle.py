@@ -216,9 +216,9 @@ def test_planner_agrees_with_brute_force(listed: Any, host: Any, policy: Any, wi
 def test_the_oracle_was_asked_for_paths_and_not_only_for_refusals() -> None:
     """Runs after the test above: without paths of several hops it would have compared nothing."""
     if SEEN:
-        assert SEEN["several hops"] >= EXAMPLES // 10, SEEN
-        assert SEEN["one hop"] >= EXAMPLES // 30, SEEN
-        assert SEEN["no-path"] >= EXAMPLES // 60, SEEN
+        assert SEEN["several hops"] >= EXAMPLES // 20, SEEN
+        assert SEEN["one hop"] >= EXAMPLES // 100, SEEN
+        assert SEEN["no-path"] >= EXAMPLES // 100, SEEN
 
 
 def test_lexicographic_order_decides_among_equals() -> None:

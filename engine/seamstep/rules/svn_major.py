@@ -21,7 +21,7 @@ class SvnMajor(Rule):
         images = self.both_images(step)
         if isinstance(images, Verdict):
             return images
-        source, target = (image.sigstruct.svn_major for image in images)
+        source, target = images[0].sigstruct.svn_major, images[1].sigstruct.svn_major
         if source != target:
             return self.blocked(f"the SVN major changes from {source} to {target}", source=source, target=target)
         return self.passed(f"both have SVN major {source}", major=source)
