@@ -5,7 +5,6 @@ A schema says what it expects in ``title`` ("a version of three numbers, such as
 
 from __future__ import annotations
 
-import difflib
 import functools
 import itertools
 import json
@@ -57,6 +56,8 @@ def _draft(schema: dict[str, Any]) -> Draft202012Validator:
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:
     """``; did you mean 'x'?``, or nothing where no candidate is near."""
+    import difflib
+
     near = difflib.get_close_matches(word, list(candidates), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
 

@@ -16,7 +16,7 @@ from seamstep import cli, policy_file
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
 HOW_TO = [DOCS / "tutorial.md", DOCS / "air-gapped.md", DOCS / "one-host.md"]
-TUTORIAL = (DOCS / "tutorial.md").read_text()
+README = DOCS.parent / "README.md"
 #: A block of commands and what they print, or of a file to save.
 BLOCK = re.compile(r"(?:Save this as `([^`]+)`:\n\n)?```(console|yaml)\n(.*?)```", re.DOTALL)
 
@@ -35,7 +35,7 @@ def test_every_command_parses(page: Path) -> None:
         cli.parser().parse_args(line.replace("$(cat signer)", "0" * 64).split())
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [README, *PAGES], ids=lambda page: page.stem)
 def test_every_link_leads_somewhere(page: Path) -> None:
     for link in re.findall(r"\]\(([^)]+)\)", page.read_text()):
         path, _, anchor = link.partition("#")
@@ -62,18 +62,27 @@ def line_pattern(line: str) -> str:
     return "(?:.*\\n)*?" if line == "..." else re.escape(line).replace(re.escape("..."), ".*") + "\\n"
 
 
-def test_the_tutorial_is_what_happens(tmp_path: Path) -> None:
+def first_run(readme: str) -> str:
+    return readme.partition("## A first run")[2].partition("\n## ")[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "least"),
+    [((DOCS / "tutorial.md").read_text(), 10), (first_run(README.read_text()), 4)],
+    ids=["tutorial", "first run"],
+)
+def test_the_tutorial_and_the_first_run_are_what_happens(text: str, least: int, tmp_path: Path) -> None:
     """All commands in one shell, in their order; what each prints is what the page shows, ``...`` for anything."""
     session: list[tuple[str, str]] = []
     program = ["exec 2>&1"]
-    for name, kind, block in BLOCK.findall(TUTORIAL):
+    for name, kind, block in BLOCK.findall(text):
         if kind == "yaml":
             program.append(f"cat > {name} << 'END'\n{block}END")
             continue
         for command, printed in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE):
             program += [command, "printf '\\n@@\\n'"]
             session.append((command, printed))
-    assert len(session) > 10
+    assert len(session) > least
     here = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONIOENCODING": "utf-8"}
     done = subprocess.run(["bash", "-c", "\n".join(program)], cwd=tmp_path, env=here, capture_output=True, check=True)
     came = done.stdout.decode().split("\n@@\n")

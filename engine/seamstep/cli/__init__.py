@@ -55,7 +55,8 @@ _EPILOG = """exit codes:
 
 
 def parser(command: str | None = None) -> argparse.ArgumentParser:
-    """The parser of all commands, or of one alone: what the others take is not looked at then."""
+    """The parser of all commands, or of one that is named: the others are not even known then. With an empty name all
+    are known, and nothing of what they take."""
     from seamstep.cli.arguments import Described, Parser, RawDescriptionHelpFormatter
 
     root = Parser(
@@ -65,13 +66,16 @@ def parser(command: str | None = None) -> argparse.ArgumentParser:
         formatter_class=RawDescriptionHelpFormatter,
     )
     root.add_argument("--version", action="version", version=f"seamstep {__version__}")
-    commands = root.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
-    for name, purpose in COMMANDS.items():
-        described = Described(commands, purpose)
-        if command in {None, name}:
-            importlib.import_module(f"seamstep.cli.{name}").add(described)
-        else:
+    # argparse would import what draws help, to find out what the program is called
+    commands = root.add_subparsers(
+        title="commands", metavar="COMMAND", required=True, parser_class=Parser, prog=root.prog
+    )
+    for name in [command] if command else COMMANDS:
+        described = Described(commands, COMMANDS[name])
+        if command == "":
             described.add_parser(name)
+        else:
+            importlib.import_module(f"seamstep.cli.{name}").add(described)
     return root
 
 
@@ -91,8 +95,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     from seamstep.cli.running import run
 
-    command = next((argument for argument in arguments if not argument.startswith("-")), None)
-    return run(arguments, lambda: parser(command if command in COMMANDS else "").parse_args(arguments))
+    command = arguments[0] if arguments and arguments[0] in COMMANDS else ""
+    return run(arguments, lambda: parser(command).parse_args(arguments))
 
 
 def _spell_out(error: UnicodeError) -> tuple[str, int]:

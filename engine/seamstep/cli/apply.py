@@ -7,7 +7,8 @@ import contextlib
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +88,6 @@ def _beside(reporter: Reporter, journal: JournalReporter) -> Reporter:
 
 
 def _perform(options: argparse.Namespace, begun: Transaction, plan: Plan, journal: JournalReporter) -> ExitCode:
-    from seamstep.host.inhibit import inhibited
     from seamstep.plan import PlanOutcome
     from seamstep.report.progress import LineReporter, reporter
 
@@ -96,13 +96,14 @@ def _perform(options: argparse.Namespace, begun: Transaction, plan: Plan, journa
     if plan.provisional:
         raise RefusedError("the plan is provisional: rules that need an image were left open; plan with --images")
     _confirm(options, plan)
+    committed = _committed(options)
     with reporter() as progress:
         result = begun.perform(
             plan,
             reporter=_beside(progress, journal),
             limit=options.max_hops,
             retry_failed=options.retry_failed,
-            committed=inhibited if _is_real(options) else contextlib.nullcontext,
+            committed=committed,
             commands=not options.simulate,
         )
     journal.ended(result)
@@ -122,6 +123,15 @@ def _perform(options: argparse.Namespace, begun: Transaction, plan: Plan, journa
     lines = [*(f"{hop} applied" for hop in result.applied), *result.warnings, result.message]
     _report(document, "\n".join(map(printable, lines)), options, result.exit_code)
     return result.exit_code
+
+
+def _committed(options: argparse.Namespace) -> Callable[[], AbstractContextManager[object]]:
+    """What holds shutdown off while an update is committed; a rehearsal needs nothing of it."""
+    if not _is_real(options):
+        return contextlib.nullcontext
+    from seamstep.host.inhibit import inhibited
+
+    return inhibited
 
 
 def _recovered(begun: Transaction) -> dict[str, str] | None:

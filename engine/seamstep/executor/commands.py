@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from seamstep.apply_settings import ApplySettings, Command
 from seamstep.executor.attempt import Record
-from seamstep.hooks import HookResult, run_hook
 
-Runner = Callable[[Command, Mapping[str, str], Callable[[], bool]], HookResult]
+if TYPE_CHECKING:
+    from seamstep.hooks import HookResult
+
+    Runner = Callable[[Command, Mapping[str, str], Callable[[], bool]], HookResult]
 
 
 def _run(argv: Command, variables: Mapping[str, str], stop: Callable[[], bool]) -> HookResult:
+    from seamstep.hooks import run_hook
+
     return run_hook(argv, variables, stop=stop)
 
 
@@ -21,6 +26,8 @@ class Commands:
     def __init__(
         self, settings: ApplySettings, variables: Mapping[str, str], record: Record, run: Runner = _run
     ) -> None:
+        if settings.before or settings.after:
+            import seamstep.hooks  # noqa: F401 - now, not after the commit: nothing may fail there that can fail here
         self._settings = settings
         self._variables = variables
         self._record = record
