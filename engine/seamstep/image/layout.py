@@ -34,7 +34,7 @@ SEPARATE = "separate"
 SIGSTRUCT_OFFSET = PAGE
 MODULE_OFFSET = SIGSTRUCT_OFFSET + SIGSTRUCT_PAGES * PAGE
 
-_BLOCK = 2048  # what is added at once for the checksum; a file of fewer than 65,536 such blocks can't overflow a lane
+_BLOCK = 8192  # what is added at once for the checksum; a file of fewer than 65,536 such blocks can't overflow a lane
 _LOW_WORDS = int.from_bytes(b"\xff\xff\0\0" * (_BLOCK // 4), "little")
 
 
@@ -72,7 +72,7 @@ def of(content: memoryview, size: int | None = None) -> Structure:
     size = len(content) if size is None else size
     header = _Header2(content, size) if format_ == "2.0" else _Header1(content, size)
     padding = content[SIGSTRUCT_OFFSET + SIGSTRUCT_SIZE : MODULE_OFFSET]
-    reserved = [*header.reserved(), *(["the padding after the sigstruct is not zero"] if any(padding) else [])]
+    reserved = [*header.reserved(), *(["the padding after the sigstruct is not zero"] if _any(padding) else [])]
     checks = (
         Check("format", True),
         _check("limits", header.limits()),
@@ -113,6 +113,11 @@ def module_size_problem(size: int) -> str | None:
     return None
 
 
+def _any(content: memoryview) -> bool:
+    """Whether some byte is not zero; a comparison is far faster than a loop."""
+    return content.tobytes() != bytes(len(content))
+
+
 def _check(name: str, problems: Iterator[str] | list[str]) -> Check:
     message = "; ".join(problems)
     return Check(name, not message, message)
@@ -150,7 +155,7 @@ class _Header2:
             yield f"{self._size} bytes long; its header says {expected}"
 
     def reserved(self) -> Iterator[str]:
-        if any(self._content[HEADER_2_0.size : PAGE]):
+        if _any(self._content[HEADER_2_0.size : PAGE]):
             yield "reserved bytes of the header are not zero"
 
 
@@ -174,5 +179,5 @@ class _Header1:
             yield f"{self._size} bytes long; its header says {self._length}"
 
     def reserved(self) -> Iterator[str]:
-        if any(self._content[HEADER_1_0.size : PAGE]):
+        if _any(self._content[HEADER_1_0.size : PAGE]):
             yield "reserved bytes of the header are not zero"

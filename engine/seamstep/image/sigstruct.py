@@ -6,12 +6,17 @@ SHA-384, with little-endian numbers, over bytes 0..127 and 900..2047, was measur
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import struct
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from seamstep.image.layout import SIGSTRUCT_SIZE, sigstruct_size_problem
 from seamstep.model import Sigstruct
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 HEADER_TYPE = 6
 HEADER_VERSION = 0x10000
@@ -95,7 +100,6 @@ def signature_problem(content: bytes) -> str | None:
     another question."""
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
     from cryptography.hazmat.primitives.hashes import SHA384
 
     (exponent,) = RSA_EXPONENT.unpack_from(content, RSA_EXPONENT_OFFSET)
@@ -106,10 +110,18 @@ def signature_problem(content: bytes) -> str | None:
         return f"the modulus is not one of an RSA key of {KEY_BITS} bits"
     signed = b"".join(content[part] for part in SIGNED)
     try:
-        key = RSAPublicNumbers(exponent, modulus).public_key()
-        key.verify(content[RSA_SIGNATURE][::-1], signed, PKCS1v15(), SHA384())
+        _key(exponent, modulus).verify(content[RSA_SIGNATURE][::-1], signed, PKCS1v15(), SHA384())
     except ValueError as error:
         return f"the key is not usable: {error}"
     except InvalidSignature:
         return "the signature does not fit the sigstruct"
     return None
+
+
+@functools.lru_cache(maxsize=8)
+def _key(exponent: int, modulus: int) -> RSAPublicKey:
+    """The public key of these numbers; one signer has signed nearly all images there are. Raises ValueError for numbers
+    that are no key."""
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
+
+    return RSAPublicNumbers(exponent, modulus).public_key()
