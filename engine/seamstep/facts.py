@@ -7,8 +7,9 @@ a word that programs can test: ``missing``, ``permission``, ``ENXIO``, ``invalid
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 from seamstep import cpus
@@ -60,7 +61,9 @@ class HostFacts:
     def after(self, version: ModuleVersion, updates: int) -> HostFacts:
         """The host predicted to be there once ``updates`` updates have led to ``version``."""
         remaining = None if self.remaining_updates is None else self.remaining_updates - updates
-        return replace(self, module_version=version, remaining_updates=remaining)
+        predicted = [*_facts(self)]  # twice as fast as dataclasses.replace
+        predicted[_MODULE_VERSION], predicted[_REMAINING_UPDATES] = version, remaining
+        return HostFacts(*predicted)
 
     def differences(self, other: HostFacts) -> list[str]:
         """What differs in ``other``, one sentence for each fact."""
@@ -115,6 +118,11 @@ class HostFacts:
             cpu_bugs=fields.optional("cpu_bugs", fields.texts),
             unknown=fields.optional("unknown", lambda key: _reasons(fields.sub(key))) or {},
         )
+
+
+_NAMES = tuple(one.name for one in fields(HostFacts))
+_MODULE_VERSION, _REMAINING_UPDATES = _NAMES.index("module_version"), _NAMES.index("remaining_updates")
+_facts = operator.attrgetter(*_NAMES)
 
 
 def load(path: str) -> HostFacts:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+import operator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger("seamstep")
 _UNSEEN = -1
-#: Where among the keys of a step stands what a rule's answer depends on; nothing is kept of a rule of both ends.
-_DEPENDS = {Scope.HOST: 0, Scope.TURN: 1, Scope.SOURCE: 2, Scope.TARGET: 3}
 
 
 class _Effect(IntEnum):
@@ -38,36 +37,110 @@ class _Effect(IntEnum):
     BLOCK = 5
 
 
-_EFFECTS = len(_Effect)
 _PASS = Outcome.PASS
+_BLOCK = Outcome.BLOCK
 
 
-def _answers() -> dict[int, Verdict]:
-    """What a rule answered, by what the answer depends on."""
-    return {}
+class _Asked:
+    """A rule that counts, and its place among them."""
+
+    __slots__ = ("always_blocks", "applied", "place", "rule")
+
+    def __init__(self, place: int, applied: AppliedRule) -> None:
+        self.place = place
+        self.applied = applied
+        self.rule = applied.rule
+        self.always_blocks = applied.always_blocks
+
+    @property
+    def compares_facts(self) -> bool:
+        """Whether the answer depends on less of both ends than which releases they are."""
+        return self.rule.scope is Scope.STEP and type(self.rule).facts is not Rule.facts and not self.rule.looks_ahead
+
+
+def _facts(rule: Rule, release: Release) -> Hashable:
+    """What a rule's answer depends on of a release."""
+    try:
+        facts = rule.facts(release)
+        hash(facts)
+    except Exception:  # a rule may come from anybody; that it is wrong is found out when it is asked
+        return release.version
+    return facts
+
+
+_Unmet = tuple[_Asked, Verdict]
+
+
+def _place(unmet: _Unmet) -> int:
+    return unmet[0].place
+
+
+class _Answers:
+    """What some rules say, and which of them are not met."""
+
+    __slots__ = ("unmet", "verdicts")
+
+    def __init__(self, rules: Iterable[_Asked], verdicts: tuple[Verdict, ...]) -> None:
+        self.verdicts = verdicts
+        self.unmet = [pair for pair in zip(rules, verdicts, strict=True) if pair[1].outcome is not _PASS]
 
 
 class _SearchOrder:
     """The rules that count in the search, by what they depend on. A rule with waivers depends on the target, whatever
     its scope."""
 
-    def __init__(self, rules: Iterable[AppliedRule]) -> None:
-        self.host: list[AppliedRule] = []
-        self.source: list[AppliedRule] = []
-        self.target: list[AppliedRule] = []
-        self.step: list[AppliedRule] = []
-        self.turn: list[AppliedRule] = []
-        self.ahead: list[AppliedRule] = []
+    def __init__(self, rules: Iterable[_Asked]) -> None:
+        self.host: list[_Asked] = []
+        self.source: list[_Asked] = []
+        self.target: list[_Asked] = []
+        self.facts: list[_Asked] = []
+        self.step: list[_Asked] = []
+        self.turn: list[_Asked] = []
+        self.ahead: list[_Asked] = []
         by_scope = {Scope.HOST: self.host, Scope.SOURCE: self.source, Scope.TARGET: self.target, Scope.TURN: self.turn}
-        for applied in rules:
-            if applied.level is Level.WARN:
+        for asked in rules:
+            scope = asked.rule.scope
+            if asked.applied.level is Level.WARN:
                 continue
-            if applied.rule.looks_ahead and applied.rule.scope is not Scope.TURN:
-                self.ahead.append(applied)
-            elif applied.waivers and applied.rule.scope is not Scope.TURN:
-                self.step.append(applied)
+            if asked.rule.looks_ahead and scope is not Scope.TURN:
+                self.ahead.append(asked)
+            elif asked.applied.waivers and scope is not Scope.TURN:
+                self.step.append(asked)
+            elif asked.compares_facts:
+                self.facts.append(asked)
             else:
-                by_scope.get(applied.rule.scope, self.step).append(applied)
+                by_scope.get(scope, self.step).append(asked)
+
+
+class _JudgingOrder:
+    """All rules, by what their answers depend on: ``row`` on no more than the host, the updates used and the source,
+    ``column`` on the target, ``cell`` on some facts of both. ``fresh`` are asked about each step, ``ahead`` about each
+    that is not refused already. ``arrange`` puts the answers of all but the last, one after the other, in the order of
+    the rules."""
+
+    def __init__(self, rules: Sequence[_Asked]) -> None:
+        self.host: list[_Asked] = []
+        self.turn: list[_Asked] = []
+        self.source: list[_Asked] = []
+        self.column: list[_Asked] = []
+        self.cell: list[_Asked] = []
+        self.fresh: list[_Asked] = []
+        self.ahead: list[_Asked] = []
+        by_scope = {
+            Scope.HOST: self.host,
+            Scope.TURN: self.turn,
+            Scope.SOURCE: self.source,
+            Scope.TARGET: self.column,
+            Scope.STEP: self.fresh,
+        }
+        for asked in rules:
+            group = self.cell if asked.compares_facts else by_scope[asked.rule.scope]
+            (self.ahead if asked.rule.looks_ahead else group).append(asked)
+        self.row = (*self.host, *self.turn, *self.source)
+        together = [*self.row, *self.column, *self.cell, *self.fresh]
+        places = [together.index(asked) for asked in rules if not asked.rule.looks_ahead]
+        self.arrange: Callable[[tuple[Verdict, ...]], tuple[Verdict, ...]]
+        self.arrange = tuple if len(places) < 2 else operator.itemgetter(*places)  # of one place it gives no tuple
 
 
 class Judgement(NamedTuple):
@@ -112,27 +185,33 @@ class VersionGraph:
             raise ValueError("the running module's version is not known")
         self.host = host
         self.running: ModuleVersion = host.module_version
-        asked = [applied for applied in rules if applied.level is not Level.OFF]
-        self._rules = tuple(sorted(asked, key=lambda applied: applied.rule.looks_ahead))
+        asked = [_Asked(place, one) for place, one in enumerate(rules) if one.level is not Level.OFF]
+        self._order = _SearchOrder(asked)
+        self._judging = _JudgingOrder(asked)
         self._without_images = without_images
         known = {release.version: release for release in releases}
         known.setdefault(self.running, Release(self.running))
+        self._kinds: dict[Hashable, int] = {}
         self._ladders: dict[str, list[Release]] = {}
         for version in sorted(known):
             self._ladders.setdefault(version.series, []).append(known[version])
+        #: Each release with its rank and its kind; releases of one kind are alike to the rules that compare facts.
         self._places = {
-            release.version: (rank, release) for ladder in self._ladders.values() for rank, release in enumerate(ladder)
+            release.version: (rank, release, self._kind(release))
+            for ladder in self._ladders.values()
+            for rank, release in enumerate(ladder)
         }
-        self._order = _SearchOrder(self._rules)
         self._hosts: dict[tuple[int, ModuleVersion], HostFacts] = {}
-        #: Each rule, whether it looks ahead, what its answers depend on, and those that it gave.
-        self._asked = tuple(
-            (one, one.rule.looks_ahead, _DEPENDS.get(one.rule.scope), _answers()) for one in self._rules
-        )
+        self._host_answers: tuple[Verdict, ...] | None = None
+        self._turn_answers: dict[int, tuple[Verdict, ...]] = {}
+        self._rows: dict[tuple[int, int], tuple[HostFacts, _Answers]] = {}
+        self._columns: dict[int, _Answers] = {}
+        self._cells: dict[tuple[int, int], _Answers] = {}
+        self._cell_costs: dict[tuple[int, int], int | None] = {}
         self._costs: dict[str, dict[int, int | None]] = {series: {} for series in self._ladders}
         self._foreseen: dict[str, dict[int, int | None]] = {series: {} for series in self._ladders}
         self._turns: dict[int, int | None] = {}
-        self._turn_varies = any(applied.waivers or applied.rule.looks_ahead for applied in self._order.turn)
+        self._turn_varies = any(asked.applied.waivers or asked.rule.looks_ahead for asked in self._order.turn)
         self._host_cost: int | None = _UNSEEN
         self._ends: dict[str, tuple[dict[int, int | None], dict[int, int | None]]]
         self._ends = {series: ({}, {}) for series in self._ladders}
@@ -199,37 +278,85 @@ class VersionGraph:
     def judge(self, source: ModuleVersion, target: ModuleVersion, used: int) -> Judgement:
         """What the rules say of the step once ``used`` updates have led from the running module to ``source``. Any two
         releases will do; the cost means something for candidate steps only."""
-        (low, origin), (high, goal) = self._places[source], self._places[target]
+        (low, origin, kind), (high, goal, aim) = self._places[source], self._places[target]
         step = Step(origin, goal, self)
-        host, check = self._host(source, used), self._check
-        keys = (0, used, id(origin), id(goal))  # the graph holds the releases
-        verdicts: list[Verdict] = []
-        unmet: list[list[Verdict]] = [[] for _ in range(_EFFECTS)]  # by effect
+        host, row = self._rows.get((used, id(origin))) or self._row(step, used)  # the graph holds the releases
+        column = self._columns.get(id(goal)) or self._column(step, host)
+        cell = self._cells.get((kind, aim)) or self._cell(step, host, (kind, aim))
+        judging, check = self._judging, self._check
+        unmet, fresh = row.unmet + column.unmet + cell.unmet, []
+        for asked in judging.fresh:
+            verdict = check(asked.rule, step, host)
+            fresh.append(verdict)
+            if verdict.outcome is not _PASS:
+                unmet.append((asked, verdict))
+        verdicts = judging.arrange((*row.verdicts, *column.verdicts, *cell.verdicts, *fresh))
+        if unmet or judging.ahead:
+            return self._weighed(step, host, verdicts, unmet, (high - low) ** 2)
+        return Judgement(step, verdicts, (), (), (), (), (high - low) ** 2)
+
+    def _row(self, step: Step, used: int) -> tuple[HostFacts, _Answers]:
+        """The host before a step, and what is said of all steps from its source."""
+        host, judging = self._host(step.source.version, used), self._judging
+        if self._host_answers is None:
+            self._host_answers = self._answers(judging.host, step, host)
+        turn = self._turn_answers.get(used)
+        if turn is None:
+            turn = self._turn_answers[used] = self._answers(judging.turn, step, host)
+        row = self._host_answers + turn + self._answers(judging.source, step, host)
+        known = self._rows[used, id(step.source)] = host, _Answers(judging.row, row)
+        return known
+
+    def _column(self, step: Step, host: HostFacts) -> _Answers:
+        """What is said of all steps to a target."""
+        rules = self._judging.column
+        column = self._columns[id(step.target)] = _Answers(rules, self._answers(rules, step, host))
+        return column
+
+    def _cell(self, step: Step, host: HostFacts, kinds: tuple[int, int]) -> _Answers:
+        """What is said of all steps between releases of two kinds, if they all pass."""
+        rules = self._judging.cell
+        cell = _Answers(rules, self._answers(rules, step, host))
+        if not cell.unmet:
+            self._cells[kinds] = cell
+        return cell
+
+    def _answers(self, rules: Iterable[_Asked], step: Step, host: HostFacts) -> tuple[Verdict, ...]:
+        return tuple([self._check(asked.rule, step, host) for asked in rules])
+
+    def _weighed(
+        self, step: Step, host: HostFacts, verdicts: tuple[Verdict, ...], unmet: list[_Unmet], cost: int
+    ) -> Judgement:
+        """The judgement on a step that does not meet all rules, or that there are rules to look ahead from. What would
+        come after a step that is refused is nobody's question."""
+        if len(unmet) > 1:
+            unmet.sort(key=_place)
+        blocking = [verdict for asked, verdict in unmet if asked.always_blocks and verdict.outcome is _BLOCK]
+        if blocking and len(blocking) == len(unmet):  # so most refused steps are
+            return Judgement(step, verdicts, tuple(blocking), (), (), (), cost)
+        by_effect: dict[_Effect, list[Verdict]] = {effect: [] for effect in _Effect}
         waived: list[tuple[Verdict, tuple[Waiver, ...]]] = []
-        cost = (high - low) ** 2
-        for applied, looks_ahead, depends, answers in self._asked:
-            if looks_ahead and unmet[_Effect.BLOCK]:
-                continue  # what would come after a step that is refused is nobody's question
-            verdict = None if depends is None else answers.get(keys[depends])
-            if verdict is None:
-                verdict = check(applied.rule, step, host)
-                if depends is not None:
-                    answers[keys[depends]] = verdict
-            verdicts.append(verdict)
-            if verdict.outcome is _PASS:
-                continue
+
+        def weigh(applied: AppliedRule, verdict: Verdict) -> int:
             effect = self._effect(applied, verdict, step)
-            unmet[effect].append(verdict)
+            by_effect[effect].append(verdict)
             if effect is _Effect.WAIVED:
-                waived.append((verdict, applied.waivers_for(target)))
-            elif effect is _Effect.COST:
-                cost += applied.cost
+                waived.append((verdict, applied.waivers_for(step.target.version)))
+            return applied.cost if effect is _Effect.COST else 0
+
+        for asked, verdict in unmet:
+            cost += weigh(asked.applied, verdict)
+        for asked in self._judging.ahead:
+            if not by_effect[_Effect.BLOCK]:
+                verdict = self._check(asked.rule, step, host)
+                verdicts = (*verdicts, verdict)
+                cost += weigh(asked.applied, verdict)
         return Judgement(
             step=step,
-            verdicts=tuple(verdicts),
-            blocking=tuple(unmet[_Effect.BLOCK]),
-            left_open=tuple(unmet[_Effect.OPEN]),
-            warnings=tuple(unmet[_Effect.WARN]),
+            verdicts=verdicts,
+            blocking=tuple(by_effect[_Effect.BLOCK]),
+            left_open=tuple(by_effect[_Effect.OPEN]),
+            warnings=tuple(by_effect[_Effect.WARN]),
             waived=tuple(waived),
             cost=cost,
         )
@@ -268,8 +395,9 @@ class VersionGraph:
         step = Step(ladder[source], ladder[target], self)
         cost = self._ends_cost(series, source, target, step)
         if cost is not None:
-            added = self._added_cost(self._order.step, step, 0)
-            cost = None if added is None else cost + added + (target - source) ** 2
+            compared = self._compared_cost(step)
+            added = None if compared is None else self._added_cost(self._order.step, step, 0)
+            cost = None if compared is None or added is None else cost + compared + added + (target - source) ** 2
         costs[key] = cost
         return cost
 
@@ -287,17 +415,25 @@ class VersionGraph:
         before, after = sources[source], targets[target]
         return None if before is None or after is None else self._host_cost + before + after
 
-    def _added_cost(self, rules: list[AppliedRule], step: Step, used: int) -> int | None:
+    def _compared_cost(self, step: Step) -> int | None:
+        """What the rules add that compare facts of both ends; asked once for releases that are alike to them."""
+        kinds = self._places[step.source.version][2], self._places[step.target.version][2]
+        cost = self._cell_costs.get(kinds, _UNSEEN)
+        if cost == _UNSEEN:
+            cost = self._cell_costs[kinds] = self._added_cost(self._order.facts, step, 0)
+        return cost
+
+    def _added_cost(self, rules: list[_Asked], step: Step, used: int) -> int | None:
         """What ``rules`` add to the cost of a step; None as soon as one forbids it. That one is asked first next time:
         what forbids one step is likely to forbid its neighbours."""
         added = 0
         host = self._host(step.source.version, used)
-        for position, applied in enumerate(rules):
-            verdict = self._check(applied.rule, step, host)
+        for position, asked in enumerate(rules):
+            applied, verdict = asked.applied, self._check(asked.rule, step, host)
             outcome = verdict.outcome
-            if outcome is Outcome.PASS:
+            if outcome is _PASS:
                 continue
-            if outcome is Outcome.BLOCK and applied.always_blocks:
+            if outcome is _BLOCK and asked.always_blocks:
                 if position:
                     rules.insert(0, rules.pop(position))
                 return None
@@ -309,7 +445,7 @@ class VersionGraph:
         return added
 
     def _effect(self, applied: AppliedRule, verdict: Verdict, step: Step) -> _Effect:
-        if verdict.outcome is Outcome.PASS:
+        if verdict.outcome is _PASS:
             return _Effect.NONE
         if applied.waivers and verdict.outcome is Outcome.BLOCK and applied.waivers_for(step.target.version):
             return _Effect.WAIVED
@@ -321,6 +457,11 @@ class VersionGraph:
             return _Effect.BLOCK
         releases = (step.source, step.target) if applied.rule.scope is Scope.STEP else (step.target,)
         return _Effect.OPEN if any(release.image is None for release in releases) else _Effect.BLOCK
+
+    def _kind(self, release: Release) -> int:
+        """One number for all releases that are alike to the rules that compare facts of both ends of a step."""
+        facts = [_facts(asked.rule, release) for asked in self._judging.cell]
+        return self._kinds.setdefault((release.image is None, *facts), len(self._kinds))
 
     def _check(self, rule: Rule, step: Step, host: HostFacts) -> Verdict:
         """Ask the rule. One that fails, or answers for another, has not answered: unknown, which blocks."""

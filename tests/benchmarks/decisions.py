@@ -46,7 +46,8 @@ def everything(hosts: Mapping[str, HostFacts], releases: Sequence[Release]) -> l
 
 
 class Seamstep:
-    """The hard rules. Every call judges from scratch: a new graph for each host."""
+    """The hard rules. The graphs are made beforehand, as the peers' entities and bundle are; none has judged a step
+    before it is asked."""
 
     def __init__(
         self, hosts: Mapping[str, HostFacts], releases: Sequence[Release], questions: Sequence[Question]
@@ -59,17 +60,17 @@ class Seamstep:
             for name, host in hosts.items()
         }
 
-    def judgements(self) -> list[Judgement]:
+    def graphs(self) -> list[VersionGraph]:
+        """A graph for each host, of which nothing is judged yet."""
+        return [VersionGraph(self._releases, host, self._rules) for host, _ in self._steps.values()]
+
+    def judgements(self, graphs: Sequence[VersionGraph]) -> list[Judgement]:
         """The verdicts of all rules on all questions, host by host."""
-        return [
-            judgement
-            for host, steps in self._steps.values()
-            for graph in (VersionGraph(self._releases, host, self._rules),)
-            for judgement in (graph.judge(source, target, 0) for source, target in steps)
-        ]
+        asked = zip(graphs, self._steps.values(), strict=True)
+        return [graph.judge(source, target, 0) for graph, (_, steps) in asked for source, target in steps]
 
     def __call__(self) -> list[bool]:
-        return [judgement.permitted for judgement in self.judgements()]
+        return [judgement.permitted for judgement in self.judgements(self.graphs())]
 
 
 def _known(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,8 +22,8 @@ sizes; `apply PLAN` performs two hops on the simulated host (`--simulate`), with
 """
 _SPEEDS = """## In the process
 
-The least of many rounds. A decision judges one step by all thirteen hard rules, with verdicts and reasons, the graph it
-is asked of included. *One plan* is from releases, facts and policy to the sealed document.
+The least of many rounds. A decision judges one step by all thirteen hard rules, with verdicts and reasons; the graph it
+is asked of has judged nothing before the round. *One plan* is from releases, facts and policy to the sealed document.
 """
 _PEERS = """## Side by side
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import networkx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made import made_host, made_image, made_release
+from made import GOOD_FEATURES, made_host, made_image, made_release
 from test_oracle import LADDER, hosts, policies, releases
 
 from conftest import DAY
@@ -18,7 +20,7 @@ from seamstep.mapping import MappingFile
 from seamstep.model import Outcome, Release, Step, Verdict
 from seamstep.planner import make_plan
 from seamstep.policy import PathChoice, Policy, Source, Target
-from seamstep.rules import HARD_RULES, AppliedRule, Denial, Level, Rule, Scope, Waiver, policy_rules
+from seamstep.rules import BUILT_IN, HARD_RULES, AppliedRule, Denial, Level, Rule, Scope, Waiver, policy_rules
 from seamstep.rules.no_stranding import NoStranding
 from seamstep.rules.strict_compat import StrictCompat
 from seamstep.versions import ModuleVersion, Specifier
@@ -190,6 +192,58 @@ def test_rules_are_asked_once_for_what_they_depend_on(scope: Scope) -> None:
     assert 0 < len(asked) <= 3 * len(LADDER), "of 45 steps, several times over"
     if scope is Scope.HOST:
         assert len(asked) <= 2
+
+
+def of_all_kinds() -> Iterator[Release]:
+    """Releases that differ in everything that a rule compares, two of each kind."""
+    images: list[dict[str, Any]] = [{"image": None}, {"image": made_image(problem="bad")}]
+    for svn, (module_hv, min_hv), signer in product([0x104, 0x105, 0x205], [(1, 0), (2, 0), (2, 2)], ["22", "33"]):
+        image = made_image(svn=svn, module_hv=module_hv, min_hv=min_hv)
+        images.append({"image": replace(image, sigstruct=replace(image.sigstruct, signer=signer * 32))})
+    others: list[dict[str, Any]] = [{"features0": GOOD_FEATURES ^ 2}, {"features0": None}, {"minimum_module": None}]
+    kinds = [*images, *others] * 2
+    for number, changes in enumerate(kinds):
+        yield made_release(f"{'1.5' if number % 3 else '2.0'}.{number + 1:02}", **changes)
+
+
+COMPARING = [name for name, rule in {**HARD_RULES, **BUILT_IN}.items() if rule.facts is not Rule.facts]
+
+
+@pytest.mark.parametrize("names", [[*HARD_RULES, *(set(BUILT_IN) - {"minimum-svn"})], *([name] for name in COMPARING)])
+@pytest.mark.parametrize(("used", "backwards"), [(0, False), (9, True)])
+def test_shared_answers_are_those_that_each_step_gets_by_itself(names: list[str], used: int, backwards: bool) -> None:
+    """To the letter: in which order steps are judged, and which are alike to a rule, does not show."""
+    rules = [AppliedRule(rule(), Level.WARN) for name, rule in {**HARD_RULES, **BUILT_IN}.items() if name in names]
+    rules.sort(key=lambda one: one.rule.looks_ahead)
+    listed, host = sorted(of_all_kinds(), key=lambda one: one.version, reverse=backwards), made_host()
+    graph = VersionGraph(listed, host, rules)
+    met: set[str] = set()
+    for source, target in product(listed, listed):
+        judgement = graph.judge(source.version, target.version, used)
+        step, before = Step(source, target, graph), host.after(source.version, used)
+        alone = [one.rule.check(step, before) for one in rules]
+        assert list(judgement.verdicts) == alone
+        met.update(verdict.rule for verdict in alone if verdict.outcome is Outcome.PASS)
+    assert met.issuperset({*COMPARING} & {*names}), "a rule that is never met shares no answer"
+
+
+@pytest.mark.parametrize("facts", [[], RuntimeError("oops")])
+def test_a_rule_whose_facts_are_of_no_use_is_asked_about_each_step(facts: Any) -> None:
+    class Vague(StrictCompat):
+        def facts(self, release: Release) -> Any:
+            if isinstance(facts, Exception):
+                raise facts
+            return facts
+
+        def check(self, step: Step, host: Any) -> Verdict:
+            return self.passed(str(step))
+
+    listed = tuple(made_release(version) for version in LADDER)
+    graph = VersionGraph(listed, made_host(), (AppliedRule(Vague()),))
+    for source in LADDER[:3]:
+        for target in LADDER[3:6]:
+            (verdict,) = graph.judge(V(str(source)), V(str(target)), 0).verdicts
+            assert verdict.reason == f"{source} → {target}"
 
 
 def test_unknown_for_another_reason_than_a_missing_image_is_not_left_open() -> None:

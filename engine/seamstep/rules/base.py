@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from enum import Enum, StrEnum, auto
 from typing import Any, ClassVar
 
 from seamstep.facts import HostFacts
-from seamstep.model import Image, Outcome, Step, Verdict
+from seamstep.model import Image, Outcome, Release, Sigstruct, Step, Verdict
+
+_PASS = Outcome.PASS
 
 
 class Level(StrEnum):
@@ -24,7 +26,8 @@ class Scope(Enum):
     """What a rule's answer depends on.
 
     HOST: the host's constant facts alone. TURN: also how many updates were used before; it may only get stricter with
-    them. SOURCE and TARGET: the host and that release. STEP: the host and both releases.
+    them. SOURCE and TARGET: the host and that release. STEP: the host and both releases, or of these only the rule's
+    ``facts``.
     """
 
     HOST = auto()
@@ -62,13 +65,19 @@ class Rule(ABC):
         """Judge a step. ``host`` is what the host will be when the step's turn comes: its module version is the
         step's source and its remaining updates are those left by then."""
 
+    def facts(self, release: Release) -> Hashable:
+        """What of each release the outcome depends on, by a rule of scope STEP, and its wording where a step passes:
+        releases of which this says the same are alike to the rule, and it is asked about one of them. A rule that does
+        not say so is asked about every step."""
+        return release.version
+
     def strictness(self) -> tuple[int, ...]:
         """How strict the parameters are, for choosing among layers of policies; more is stricter."""
         return ()
 
     def passed(self, reason: str, **evidence: Any) -> Verdict:
         """The step meets the rule."""
-        return Verdict(self.name, Outcome.PASS, reason, evidence)
+        return Verdict(self.name, _PASS, reason, evidence)
 
     def blocked(self, reason: str, **evidence: Any) -> Verdict:
         """The step does not meet the rule."""
@@ -81,6 +90,11 @@ class Rule(ABC):
     def lacks(self, host: HostFacts, fact: str) -> Verdict:
         """The host's ``fact`` is missing."""
         return self.unknown(f"{fact} is not known ({host.why_unknown(fact)})", missing=fact)
+
+    def image_facts(self, release: Release, of: Callable[[Sigstruct], Hashable]) -> Hashable:
+        """``of`` the release's image for ``facts``, or which release it is where no image is to be believed."""
+        image = release.usable_image()
+        return release.version if image is None else of(image.sigstruct)
 
     def both_images(self, step: Step) -> tuple[Image, Image] | Verdict:
         """The images of source and target, or the verdict that one is missing. What the source's image says is believed

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from seamstep import cpus
 from seamstep.facts import HostFacts
 from seamstep.model import Step, Verdict
@@ -28,13 +30,18 @@ class CpuSupported(Rule):
             return self.unknown(f"can't tell which CPUs {step.target.version} supports: {step.target.image_problem}")
         if not host.cpu_signatures:
             return self.lacks(host, "cpu_signatures")
-        supported = {cpus.without_stepping(signature) for signature in image.sigstruct.cpuid}
-        missing = [s for s in host.cpu_signatures if cpus.without_stepping(s) not in supported]
-        table = [cpus.format_signature(signature) for signature in image.sigstruct.cpuid]
+        platforms, table = _table(image.sigstruct.cpuid)
+        missing = [s for s in host.cpu_signatures if cpus.without_stepping(s) not in platforms]
         if missing:
             names = ", ".join(cpus.format_signature(signature) for signature in missing)
             return self.blocked(
                 f"{step.target.version} is not for CPU {names}; it supports {', '.join(table) or 'none'}",
-                supported=table,
+                supported=[*table],
             )
-        return self.passed("the image names this CPU", supported=table)
+        return self.passed("the image names this CPU", supported=[*table])
+
+
+@functools.lru_cache(maxsize=1024)
+def _table(signatures: tuple[int, ...]) -> tuple[frozenset[int], tuple[str, ...]]:
+    """What a table names, steppings aside, and as it is shown; most releases have the same one."""
+    return frozenset(map(cpus.without_stepping, signatures)), tuple(map(cpus.format_signature, signatures))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from seamstep.facts import HostFacts
-from seamstep.model import Step, Verdict
+from seamstep.model import Outcome, Step, Verdict
 from seamstep.rules.base import Rule
 
 
@@ -26,4 +26,7 @@ class ForwardOnly(Rule):
         source, target = step.source.version, step.target.version
         if not source < target:
             return self.blocked(f"{target} is not newer than {source}")
-        return self.passed(f"{target} is newer than {source}")
+        return _NEWER
+
+
+_NEWER = Verdict(ForwardOnly.name, Outcome.PASS, "the target is newer")

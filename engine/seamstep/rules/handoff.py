@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from seamstep.facts import HostFacts
-from seamstep.model import Step, Verdict
+from seamstep.model import Release, Step, Verdict
 from seamstep.rules.base import Rule
 
 
@@ -23,6 +25,9 @@ class Handoff(Rule):
     )
     needs_image = True
 
+    def facts(self, release: Release) -> Hashable:
+        return self.image_facts(release, lambda sigstruct: (sigstruct.module_hv, sigstruct.min_update_hv))
+
     def check(self, step: Step, host: HostFacts) -> Verdict:
         images = self.both_images(step)
         if isinstance(images, Verdict):
@@ -30,7 +35,9 @@ class Handoff(Rule):
         packed = images[0].sigstruct.module_hv
         lowest, highest = images[1].sigstruct.min_update_hv, images[1].sigstruct.module_hv
         evidence = {"source_module_hv": packed, "target_min_update_hv": lowest, "target_module_hv": highest}
-        takes = f"{step.target.version} takes handoff versions {lowest} to {highest}"
+        takes = f"takes handoff versions {lowest} to {highest}"
         if not lowest <= packed <= highest:
-            return self.blocked(f"{takes}; {step.source.version} hands over version {packed}", **evidence)
-        return self.passed(f"{takes}, {step.source.version} hands over {packed}", **evidence)
+            return self.blocked(
+                f"{step.target.version} {takes}; {step.source.version} hands over version {packed}", **evidence
+            )
+        return self.passed(f"the target {takes}, the source hands over {packed}", **evidence)

@@ -8,6 +8,7 @@ from seamstep.model import Step, Verdict
 from seamstep.rules.base import Rule, Scope
 
 _NEEDED = (features.NO_RBP_MOD, features.TD_PRESERVING)
+_NEEDED_BITS = sum(1 << bit for bit in _NEEDED)
 
 
 class KernelFeatures(Rule):
@@ -32,7 +33,7 @@ class KernelFeatures(Rule):
         features0 = step.target.features0
         if features0 is None:
             return self.unknown(f"the mapping file does not list {step.target.version}")
+        if features0 & _NEEDED_BITS == _NEEDED_BITS:
+            return self.passed(f"{step.target.version} has NO_RBP_MOD and TD_PRESERVING")
         missing = [features.name(bit) for bit in _NEEDED if not features.has(features0, bit)]
-        if missing:
-            return self.blocked(f"{step.target.version} lacks {' and '.join(missing)}", missing=missing)
-        return self.passed(f"{step.target.version} has NO_RBP_MOD and TD_PRESERVING")
+        return self.blocked(f"{step.target.version} lacks {' and '.join(missing)}", missing=missing)

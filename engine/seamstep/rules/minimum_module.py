@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+
 from seamstep.facts import HostFacts
-from seamstep.model import Step, Verdict
+from seamstep.model import Outcome, Step, Verdict
 from seamstep.rules.base import Rule
+from seamstep.versions import ModuleVersion
 
 
 class MinimumModule(Rule):
@@ -32,4 +35,11 @@ class MinimumModule(Rule):
                 f"{target.version} can be reached from {minimum} or newer, and {source} is older",
                 minimum=str(minimum),
             )
-        return self.passed(f"{source} is not older than {minimum}", minimum=str(minimum))
+        return _passed(minimum)
+
+
+@functools.lru_cache(maxsize=1024)
+def _passed(minimum: ModuleVersion) -> Verdict:
+    """Worded once for each minimum: on a ladder of releases every step is asked."""
+    reason = f"the source is not older than {minimum}"
+    return Verdict(MinimumModule.name, Outcome.PASS, reason, {"minimum": str(minimum)})

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from seamstep.facts import HostFacts
-from seamstep.model import Step, Verdict
+from seamstep.model import Release, Step, Verdict
 from seamstep.rules.base import Rule
 
 
@@ -18,6 +20,9 @@ class SameSeries(Rule):
         "Intel's reference implementation decides it."
     )
     fix = "Choose a target of the running module's series; no update leads to another."
+
+    def facts(self, release: Release) -> Hashable:
+        return release.version.series
 
     def check(self, step: Step, host: HostFacts) -> Verdict:
         source, target = step.source.version, step.target.version

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from seamstep.facts import HostFacts
-from seamstep.model import Step, Verdict
+from seamstep.model import Release, Step, Verdict
 from seamstep.rules.base import Level, Rule
 
 
@@ -23,6 +25,9 @@ class SameSigner(Rule):
     )
     default_level = Level.WARN
     needs_image = True
+
+    def facts(self, release: Release) -> Hashable:
+        return self.image_facts(release, lambda sigstruct: sigstruct.signer)
 
     def check(self, step: Step, host: HostFacts) -> Verdict:
         images = self.both_images(step)

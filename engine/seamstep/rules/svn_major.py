@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from seamstep.facts import HostFacts
-from seamstep.model import Step, Verdict
+from seamstep.model import Release, Step, Verdict
 from seamstep.rules.base import Rule
 
 
@@ -16,6 +18,9 @@ class SvnMajor(Rule):
     why = "P-SEAMLDR refuses an image whose SVN major differs from the running module's (EUNSUPPORTED)."
     fix = "Choose a target with the SVN major of the running module; no update changes it."
     needs_image = True
+
+    def facts(self, release: Release) -> Hashable:
+        return self.image_facts(release, lambda sigstruct: sigstruct.svn_major)
 
     def check(self, step: Step, host: HostFacts) -> Verdict:
         images = self.both_images(step)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from seamstep.facts import HostFacts
-from seamstep.model import Step, Verdict
+from seamstep.model import Release, Step, Verdict
 from seamstep.rules.base import Rule
 
 
@@ -22,6 +24,9 @@ class SvnRollback(Rule):
         "release until a day that it names."
     )
     needs_image = True
+
+    def facts(self, release: Release) -> Hashable:
+        return self.image_facts(release, lambda sigstruct: sigstruct.seamsvn)
 
     def check(self, step: Step, host: HostFacts) -> Verdict:
         images = self.both_images(step)
