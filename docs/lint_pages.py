@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import date
 from difflib import unified_diff
 from pathlib import Path
@@ -81,8 +80,8 @@ def _without_folders(result: Result, bad: Path) -> Result:
     """The result with paths as they are in the example's own folder."""
     here = f"{bad.parent}/"
     finding = result.finding
-    plain = replace(finding, source=finding.source.replace(here, ""), message=finding.message.replace(here, ""))
-    return replace(result, finding=plain)
+    plain = finding._replace(source=finding.source.replace(here, ""), message=finding.message.replace(here, ""))
+    return result._replace(finding=plain)
 
 
 def _difference(good: Path, bad: Path) -> str:

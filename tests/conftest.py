@@ -6,7 +6,7 @@ import json
 import os
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from importlib import resources
 from pathlib import Path
@@ -102,7 +102,7 @@ def spr() -> HostFacts:
 
 def host_like(base: HostFacts, module: str, seamldr: str = "1.5.02", **changes: Any) -> HostFacts:
     """``base`` with another module, P-SEAMLDR, and whatever else."""
-    return replace(base, module_version=ModuleVersion(module), seamldr_version=SeamldrVersion(seamldr), **changes)
+    return base._replace(module_version=ModuleVersion(module), seamldr_version=SeamldrVersion(seamldr), **changes)
 
 
 def write_facts(path: Path, host: HostFacts) -> Path:

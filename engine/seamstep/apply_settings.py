@@ -6,9 +6,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
 from datetime import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from seamstep.documents import Fields
 from seamstep.windows import DAYS, Window
@@ -26,8 +25,7 @@ _RETRIES_MAX = 100
 _SECONDS_MAX = 10**10
 
 
-@dataclass(frozen=True, slots=True)
-class ApplySettings:
+class ApplySettings(NamedTuple):
     """How to perform a plan: the ``windows`` in which hops may begin (none: always), the ``soak`` seconds between two
     hops, how often to retry ``device-busy`` and the seconds to wait before that, and the commands to run ``before``
     the first hop and ``after`` the last."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
@@ -59,8 +58,7 @@ class Images(NamedTuple):
     unreadable: tuple[Problem, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Catalog:
+class Catalog(NamedTuple):
     """Releases in ascending order; ``findings`` and ``unreadable`` as in :class:`Images`."""
 
     mapping: mapping.MappingFile
@@ -187,10 +185,10 @@ def _with_image(release: Release, images: list[Image], errors: list[Problem], fi
     if len({image.sigstruct for image in images}) > 1:
         message = f"the images of {release.version} contradict each other: {', '.join(image.path for image in images)}"
         findings.append(Finding(Kind.DIFFER, Problem(images[0].path, message), release.version))
-        return replace(release, image_problem=message)
+        return release._replace(image_problem=message)
     if images:
-        return replace(release, image=images[0])
-    return replace(release, image_problem="; ".join(map(str, errors))) if errors else release
+        return release._replace(image=images[0])
+    return release._replace(image_problem="; ".join(map(str, errors))) if errors else release
 
 
 def _without_impostors(releases: list[Release], findings: list[Finding]) -> tuple[Release, ...]:
@@ -212,6 +210,6 @@ def _without_impostors(releases: list[Release], findings: list[Finding]) -> tupl
             problem = Problem(release.image.path if release.image else "", doubts[release.version])
             findings.append(Finding(Kind.IMPOSTOR if known else Kind.SHARED, problem, release.version))
     return tuple(
-        replace(release, image=None, image_problem=doubts[release.version]) if release.version in doubts else release
+        release._replace(image=None, image_problem=doubts[release.version]) if release.version in doubts else release
         for release in releases
     )

@@ -13,8 +13,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from seamstep.errors import PROBLEMS_MAX, InputError, KeyPath, Problem, RefusedError
 
@@ -29,8 +28,7 @@ _VALUES_MAX = 1_000_000
 Locate = Callable[[KeyPath], tuple[int, int] | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(NamedTuple):
     """A parsed file: its data, its digest, and where in the text each key path stands."""
 
     source: str

@@ -5,8 +5,7 @@ P-SEAMLDR, and platform. The space is small, so questions about a policy are ans
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from seamstep import cpus
 from seamstep.errors import InputError, Problem
@@ -23,8 +22,7 @@ _PLENTY = 1 << 16
 Pair = tuple[ModuleVersion, ModuleVersion]
 
 
-@dataclass(frozen=True, slots=True)
-class Environment:
+class Environment(NamedTuple):
     """A kind of host. ``platform`` is a CPU signature without stepping, None where no image tells of any."""
 
     profile: str

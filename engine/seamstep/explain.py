@@ -7,9 +7,8 @@ says, and the planner decides whether the path is there then. The smallest sets 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from itertools import combinations, islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from seamstep import cpus
 from seamstep.facts import HostFacts, UploadNode
@@ -28,8 +27,7 @@ _SIZE_MAX = 3
 _CANDIDATES_MAX = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Situation:
+class Situation(NamedTuple):
     """Everything a plan is made from."""
 
     releases: tuple[Release, ...]
@@ -47,8 +45,7 @@ class Situation:
         return Router(graph, wanted, budget_of(self.host, self.policy))
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """Something that could be changed: in words, and what it does to a situation."""
 
     text: str
@@ -104,11 +101,11 @@ def _candidates(situation: Situation, goal: ModuleVersion) -> Iterator[Change]:
 
 
 def _on_host(text: str, **changes: Any) -> Change:
-    return Change(text, lambda situation: replace(situation, host=replace(situation.host, **changes)))
+    return Change(text, lambda situation: situation._replace(host=situation.host._replace(**changes)))
 
 
 def _on_policy(text: str, **changes: Any) -> Change:
-    return Change(text, lambda situation: replace(situation, policy=replace(situation.policy, **changes)))
+    return Change(text, lambda situation: situation._replace(policy=situation.policy._replace(**changes)))
 
 
 def _host_changes(host: HostFacts, ladder: Sequence[Release]) -> Iterator[Change]:
@@ -178,11 +175,11 @@ def _waive(rule: str, target: ModuleVersion) -> Callable[[Situation], Situation]
 
     def apply(situation: Situation) -> Situation:
         rules = tuple(
-            replace(applied, waivers=tuple((*group, waiver) for group in applied.waivers or ((),)))
+            applied._replace(waivers=tuple((*group, waiver) for group in applied.waivers or ((),)))
             if applied.rule.name == rule
             else applied
             for applied in situation.policy.rules
         )
-        return replace(situation, policy=replace(situation.policy, rules=rules))
+        return situation._replace(policy=situation.policy._replace(rules=rules))
 
     return apply

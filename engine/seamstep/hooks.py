@@ -10,7 +10,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 TIMEOUT = 300.0  # seconds for each command
 OUTPUT_MAX = 4096  # bytes that are kept
@@ -19,8 +19,7 @@ _GRACE = 0.2  # seconds; how long output may trail the end of its command
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 
 
-@dataclass(frozen=True, slots=True)
-class HookResult:
+class HookResult(NamedTuple):
     """What came of a command: its exit ``code`` (None if it has none), the ``problem`` (empty if all went well), and
     the beginning of its ``output``."""
 

@@ -7,7 +7,6 @@ import io
 import itertools
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import NamedTuple
 
 from seamstep.documents import Document, canonical, decode, parse_json, read_bytes, read_regular, unreadable
@@ -80,7 +79,7 @@ def _add(found: dict[bytes, Hosts], text: _Text) -> None:
     key = canonical({key: value for key, value in data.items() if key not in _OWN})
     if key not in found or not all(isinstance(data.get(own), str | None) for own in _OWN):
         facts = read(Document(text.source, data, "", lambda path: _place(text.text, path)))
-        found[key] = Hosts(replace(facts, hostname=None, boot_id=None), [])
+        found[key] = Hosts(facts._replace(hostname=None, boot_id=None), [])
     found[key].names.append(data.get("hostname") or text.place)
 
 

@@ -73,7 +73,7 @@ def encode(fields: Mapping[str, str]) -> bytes:
 
 def send(fields: Mapping[str, str], path: str = SOCKET) -> None:
     """Hand one event to the journal, or drop it if nobody takes it at once."""
-    import socket  # a rehearsal sends nothing
+    import socket  # a rehearsal needs none; a run sends its first event before it commits to anything
 
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as there:
         there.setblocking(False)
@@ -143,6 +143,8 @@ class JournalReporter(Reporter):
         self._send(ENDED, _END_PRIORITIES.get(result.exit_code, _ERROR), result.message, fields)
 
     def _send(self, message_id: str, priority: int, message: str, fields: Mapping[str, str]) -> None:
+        if not self._path:
+            return
         event = {
             "MESSAGE": message,
             "MESSAGE_ID": message_id,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
 from seamstep.documents import read_json
@@ -32,15 +32,14 @@ FEATURES = "tdx_feature0"
 KEYS = (VERSION, MINIMUM_MODULE, STRICT_COMPAT, MINIMUM_SEAMLDRS, FEATURES)
 
 
-@dataclass(frozen=True, slots=True)
-class MappingFile:
+class MappingFile(NamedTuple):
     """A mapping file: its releases in ascending order, and every key it has that seamstep does not know."""
 
     path: str
     sha256: str
     releases: tuple[Release, ...]
-    header: Mapping[str, Any] = field(default_factory=dict)
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    header: Mapping[str, Any] = MappingProxyType({})
+    extra: Mapping[str, Any] = MappingProxyType({})
 
 
 def load(path: str) -> MappingFile:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
@@ -20,8 +18,7 @@ DEBUG_BIT = 1 << 31
 NO_IMAGE = "there is no image of it at hand"
 
 
-@dataclass(frozen=True, slots=True)
-class Sigstruct:
+class Sigstruct(NamedTuple):
     """What an image's sigstruct says.
 
     ``build_date`` is yyyymmdd; ``mrseam`` the SEAMHASH in hex, the MRSEAM of attestation; ``seamsvn`` the raw 16-bit
@@ -63,8 +60,7 @@ class Sigstruct:
         return f"TDX_{self.svn_major:02X}"
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(NamedTuple):
     """One check of an image: ``ok`` is None where it could not be made; ``message`` says what is wrong or missing."""
 
     name: str
@@ -72,17 +68,16 @@ class Check:
     message: str = ""
 
 
-@dataclass(frozen=True)
 class Verification:
-    """The outcome of verifying an image: every check, and the SHA-256 of its file in hex."""
+    """The outcome of verifying an image: every check, what of it stands against using the image, and the SHA-256 of its
+    file in hex."""
 
-    checks: tuple[Check, ...]
-    sha256: str
+    __slots__ = ("checks", "problems", "sha256")
 
-    @functools.cached_property
-    def problems(self) -> tuple[str, ...]:
-        """What stands against using the image."""
-        return tuple(f"{check.name}: {check.message}" for check in self.checks if not check.ok)
+    def __init__(self, checks: tuple[Check, ...], sha256: str) -> None:
+        self.checks = checks
+        self.problems = tuple(f"{check.name}: {check.message}" for check in checks if not check.ok)
+        self.sha256 = sha256
 
 
 class ImageContent(Protocol):
@@ -97,8 +92,7 @@ class ImageContent(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
+class Image(NamedTuple):
     """A TDX module image. ``format`` is ``2.0``, ``1.0`` or ``separate`` (``path`` is the module then, and
     ``sigstruct_path`` its sigstruct); sizes are in bytes."""
 
@@ -108,11 +102,10 @@ class Image:
     size: int
     module_size: int
     sigstruct: Sigstruct
-    content: ImageContent = field(repr=False, compare=False)
+    content: ImageContent
 
 
-@dataclass(frozen=True, slots=True)
-class Release:
+class Release(NamedTuple):
     """A TDX module release as the mapping file describes it, with its image where there is one.
 
     A running module that the mapping file lacks is a release of which only the version is known. ``strict_compat`` is
@@ -126,7 +119,10 @@ class Release:
     strict_compat: tuple[ModuleVersion, ...] | None = None
     image: Image | None = None
     image_problem: str = NO_IMAGE
-    extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    extra: Mapping[str, Any] = MappingProxyType({})
+
+    def __hash__(self) -> int:
+        return hash(self.version)  # what is extra has no hash
 
     def usable_image(self) -> Image | None:
         """The image, if there is one and nothing stands against it."""

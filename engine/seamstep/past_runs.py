@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from seamstep.executor import State
 from seamstep.journal import Record
@@ -15,8 +15,7 @@ _HOP_EVENTS = {"preflight": "preflight", "staged": "staged", COMMITTING: COMMITT
 _NOT_AGAIN = frozenset({State.FAILED.value, State.LOST.value, State.UNKNOWN.value})
 
 
-@dataclass(frozen=True, slots=True)
-class PastHop:
+class PastHop(NamedTuple):
     """A hop of an earlier run: the step, how many updates remained before it, and its ``state``: how far it came
     (``preflight``, ``staged``, ``committing``), or what came of it (a final state, or ``not-started``), at
     ``monotonic``."""
@@ -35,8 +34,7 @@ class PastHop:
         return self.source, self.target, self.image
 
 
-@dataclass(frozen=True, slots=True)
-class PastRun:
+class PastRun(NamedTuple):
     """An earlier run. ``ended`` is None while it has not ended, or was killed; ``recovered`` is whether a later run
     found out what came of it; ``quiesced`` whether its commands before were begun and those after not ended, and
     ``after_sha256`` which those are; ``pid`` its process."""
@@ -83,19 +81,19 @@ def _after(run: PastRun, record: Record) -> PastRun:
     event = record.event
     if event in _HOP_EVENTS:
         hops = run.hops[:-1] if run.hops and run.hops[-1].state in _HOP_EVENTS else run.hops
-        return replace(run, hops=(*hops, _hop(record, _HOP_EVENTS[event])))
+        return run._replace(hops=(*hops, _hop(record, _HOP_EVENTS[event])))
     if event == "outcome":
         hops = run.hops[:-1] if run.hops and run.hops[-1].state in _HOP_EVENTS else run.hops
         remaining = run.hops[-1].remaining if run.hops else None
-        return replace(run, hops=(*hops, replace(_hop(record, record.text("state")), remaining=remaining)))
+        return run._replace(hops=(*hops, _hop(record, record.text("state"))._replace(remaining=remaining)))
     if event in {"before-hooks", "after-hooks"}:
-        return replace(run, quiesced=event == "before-hooks", after_sha256=record.text("after_sha256"))
+        return run._replace(quiesced=event == "before-hooks", after_sha256=record.text("after_sha256"))
     if event in {"run-ended", "recovered"}:
         state, recovered = record.text("state"), event == "recovered"
         if recovered and run.hops and run.hops[-1].state in _HOP_EVENTS:
-            last = replace(run.hops[-1], state=state, message=record.text("message"), monotonic=record.monotonic)
-            run = replace(run, hops=(*run.hops[:-1], last))
-        return replace(run, ended=record.time, outcome=state, message=record.text("message"), recovered=recovered)
+            last = run.hops[-1]._replace(state=state, message=record.text("message"), monotonic=record.monotonic)
+            run = run._replace(hops=(*run.hops[:-1], last))
+        return run._replace(ended=record.time, outcome=state, message=record.text("message"), recovered=recovered)
     return run
 
 

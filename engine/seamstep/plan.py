@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from seamstep import plan_checks
 from seamstep.apply_settings import ApplySettings
@@ -30,8 +29,7 @@ class PlanOutcome(StrEnum):
     NO_PATH = "no-path"
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedImage:
+class PlannedImage(NamedTuple):
     """The image of a hop: its file with its SHA-256 in hex, its sigstruct's file where that is separate, its MRSEAM and
     seamsvn, and the format (``2.0`` or ``1.0``) and SHA-256 of what is uploaded."""
 
@@ -44,8 +42,7 @@ class PlannedImage:
     upload_sha256: str
 
 
-@dataclass(frozen=True, slots=True)
-class Hop:
+class Hop(NamedTuple):
     """One update of a plan. ``image`` is None in a provisional plan."""
 
     source: ModuleVersion
@@ -56,8 +53,7 @@ class Hop:
         return f"{self.source} → {self.target}"
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """A plan: the whole ``document``, and typed what the executor acts on. ``signers`` are the fingerprints that were
     trusted besides Intel's; ``running_image`` is the file that told what the running module is, with its SHA-256."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
@@ -26,8 +25,7 @@ from seamstep.validation import did_you_mean
 from seamstep.versions import ModuleVersion
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """A permitted path: its versions from the running one on, and its cost (squared ranks plus prefer costs)."""
 
     versions: tuple[ModuleVersion, ...]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from seamstep.errors import Problem
 from seamstep.rules import HARD_RULES, AppliedRule, Denial, Deny, Waypoint
@@ -22,8 +22,7 @@ class PathChoice(StrEnum):
     SHORTEST_PATH = "shortest-path"
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """The releases a policy wants to run, the newest of them first: those in every one of ``specifiers``."""
 
     specifiers: tuple[Specifier, ...] = ()
@@ -48,8 +47,7 @@ class Target:
         return all(version in specifier for specifier in self.specifiers)
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """What a policy was read from: its name, its file's SHA-256 in hex, and the file as an absolute path (None for one
     that ships with seamstep)."""
 
@@ -58,8 +56,7 @@ class Source:
     file: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(NamedTuple):
     """A policy.
 
     ``sources`` are what it was read from, one for each layer; ``max_hops`` is None where nothing limits it; ``rules``
@@ -69,7 +66,7 @@ class Policy:
     """
 
     sources: tuple[Source, ...]
-    target: Target = field(default_factory=Target)
+    target: Target = Target()
     choice: PathChoice = PathChoice.FEWEST_HOPS
     max_hops: int | None = None
     keep_updates: int = 0
@@ -77,7 +74,7 @@ class Policy:
     denials: tuple[Denial, ...] = ()
     waypoints: tuple[ModuleVersion, ...] = ()
     signers: frozenset[str] = frozenset()
-    apply: Mapping[str, Any] = field(default_factory=dict)
+    apply: Mapping[str, Any] = MappingProxyType({})
     expired: tuple[Problem, ...] = ()
     description: str = ""
 
@@ -101,8 +98,8 @@ class Policy:
 
     def with_target(self, target: Target) -> Policy:
         """The same policy with another target."""
-        return replace(self, target=target)
+        return self._replace(target=target)
 
     def with_signers(self, signers: frozenset[str]) -> Policy:
         """The same policy, trusting these signers too."""
-        return replace(self, signers=self.signers | signers)
+        return self._replace(signers=self.signers | signers)

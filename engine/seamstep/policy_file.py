@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -82,7 +81,7 @@ def _rule_schema(rule: type[Rule]) -> dict[str, Any]:
 def parse(document: Document, file: str | None, as_of: date) -> Policy:
     """The policy in a document. Raises InputError as :func:`load` does."""
     full = schema()
-    document = replace(document, data=yaml_text.typed(document.data, full))
+    document = document._replace(data=yaml_text.typed(document.data, full))
     reader = _Reader(document, as_of)
     hard = list(_hard_rule_problems(document))
     named = {problem.path for problem in hard}

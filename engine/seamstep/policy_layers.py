@@ -9,7 +9,7 @@ layer that states them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from seamstep.documents import Document
 from seamstep.errors import InputError, KeyPath, Problem
@@ -19,8 +19,7 @@ from seamstep.rules import AppliedRule, Level
 _STRICTNESS = {Level.WARN: 1, Level.PREFER: 2, Level.REQUIRE: 3}
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(NamedTuple):
     """A policy and the document it was read from."""
 
     policy: Policy
@@ -104,8 +103,7 @@ def _apply(policies: Sequence[Policy]) -> Mapping[str, object]:
     return merged
 
 
-@dataclass(frozen=True, slots=True)
-class Effective:
+class Effective(NamedTuple):
     """A value in force: its key path, itself in words, and where it stands (file and line, or a default)."""
 
     key: str

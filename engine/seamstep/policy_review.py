@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 from seamstep import environments, policy_file
 from seamstep.documents import Document
@@ -22,8 +21,7 @@ _ENTRIES = {"deny": "denial", "accept": "waiver", "waypoints": "waypoint"}
 Effects = dict[Environment, dict[Pair, int]]
 
 
-@dataclass(frozen=True, slots=True)
-class StepChange:
+class StepChange(NamedTuple):
     """A step that one policy permits and the other does not, in some environments; ``rules`` are those that refuse it
     where it is refused."""
 
@@ -34,8 +32,7 @@ class StepChange:
     environments: tuple[Environment, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class PathChange:
+class PathChange(NamedTuple):
     """Where hosts that run ``source`` were led and are led now; an empty path stays where it is."""
 
     source: ModuleVersion
@@ -81,7 +78,7 @@ def _looks_into_images(policy: Policy, rule: str) -> bool:
 
 def _without(document: Document, key: str, index: int, as_of: date) -> Policy:
     rest = [entry for position, entry in enumerate(document.data[key]) if position != index]
-    return policy_file.parse(replace(document, data={**document.data, key: rest}), None, as_of)
+    return policy_file.parse(document._replace(data={**document.data, key: rest}), None, as_of)
 
 
 def _why_nothing(key: str, entry: Any, listed: list[Any], releases: Sequence[Release], policy: Policy) -> str:
@@ -119,8 +116,7 @@ def _matched(entry: Any, releases: Sequence[Release]) -> set[ModuleVersion]:
     return {release.version for release in releases if release.version in specifier}
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
+class Side(NamedTuple):
     """One side of a comparison: a policy, and the catalog as its signers let it be seen."""
 
     policy: Policy

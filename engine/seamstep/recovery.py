@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from seamstep.executor import LOST, ReadBack, State, classify
 from seamstep.past_runs import COMMITTING, NOT_STARTED, PastHop, PastRun
@@ -12,8 +12,7 @@ from seamstep.versions import ModuleVersion
 _BEFORE_COMMIT = frozenset({"preflight", "staged"})
 
 
-@dataclass(frozen=True, slots=True)
-class Now:
+class Now(NamedTuple):
     """The host after the run was killed: its boot, what it says, and whether an upload is open (``loading`` reads 1;
     None if that can't be read)."""
 
@@ -22,8 +21,7 @@ class Now:
     loading: bool | None
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """What came of the run: ``state`` is ``not-started`` or a final state, of its last hop; ``version`` is what runs
     now; ``here`` is whether it was in this boot; ``settled`` is whether that is the last word."""
 

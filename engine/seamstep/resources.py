@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from importlib import resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
+#: The package's own folder. It is one: what seamstep depends on can't be imported from an archive.
+PACKAGE = Path(__file__).parent
 
-def folder(kind: str) -> Traversable:
+
+def folder(kind: str) -> Path:
     """The folder ``policies`` or ``schemas``: inside the installed package, else that of the checkout."""
-    packaged = resources.files("seamstep") / kind
-    return packaged if packaged.is_dir() else Path(__file__).parents[2] / kind
+    packaged = PACKAGE / kind
+    return packaged if packaged.is_dir() else PACKAGE.parents[1] / kind
 
 
 def schema(kind: str) -> dict[str, Any]:
@@ -23,17 +24,14 @@ def schema(kind: str) -> dict[str, Any]:
 
 def asset(name: str) -> str:
     """A style sheet or a script of the pages that seamstep writes."""
-    return (resources.files("seamstep") / "drawing" / "assets" / name).read_text("utf-8")
+    return (PACKAGE / "drawing" / "assets" / name).read_text("utf-8")
 
 
 def demo_mapping() -> str:
     """The path of the mapping file that ships for the demonstration: Intel's, as it was published."""
-    return str(resources.files("seamstep") / "demo" / "mapping_file.json")
+    return str(PACKAGE / "demo" / "mapping_file.json")
 
 
-def policies() -> dict[str, Traversable]:
+def policies() -> dict[str, Path]:
     """The shipped policies' files by policy name, sorted."""
-    files = {
-        file.name.removesuffix(".yaml"): file for file in folder("policies").iterdir() if file.name.endswith(".yaml")
-    }
-    return dict(sorted(files.items()))
+    return dict(sorted((file.stem, file) for file in folder("policies").glob("*.yaml")))

@@ -6,10 +6,9 @@ import contextlib
 import functools
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from seamstep import cpus, facts, mapping, policy_file, policy_layers, resources, yaml_text
 from seamstep.documents import Document, Fields, read_bytes
@@ -31,8 +30,7 @@ _DEFAULT_DAY = date(2026, 1, 1)
 _DEFAULT_SVN = 0x10D
 
 
-@dataclass(frozen=True, slots=True)
-class _MadeUp:
+class _MadeUp(NamedTuple):
     """The content of a made-up image: authentic, and another for each release."""
 
     version: str
@@ -115,7 +113,7 @@ class _Reader:
     """Turns one document into a scenario; what is wrong stands in ``problems``."""
 
     def __init__(self, document: Document, inputs: _Inputs) -> None:
-        self.document = replace(document, data=yaml_text.typed(document.data, resources.schema("scenario")))
+        self.document = document._replace(data=yaml_text.typed(document.data, resources.schema("scenario")))
         self.data: Mapping[str, Any] = self.document.data
         self.problems = check(self.document, "scenario")
         self._inputs = inputs
@@ -137,7 +135,7 @@ class _Reader:
         expected: Expectation | None = self.field("expect", lambda value: self.expectation(value, host))
         if self.problems or host is None or file is None or policy is None or expected is None:
             return None
-        releases = (replace(release, image=images.get(release.version)) for release in file.releases)
+        releases = (release._replace(image=images.get(release.version)) for release in file.releases)
         return Scenario(
             name=self.data["name"],
             host=host,
@@ -178,7 +176,7 @@ class _Reader:
 
     def inline_host(self, value: dict[str, Any]) -> HostFacts:
         data = yaml_text.typed({"schema": facts.SCHEMA, **value}, resources.schema("facts"))
-        inner = replace(self.document, data=data, locate=lambda path: self.document.locate(("facts", *path)))
+        inner = self.document._replace(data=data, locate=lambda path: self.document.locate(("facts", *path)))
         problems: Sequence[Problem] = check(inner, "facts")
         if not problems:
             try:

@@ -7,8 +7,8 @@ tells which parts of a policy made no difference to any step that a scenario's h
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import date
+from typing import NamedTuple
 
 from seamstep.documents import Document
 from seamstep.errors import InputError, Problem
@@ -25,8 +25,7 @@ from seamstep.versions import ModuleVersion
 SCHEMA = "seamstep/scenario/v1"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Part:
+class Part(NamedTuple):
     """A part of a policy that a scenario can exercise: a ``rule``, a ``denial``, a ``waiver`` or a ``waypoint``, and
     what tells it from the others of its kind."""
 
@@ -37,8 +36,7 @@ class Part:
         return f"{self.kind} {self.text}"
 
 
-@dataclass(frozen=True, slots=True)
-class Expectation:
+class Expectation(NamedTuple):
     """What a plan has to come to: an outcome, with the path from the running version on where that is an update, and
     rules of which each has to refuse a step out of the running version. ``note`` says why."""
 
@@ -48,8 +46,7 @@ class Expectation:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Scenario:
+class Scenario(NamedTuple):
     """One test of a policy. ``parts`` are those of the policy, expired or not."""
 
     name: str
@@ -61,7 +58,7 @@ class Scenario:
     parts: frozenset[Part]
     as_of: date
     expected: Expectation
-    document: Document = field(repr=False)
+    document: Document
 
     @property
     def place(self) -> str:
@@ -70,8 +67,7 @@ class Scenario:
         return f"{self.document.source}:{line}"
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """What a scenario came to: ``differences`` between what was expected and what came, none if it passed, and the
     parts of the policy that it exercised."""
 
@@ -87,8 +83,7 @@ class Result:
         return not self.differences
 
 
-@dataclass(frozen=True, slots=True)
-class Coverage:
+class Coverage(NamedTuple):
     """The parts of one policy, and those that no scenario exercised."""
 
     name: str

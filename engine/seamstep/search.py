@@ -10,16 +10,15 @@ found, so that on a ladder without obstacles hardly a step is asked that is not 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 #: The cost of the step from a rank to a higher one, taken after so many updates; None if it is not permitted. May only
 #: get stricter with the number of updates.
 StepCost = Callable[[int, int, int], int | None]
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Found:
+class Found(NamedTuple):
     """A path of ranks, with its cost."""
 
     cost: int

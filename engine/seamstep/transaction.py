@@ -9,8 +9,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from seamstep import past_runs
 from seamstep.errors import ExitCode, NotUpdatableError, RefusedError, TdxLostError, UnknownOutcomeError
@@ -26,8 +25,7 @@ from seamstep.plan import Hop, Plan
 from seamstep.recovery import Finding, Now, classify_interrupted
 
 
-@dataclass(slots=True)
-class Transaction:
+class Transaction(NamedTuple):
     """An open run. ``past`` are the runs before it; ``finding`` is what came of the last of them if it was killed (None
     if it was not); ``journal`` is None in a dry run."""
 
@@ -90,7 +88,7 @@ class Transaction:
             journal.append("run-ended", **_ended(result))
         except OSError as error:
             warning = f"the end of the run could not be written to the journal: {error.strerror or error}"
-            result = replace(result, warnings=(*result.warnings, warning))
+            result = result._replace(warnings=(*result.warnings, warning))
         return result
 
     def make_up(self, plan: Plan, reporter: Reporter | None = None) -> None:
@@ -111,7 +109,7 @@ class Transaction:
                 made_up = Commands(plan.settings, variables, self._about(run))
                 for problem in made_up.after(run.outcome or State.UNKNOWN.value):
                     (reporter or Reporter()).note(problem)
-            self.past[self.past.index(run)] = replace(run, quiesced=False)
+            self.past[self.past.index(run)] = run._replace(quiesced=False)
             interrupted.check()
 
     def _about(self, run: past_runs.PastRun) -> Callable[..., None]:
@@ -252,8 +250,8 @@ def _profile(host: Host) -> Profile:
 def _settled(run: past_runs.PastRun, finding: Finding, now: float) -> past_runs.PastRun:
     hops = run.hops
     if hops and finding.hop is hops[-1]:
-        hops = (*hops[:-1], replace(hops[-1], state=finding.state, message=finding.message, monotonic=now))
-    return replace(run, hops=hops, outcome=finding.state)
+        hops = (*hops[:-1], hops[-1]._replace(state=finding.state, message=finding.message, monotonic=now))
+    return run._replace(hops=hops, outcome=finding.state)
 
 
 def _write_finding(journal: Journal, finding: Finding) -> None:

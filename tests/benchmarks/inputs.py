@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from conftest import DAY, FACTS, LATEST, PUBLISHED, SIGNER, TRUSTED, plan_for, published_image
@@ -101,20 +100,20 @@ def spr() -> HostFacts:
 def hosts() -> dict[str, HostFacts]:
     """Hosts of all kinds, good ones and some that no update may start on."""
     base = spr()
-    legacy = replace(base, profile="legacy")
-    newer = replace(legacy, seamldr_version=SeamldrVersion("2.0.00"))
+    legacy = base._replace(profile="legacy")
+    newer = legacy._replace(seamldr_version=SeamldrVersion("2.0.00"))
     return {
         "mainline": base,
         "legacy": legacy,
-        "SRF": replace(newer, cpu_signatures=(0xA06F3,)),
-        "GNR": replace(newer, cpu_signatures=(0xA06D1,), module_version=ModuleVersion("2.0.08")),
-        "mixed CPUs": replace(legacy, cpu_signatures=(0x806F8, 0xA06F0)),
-        "old P-SEAMLDR": replace(legacy, seamldr_version=SeamldrVersion("1.5.00")),
-        "offline CPU": replace(legacy, cpus_online="0-1", cpus_present="0-2"),
-        "no update left": replace(legacy, remaining_updates=0),
-        "erratum": replace(legacy, cpu_bugs=("seamret_invd_vmcs",)),
-        "busy": replace(legacy, upload=UploadNode("tdx_module", "receiving")),
-        "little known": replace(legacy, seamldr_version=None, cpu_signatures=None, unknown={}),
+        "SRF": newer._replace(cpu_signatures=(0xA06F3,)),
+        "GNR": newer._replace(cpu_signatures=(0xA06D1,), module_version=ModuleVersion("2.0.08")),
+        "mixed CPUs": legacy._replace(cpu_signatures=(0x806F8, 0xA06F0)),
+        "old P-SEAMLDR": legacy._replace(seamldr_version=SeamldrVersion("1.5.00")),
+        "offline CPU": legacy._replace(cpus_online="0-1", cpus_present="0-2"),
+        "no update left": legacy._replace(remaining_updates=0),
+        "erratum": legacy._replace(cpu_bugs=("seamret_invd_vmcs",)),
+        "busy": legacy._replace(upload=UploadNode("tdx_module", "receiving")),
+        "little known": legacy._replace(seamldr_version=None, cpu_signatures=None, unknown={}),
     }
 
 
@@ -122,7 +121,7 @@ def real_releases(folder: Path) -> tuple[Release, ...]:
     """The releases of a catalog, their images verified before."""
     loaded = catalog.load(str(folder / catalog.MAPPING_FILE), str(folder), TRUSTED).releases
     assert all(release.usable_image() for release in loaded)
-    return tuple(replace(r, image=replace(r.image, content=Verified())) for r in loaded if r.image)
+    return tuple(r._replace(image=r.image._replace(content=Verified())) for r in loaded if r.image)
 
 
 def flawed(releases: tuple[Release, ...]) -> tuple[Release, ...]:
@@ -130,11 +129,11 @@ def flawed(releases: tuple[Release, ...]) -> tuple[Release, ...]:
     first, second, third, *rest = releases
     assert second.image
     assert third.image
-    handoff = replace(third.image.sigstruct, module_hv=2, min_update_hv=1)
+    handoff = third.image.sigstruct._replace(module_hv=2, min_update_hv=1)
     return (
-        replace(first, image=None),
-        replace(second, image=replace(second.image, content=Verified(authentic=False))),
-        replace(third, image=replace(third.image, sigstruct=handoff)),
+        first._replace(image=None),
+        second._replace(image=second.image._replace(content=Verified(authentic=False))),
+        third._replace(image=third.image._replace(sigstruct=handoff)),
         *rest,
     )
 
@@ -150,12 +149,12 @@ def ladder(length: int) -> tuple[Release, ...]:
 
 def climber(length: int) -> HostFacts:
     """A host at the foot of such a ladder, with updates enough to climb it."""
-    return replace(spr(), module_version=ModuleVersion("1.5.00"), remaining_updates=length)
+    return spr()._replace(module_version=ModuleVersion("1.5.00"), remaining_updates=length)
 
 
 def shipped(name: str, length: int = 3) -> Policy:
     """A shipped policy with room for so many hops."""
-    return replace(policy_file.load(name, DAY), max_hops=length)
+    return policy_file.load(name, DAY)._replace(max_hops=length)
 
 
 def as_text(document: object) -> str:

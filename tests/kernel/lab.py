@@ -8,9 +8,8 @@ import itertools
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from guest import Done, Guest
 
@@ -29,8 +28,7 @@ STATE = "/var/lib/seamstep"
 CPU1 = "/sys/devices/system/cpu/cpu1/online"
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(NamedTuple):
     """What the kernel says of the host: version (empty if TDX is lost), remaining updates, uploads that were committed,
     and what the upload node reads."""
 
@@ -87,7 +85,7 @@ class Lab:
 
     def facts(self, **changes: Any) -> HostFacts:
         """The facts of a freshly loaded host: 1.5.24, five updates left."""
-        return replace(self._facts, **changes)
+        return self._facts._replace(**changes)
 
     # -- what is done
 

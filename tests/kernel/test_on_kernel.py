@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +54,7 @@ def test_every_error_ends_the_run_and_is_named(lab: Lab, phase: str, error: str)
     done = lab.apply(lab.plan())
     assert (done.code, done.json["state"], done.json["module_version"]) == (ExitCode.FAILED, "failed", "1.5.24"), done
     assert f"{phase}:{error}; {SAFE}" in done.json["message"]
-    assert lab.seen() == replace(UNTOUCHED, uploads="1", error=f"{phase}:{error}")
+    assert lab.seen() == UNTOUCHED._replace(uploads="1", error=f"{phase}:{error}")
 
 
 def test_trouble_on_the_second_hop_keeps_the_first(lab: Lab) -> None:
@@ -103,7 +102,7 @@ def test_busy(lab: Lab) -> None:
     done = lab.apply(lab.plan())
     assert (done.code, done.json["state"]) == (ExitCode.BUSY, "busy"), done
     assert SAFE in done.json["message"]
-    assert lab.seen() == replace(UNTOUCHED, uploads="1", error="transferring:device-busy")
+    assert lab.seen() == UNTOUCHED._replace(uploads="1", error="transferring:device-busy")
 
 
 def test_a_cpu_that_goes_offline(lab: Lab) -> None:
@@ -126,7 +125,7 @@ def test_no_update_left(lab: Lab) -> None:
     stale = lab.apply(plan)
     assert stale.code == ExitCode.STALE
     assert "remaining_updates was 5, is 0" in stale.json["message"]
-    assert lab.seen() == replace(UNTOUCHED, remaining="0")
+    assert lab.seen() == UNTOUCHED._replace(remaining="0")
     assert lab.upload(lab.images / "tdx_module_1.5.28.blob").version == ""
 
 
@@ -159,7 +158,7 @@ def test_what_p_seamldr_refuses_is_refused_before(lab: Lab, run: Run, tmp_path: 
 def test_without_update_compatibility_the_module_refuses_and_nothing_is_lost(lab: Lab) -> None:
     lab.load(compat=False)
     seen = lab.upload(lab.images / "tdx_module_1.5.28.blob")
-    assert seen == replace(UNTOUCHED, uploads="1", error="transferring:firmware-invalid")
+    assert seen == UNTOUCHED._replace(uploads="1", error="transferring:firmware-invalid")
 
 
 @pytest.mark.parametrize("there", ["attributes only", "nothing"])

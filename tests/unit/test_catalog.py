@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -259,7 +258,7 @@ def test_signers_of_the_policy_are_trusted_and_told(run: Run, images: Path, tmp_
 
 
 def test_a_plan_for_a_legacy_kernel_repacks_and_says_so(run: Run, images: Path, tmp_path: Path, spr: HostFacts) -> None:
-    host = replace(spr, profile="legacy", upload=UploadNode("seamldr_upload", "idle"))
+    host = spr._replace(profile="legacy", upload=UploadNode("seamldr_upload", "idle"))
     facts = write_facts(tmp_path / "facts.json", host)
     path = tmp_path / "plan.json"
     ran = run("plan", "--catalog", images, *TRUST, "--facts", facts, "-o", path)

@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +71,7 @@ def test_plan_with_images_is_not_provisional(run: Run, images: Path) -> None:
 
 
 def test_cpu_that_no_image_names(run: Run, images: Path, spr: HostFacts, tmp_path: Path) -> None:
-    facts = write_facts(tmp_path / "facts.json", replace(spr, cpu_signatures=(0xA06D1,)))
+    facts = write_facts(tmp_path / "facts.json", spr._replace(cpu_signatures=(0xA06D1,)))
     ran = run("plan", *TRUST, "--catalog", images, "--facts", facts)
     assert ran.code == 1
     assert "cpu-supported: 1.5.34 is not for CPU 0xA06D1" in ran.out
@@ -134,7 +133,7 @@ def test_output_files_are_not_overwritten(run: Run, tmp_path: Path) -> None:
 def test_facts_without_a_running_version(
     run: Run, spr: HostFacts, tmp_path: Path, changes: Any, code: int, says: str
 ) -> None:
-    facts = write_facts(tmp_path / "facts.json", replace(spr, module_version=None, **changes))
+    facts = write_facts(tmp_path / "facts.json", spr._replace(module_version=None, **changes))
     ran = run("plan", "--mapping", LATEST, "--without-images", "--facts", facts)
     assert ran.code == code
     assert says in ran.err
@@ -301,7 +300,7 @@ def test_plan_and_apply_in_one_go_against_files(run: Run, images: Path, tmp_path
 
 
 def test_terminal_control_in_files_is_spelled_out(run: Run, spr: HostFacts, tmp_path: Path) -> None:
-    facts = write_facts(tmp_path / "facts.json", replace(spr, hostname="\x1b[2Jevil\u202e\nhost"))
+    facts = write_facts(tmp_path / "facts.json", spr._replace(hostname="\x1b[2Jevil\u202e\nhost"))
     out = run("plan", "--mapping", LATEST, "--without-images", "--facts", facts).out
     assert "\\x1b[2Jevil\\u202e\\nhost runs" in out
     ran = run("plan", "--mapping", "\x1b]0;x\x07.json", "--without-images", "--facts", FACTS)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -197,7 +196,7 @@ def test_what_is_not_asked_has_not_changed(old: list[Release], new: list[Release
         told = {step for step in steps.get(kind, set()) if step[0] in both}
         assert told == {step for step in expected if step[0] in both}
         for choice in PathChoice:
-            ways_of = [environments.routes(side, replace(policy, choice=choice), kind) for side in (old, new)]
+            ways_of = [environments.routes(side, policy._replace(choice=choice), kind) for side in (old, new)]
             moved = {source for source in both if ways_of[0][source] != ways_of[1][source]}
             assert moved == {one.source for one in found.paths[choice] if kind in one.environments} & both
 
@@ -290,9 +289,9 @@ SAME = Parts(seamsvn=0x11C)
 IMAGE_CASES = {
     "same": (SAME, None, set(), set()),
     "mrseam": (SAME, "another", {"mrseam"}, set()),
-    "seamsvn": (replace(SAME, seamsvn=0x108), None, {"seamsvn"}, {"svn-rollback"}),
-    "platforms": (replace(SAME, cpuid=(0x806F8, 0xC06F0)), None, {"cpuid"}, {"cpu-supported"}),
-    "handoff": (replace(SAME, min_update_hv=1, module_hv=0), None, {"module_hv", "min_update_hv"}, {"handoff"}),
+    "seamsvn": (SAME._replace(seamsvn=0x108), None, {"seamsvn"}, {"svn-rollback"}),
+    "platforms": (SAME._replace(cpuid=(0x806F8, 0xC06F0)), None, {"cpuid"}, {"cpu-supported"}),
+    "handoff": (SAME._replace(min_update_hv=1, module_hv=0), None, {"module_hv", "min_update_hv"}, {"handoff"}),
 }
 
 
@@ -441,7 +440,7 @@ def test_there_is_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not ways.compare(old, old, policy, without_images=False), "what is the same is not asked"
     assert ways.compare(old, old[:-1], policy, without_images=False).steps, "one that changed"
     with pytest.raises(InputError, match="steps to compare, on 2 kinds of hosts"):
-        ways.compare(old, [replace(one, features0=0) for one in old], policy, without_images=False)
+        ways.compare(old, [one._replace(features0=0) for one in old], policy, without_images=False)
     monkeypatch.setattr(ways, "LADDER_MAX", 20)
     found = ways.compare(old, old[:-1], policy, without_images=False)
     assert (found.left_out, found.paths[PathChoice.SHORTEST_PATH]) == (("1.5",), ())

@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
@@ -108,7 +107,7 @@ def test_the_paths_are_drawn_whatever_the_limit(listed: Any, host: Any, policy: 
         ({"host": made_host("1.5.03", cpus_online="0")}, State.BLOCKED, "blocked"),
         ({"host": made_host("1.5.03", cpus_online=None)}, State.UNKNOWN, "unknown, so refused"),
         (
-            {"releases": tuple(replace(one, image=None) for one in LADDER), "without_images": True},
+            {"releases": tuple(one._replace(image=None) for one in LADDER), "without_images": True},
             State.UNKNOWN,
             "unknown, left open, cost 1",
         ),
@@ -242,8 +241,8 @@ HOSTILE = [
 
 def hostile_scene(text: str) -> Scene:
     """A picture in which every text that can come from a file is ``text``."""
-    policy = replace(
-        made_policy(denials=(Denial(Specifier("1.5.05"), text),)), sources=(Source(text, "00" * 32, text),)
+    policy = made_policy(denials=(Denial(Specifier("1.5.05"), text),))._replace(
+        sources=(Source(text, "00" * 32, text),)
     )
     return scene(situation(policy=policy, host=made_host("1.5.03", hostname=text, kernel=text)), blocked=Blocked.ALL)
 

@@ -6,7 +6,6 @@ import errno
 import os
 import re
 import signal
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -128,7 +127,7 @@ def test_trouble_on_the_second_hop_keeps_the_first(spr: HostFacts, images: Path)
 )
 def test_a_host_that_changed_makes_the_plan_stale(spr: HostFacts, images: Path, changes: Any, says: str) -> None:
     plan = plan_for(spr, images)
-    host = SimulatedHost(replace(spr, **changes), {})
+    host = SimulatedHost(spr._replace(**changes), {})
     result = Executor(host).run(plan)
     assert (result.exit_code, host.uploads) == (ExitCode.STALE, 0)
     assert says in result.message
@@ -292,9 +291,9 @@ def test_never_success_on_what_can_not_be_read(
 
 def test_refuses_what_is_no_update(spr: HostFacts, images: Path) -> None:
     with pytest.raises(RefusedError, match="up-to-date"):
-        Executor(SimulatedHost(spr, {})).run(plan_for(replace(spr, module_version=V34), images))
+        Executor(SimulatedHost(spr, {})).run(plan_for(spr._replace(module_version=V34), images))
     with pytest.raises(RefusedError, match="provisional"):
-        Executor(SimulatedHost(spr, {})).run(replace(plan_for(spr, images), provisional=True))
+        Executor(SimulatedHost(spr, {})).run(plan_for(spr, images)._replace(provisional=True))
 
 
 def test_illegal_moves_raise() -> None:

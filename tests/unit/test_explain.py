@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
@@ -117,7 +116,7 @@ def test_the_runner_up_is_the_second_best_of_all_paths(listed: Any, host: Any, p
     for path in oracle.paths():
         cost = oracle.cost(path)
         if path[-1] == best.versions[-1] and len(path) - 1 <= budget and cost is not None:
-            keys.append(replace(best, versions=path, cost=cost).key(policy.choice))
+            keys.append(best._replace(versions=path, cost=cost).key(policy.choice))
     keys.sort()
     second = explain.runner_up(router, policy, best)
     assert keys[0] == best.key(policy.choice)

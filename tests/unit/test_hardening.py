@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +93,7 @@ def test_defaults_refuse_debug_modules_and_lower_svns(
     folder = copy_of(images, tmp_path)
     for version in ("1.5.25", "1.5.28", "1.5.34"):
         module = synthetic_module(f"{rule}{version}")
-        image = pack(SIGNER.sigstruct(module, replace(parts, cpuid=(0x806F8,))), module, "2.0")
+        image = pack(SIGNER.sigstruct(module, parts._replace(cpuid=(0x806F8,))), module, "2.0")
         (folder / "joined_files" / "1.5" / f"tdx_module_{version}.blob").write_bytes(image)
     ran = run("plan", "--catalog", folder, *TRUST, "--facts", FACTS)
     assert (ran.code, f"{rule}: " in ran.out) == (1, True)

@@ -15,7 +15,7 @@ from seamstep.facts import HostFacts, UploadNode, load
 from seamstep.host.read_facts import read_facts
 from seamstep.host.simulated import Fault, SimulatedHost
 from seamstep.host.sysfs import SysfsHost
-from seamstep.versions import ModuleVersion
+from seamstep.versions import ModuleVersion, SeamldrVersion
 
 CPUINFO = """processor\t: {n}
 vendor_id\t: GenuineIntel
@@ -180,12 +180,15 @@ cpu_lists = st.none() | st.sampled_from(["0", "0-3", "0,2-5"])
     st.builds(
         HostFacts,
         hostname=text,
+        boot_id=text,
         kernel=text,
         profile=st.sampled_from([None, "mainline", "legacy"]),
         module_version=st.none() | st.just(ModuleVersion("1.5.24")),
+        seamldr_version=st.none() | st.just(SeamldrVersion("1.5.02")),
         remaining_updates=st.none() | st.integers(0, 99),
         cpu_signatures=st.none() | st.lists(st.integers(0, 2**32 - 1), unique=True).map(sorted).map(tuple),
         cpus_online=cpu_lists,
+        cpus_present=cpu_lists,
         upload=st.none() | st.builds(UploadNode, st.text(max_size=9), st.none() | st.text(max_size=9)),
         cpu_bugs=st.none() | st.lists(st.text(max_size=9)).map(tuple),
         unknown=st.dictionaries(st.text(max_size=9), st.text(max_size=9)),

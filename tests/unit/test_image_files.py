@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -171,7 +170,7 @@ def test_what_is_uploaded_is_what_was_planned(forms: dict[str, Path], form: str)
         files.read_for_upload(plan, files.TRUSTED)
     for lie in ({"mrseam": "00" * 48}, {"seamsvn": 1}):
         with pytest.raises(ValueError, match="another MRSEAM or seamsvn"):
-            files.read_for_upload(replace(plan, **lie), TRUSTED)
+            files.read_for_upload(plan._replace(**lie), TRUSTED)
     with pytest.raises(ValueError, match="repacks to other bytes"):
         files.read_for_upload(planned(forms[form], form, b"something else"), TRUSTED)
     forms[form].write_bytes(forms[form].read_bytes()[:-1] + b"!")

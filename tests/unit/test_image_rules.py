@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pytest
@@ -16,10 +15,10 @@ GOOD = made_image((0x806F8,), 0x10D, 1, 0)
 
 
 def image(**says: Any) -> Image:
-    return replace(GOOD, sigstruct=replace(GOOD.sigstruct, **says))
+    return GOOD._replace(sigstruct=GOOD.sigstruct._replace(**says))
 
 
-BROKEN = replace(GOOD, content=Content("it does not fit"))
+BROKEN = GOOD._replace(content=Content("it does not fit"))
 
 
 class Case(NamedTuple):
@@ -57,7 +56,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.rule}-{case.outcome}-{case.says[:16]}")
 def test_rule(case: Case) -> None:
-    step = Step(replace(SOURCE, image=case.source), replace(TARGET, image=case.target))
+    step = Step(SOURCE._replace(image=case.source), TARGET._replace(image=case.target))
     verdict = rule_of(case.rule).check(step, HOST)
     assert (verdict.rule, verdict.outcome) == (case.rule, case.outcome)
     assert case.says in verdict.reason

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import combinations, pairwise
 from typing import Any
 
@@ -54,7 +53,7 @@ def releases(draw: st.DrawFn) -> tuple[Release, ...]:
     listed = {version: made_release(version, strict_compat=tuple(ladder)) for version in [*ladder, *OTHERS]}
     for _ in range(draw(st.integers(0, 6))):
         version = draw(st.sampled_from(ladder))
-        listed[version] = replace(listed[version], **draw(st.one_of(oddities)))
+        listed[version] = listed[version]._replace(**draw(st.one_of(oddities)))
     return tuple(listed.values())
 
 
@@ -75,13 +74,13 @@ def hosts(draw: st.DrawFn) -> HostFacts:
         {"module_version": LADDER[-1]},
         {"module_version": ModuleVersion("2.0.02")},
     ]
-    return replace(host, **draw(st.sampled_from([{}] * 40 + unlucky)))
+    return host._replace(**draw(st.sampled_from([{}] * 40 + unlucky)))
 
 
 policies = st.builds(
     lambda applied, waivers, **values: Policy(
         sources=(Source("p", "00" * 32, None),),
-        rules=tuple(replace(rule, waivers=((*waivers,),) if waivers else ()) for rule in applied),
+        rules=tuple(rule._replace(waivers=((*waivers,),) if waivers else ()) for rule in applied),
         **values,
     ),
     target=st.sampled_from(["newest"] * 7 + [">=1.5.3", "<=1.5.8", "~=1.5.9"]).map(Target.parse),
@@ -158,7 +157,7 @@ class Oracle:
         """A step's cost, None if it is not permitted. ``ahead``: as others see it who look ahead, without counting
         updates."""
         left = None if self.host.remaining_updates is None else self.host.remaining_updates - used
-        then = replace(self.host, module_version=source, remaining_updates=left)
+        then = self.host._replace(module_version=source, remaining_updates=left)
         total = (self.ladder.index(target) - self.ladder.index(source)) ** 2
         for applied in self.rules:
             if ahead and applied.rule.name in {"no-stranding", "updates-remaining"}:

@@ -105,9 +105,7 @@ def test_what_verdicts_come_to(spr: HostFacts, images: Path) -> None:
     hop["waived"] = [{"rule": hop["verdicts"][2]["rule"]}]
     refused["verdicts"] = [hop["verdicts"][0]]
     document["rejected"] = [refused] * 150
-    import dataclasses
-
-    rows = list(verdict_rows(Planned(policy, dataclasses.replace(plan, document=document))))
+    rows = list(verdict_rows(Planned(policy, plan._replace(document=document))))
     assert [row.effect for row in rows[:4]] == ["note", "can't tell", "accepted", "pass"]
     assert [row.effect for row in rows if row.step == "refused"] == ["blocks"] * 100
 

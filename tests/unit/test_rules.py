@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pytest
@@ -133,8 +132,8 @@ def rule_of(name: str) -> Rule:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.rule}-{case.outcome}-{case.says[:20]}")
 def test_rule(case: Case) -> None:
     outlook = None if case.outlook is None else Ahead(case.outlook)
-    step = Step(replace(SOURCE, **case.source), replace(TARGET, **case.target), outlook)
-    verdict = rule_of(case.rule).check(step, replace(HOST, **case.host))
+    step = Step(SOURCE._replace(**case.source), TARGET._replace(**case.target), outlook)
+    verdict = rule_of(case.rule).check(step, HOST._replace(**case.host))
     assert (verdict.rule, verdict.outcome) == (case.rule, case.outcome)
     assert case.says in verdict.reason
 

@@ -163,9 +163,8 @@ def test_headers_that_the_kernel_refuses_are_harmless(spr: HostFacts, image: byt
 
 @pytest.mark.parametrize("changes", [{"cpus_online": "0-3"}, {"remaining_updates": 0}])
 def test_what_the_kernel_does_not_check_is_fatal(spr: HostFacts, changes: Any) -> None:
-    from dataclasses import replace
 
-    host = SimulatedHost(replace(spr, **changes), MODULES)
+    host = SimulatedHost(spr._replace(**changes), MODULES)
     upload(host)
     host.sleep(1)
     with fails(errno.ENXIO):

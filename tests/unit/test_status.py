@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +78,7 @@ STATES: list[tuple[dict[str, Any], str, int, bool | None]] = [
 
 @pytest.mark.parametrize(("changes", "tdx", "code", "reboot"), STATES)
 def test_what_is_told_of_tdx(spr: HostFacts, changes: dict[str, Any], tdx: str, code: int, reboot: bool | None) -> None:
-    document = status.status(replace(spr, **changes), None, "", None, None)
+    document = status.status(spr._replace(**changes), None, "", None, None)
     assert (document["tdx"], int(status.exit_code(document)), document["reboot_needed"]) == (tdx, code, reboot)
     told = {True: "yes", False: "no", None: "unknown"}
     assert f"reboot needed      {told[reboot]}" in status_text(document)
@@ -109,7 +108,7 @@ def test_the_last_run(
     assert (last["outcome"], last["this_boot"], last["plan"]) == (outcome, True, plan.id)
     assert int(status.exit_code(document)) == code
     assert f"last run           {outcome}: 1.5.24 → 1.5.34 at" in status_text(document)
-    elsewhere = status.status(replace(spr, boot_id="another"), history, "", None, None)
+    elsewhere = status.status(spr._replace(boot_id="another"), history, "", None, None)
     assert (elsewhere["last_run"]["this_boot"], int(status.exit_code(elsewhere))) == (False, 0)
     assert "in an earlier boot" in status_text(elsewhere)
 

@@ -6,7 +6,6 @@ import errno
 import json
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -43,40 +42,40 @@ def with_settings(plan: Plan, **settings: Any) -> Plan:
 # -- recovery, as a table
 
 OK = ReadBack(V28, lost=False, unreadable="", reported="", unreported="", idle=True, remaining=4)
-SAME = replace(OK, version=V24, remaining=5)
+SAME = OK._replace(version=V24, remaining=5)
 
 
 def past(state: str, boot_id: str = "here", **changes: Any) -> PastRun:
-    hop = replace(PastHop("1.5.24", "1.5.28", "aa", 5, state, "", 0.0), **changes)
+    hop = PastHop("1.5.24", "1.5.28", "aa", 5, state, "", 0.0)._replace(**changes)
     return PastRun("t", boot_id, "", "plan", "policy", "1.5.24", "1.5.28", (hop,))
 
 
 @pytest.mark.parametrize(
     ("run", "seen", "loading", "state", "refuses"),
     [
-        (replace(past("preflight"), hops=()), SAME, False, "not-started", False),
+        (past("preflight")._replace(hops=()), SAME, False, "not-started", False),
         (past("preflight"), SAME, True, "not-started", False),
         (past("staged"), SAME, True, "not-started", False),
-        (past("staged"), replace(SAME, version=None, unreadable="EIO", remaining=None), True, "not-started", False),
+        (past("staged"), SAME._replace(version=None, unreadable="EIO", remaining=None), True, "not-started", False),
         (past("staged"), OK, False, "unknown", True),
-        (past("staged"), replace(SAME, remaining=4), False, "unknown", True),
-        (replace(past("preflight"), hops=()), OK, False, "unknown", True),
+        (past("staged"), SAME._replace(remaining=4), False, "unknown", True),
+        (past("preflight")._replace(hops=()), OK, False, "unknown", True),
         (past("committing"), SAME, True, "not-started", False),
         (past("committing"), OK, False, "applied", False),
         (past("committing"), OK, True, "applied", False),
-        (past("committing"), replace(SAME, reported="programming:device-busy"), False, "busy", False),
-        (past("committing"), replace(SAME, reported="programming:hw-error"), False, "failed", False),
+        (past("committing"), SAME._replace(reported="programming:device-busy"), False, "busy", False),
+        (past("committing"), SAME._replace(reported="programming:hw-error"), False, "failed", False),
         (past("committing"), SAME, False, "failed", False),
         (past("committing"), SAME, None, "failed", False),
-        (past("committing"), replace(SAME, remaining=4), True, "failed", False),
-        (past("committing"), replace(OK, version=None, lost=True), False, "lost", True),
-        (past("staged"), replace(OK, version=None, lost=True), False, "lost", True),
-        (past("committing"), replace(OK, version=None, unreadable="EIO"), False, "unknown", True),
-        (past("committing"), replace(OK, version=V34), False, "unknown", True),
-        (past("committing"), replace(OK, remaining=5), False, "unknown", True),
-        (past("committing"), replace(OK, remaining=None), False, "unknown", True),
-        (past("committing"), replace(OK, reported=None, unreported="EBUSY"), False, "unknown", True),
-        (past("committing"), replace(SAME, idle=False), False, "unknown", True),
+        (past("committing"), SAME._replace(remaining=4), True, "failed", False),
+        (past("committing"), OK._replace(version=None, lost=True), False, "lost", True),
+        (past("staged"), OK._replace(version=None, lost=True), False, "lost", True),
+        (past("committing"), OK._replace(version=None, unreadable="EIO"), False, "unknown", True),
+        (past("committing"), OK._replace(version=V34), False, "unknown", True),
+        (past("committing"), OK._replace(remaining=5), False, "unknown", True),
+        (past("committing"), OK._replace(remaining=None), False, "unknown", True),
+        (past("committing"), OK._replace(reported=None, unreported="EBUSY"), False, "unknown", True),
+        (past("committing"), SAME._replace(idle=False), False, "unknown", True),
         (past("committing", remaining=None), OK, False, "unknown", True),
         (past("committing", source="garbage"), OK, False, "unknown", True),
         (past("applied"), OK, False, "applied", False),
@@ -115,7 +114,7 @@ def test_a_step_that_failed_is_not_tried_again_in_this_boot(spr: HostFacts, imag
 def test_what_failed_in_another_boot_is_history(spr: HostFacts, images: Path, tmp_path: Path) -> None:
     plan = plan_for(spr, images)
     again(plan, simulated(plan, HW_ERROR), tmp_path)
-    rebooted = plan_for(replace(spr, boot_id="another"), images)
+    rebooted = plan_for(spr._replace(boot_id="another"), images)
     assert again(rebooted, simulated(rebooted), tmp_path).version == V34
 
 
@@ -144,7 +143,7 @@ def test_max_hops_and_the_rest_of_the_plan(spr: HostFacts, images: Path, tmp_pat
     assert (third.exit_code, third.applied, host.uploads) == (0, (), 2)
     assert "performed already" in third.message
     assert again(plan, simulated(plan), tmp_path / "new", limit=9).applied == plan.hops
-    elsewhere = again(plan, SimulatedHost(replace(read_facts(host), remaining_updates=1), {}), tmp_path)
+    elsewhere = again(plan, SimulatedHost(read_facts(host)._replace(remaining_updates=1), {}), tmp_path)
     assert elsewhere.exit_code is ExitCode.STALE, "done once is not done now"
 
 
@@ -164,7 +163,7 @@ def test_a_plan_goes_on_only_where_the_journal_proves_it(spr: HostFacts, images:
         result = again(other, host, tmp_path / folder)
         assert (result.exit_code, host.uploads) == (ExitCode.STALE, 1)
         assert "module_version was 1.5.24, is 1.5.28" in result.message
-    rebooted = SimulatedHost(replace(read_facts(host), boot_id="another"), {})
+    rebooted = SimulatedHost(read_facts(host)._replace(boot_id="another"), {})
     assert again(plan, rebooted, tmp_path / "state").exit_code is ExitCode.STALE
 
 
@@ -183,7 +182,7 @@ def test_a_run_that_was_killed_while_its_outcome_is_unknown_waits_for_somebody(
 
 
 def test_without_a_boot_id_nothing_is_done(spr: HostFacts, images: Path, tmp_path: Path) -> None:
-    plan = plan_for(replace(spr, boot_id=None), images)
+    plan = plan_for(spr._replace(boot_id=None), images)
     with pytest.raises(NotUpdatableError, match="boot_id is not known"):
         again(plan, simulated(plan), tmp_path)
 
@@ -378,7 +377,7 @@ def test_commands_run_for_real_and_not_in_vain(spr: HostFacts, images: Path, tmp
     note = tmp_path / "note"
     script = f'echo "$SEAMSTEP_SOURCE $SEAMSTEP_TARGET $SEAMSTEP_OUTCOME" >> {note}'
     plan = with_settings(plan_for(spr, images), before=[["sh", "-c", script]], after=[["sh", "-c", script]])
-    stale = SimulatedHost(replace(spr, remaining_updates=4), {})
+    stale = SimulatedHost(spr._replace(remaining_updates=4), {})
     assert again(plan, stale, tmp_path / "stale").exit_code is ExitCode.STALE
     assert not note.exists()
     assert again(plan, simulated(plan), tmp_path / "state").version == V34
@@ -463,7 +462,7 @@ def test_a_dry_run_changes_nothing(spr: HostFacts, images: Path, tmp_path: Path)
     assert (result.exit_code, result.version, result.applied) == (0, V24, ())
     assert "1.5.24 → 1.5.28, 1.5.28 → 1.5.34 could be performed now; nothing was changed" in result.message
     assert "1.5.24 → 1.5.28 could" in dry(ReadOnly(plan.host, {}), limit=1).message
-    assert dry(ReadOnly(replace(plan.host, cpus_online="0-7"), {})).exit_code is ExitCode.STALE
+    assert dry(ReadOnly(plan.host._replace(cpus_online="0-7"), {})).exit_code is ExitCode.STALE
     assert [path.name for path in tmp_path.iterdir()] == ["lock"]
 
 
@@ -498,9 +497,9 @@ def test_whoever_holds_while_committed_can_not_disturb(spr: HostFacts, images: P
 def test_constraints_are_judged_again_and_not_only_compared(spr: HostFacts, images: Path) -> None:
     """A plan that nobody checked, for a host that was unfit from the start."""
     plan = plan_for(spr, images)
-    unfit = replace(spr, cpus_online="0-7")
+    unfit = spr._replace(cpus_online="0-7")
     host = SimulatedHost(unfit, {})
-    result = Executor(host).run(replace(plan, host=unfit))
+    result = Executor(host).run(plan._replace(host=unfit))
     assert (result.exit_code, host.uploads) == (ExitCode.STALE, 0)
     assert "need all CPUs online" in result.message
 

@@ -72,7 +72,6 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> ExitCode:
     """Draw the graph."""
-    from dataclasses import replace
     from pathlib import Path
 
     from seamstep.drawing.choose import Blocked, Subject, scene
@@ -88,7 +87,7 @@ def run(options: argparse.Namespace) -> ExitCode:
         raise InputError(Problem(inputs.catalog.mapping.path, "lists no release, so there is nothing to draw"))
     subject = Subject.HOST if kind is None else Subject.KIND_RUNNING if options.running else Subject.KIND
     if subject is Subject.KIND:  # the graph of such a host begins anywhere
-        host = replace(host, module_version=releases[0].version)
+        host = host._replace(module_version=releases[0].version)
     situation = Situation(releases, host, inputs.policy, options.without_images)
     text = _drawn(scene(situation, blocked=Blocked(options.blocked), limit=limit, subject=subject), form)
     deliver(text, options.output, replace=options.force)

@@ -8,8 +8,8 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 #: Placeholders of the parser's that stand for files and folders; ``OLD``, ``NEW`` and ``PLAN`` are files too.
 _FILES = re.compile(r"\b(FILE|PATH|OUT|BIN|SIGSTRUCT|PLAN|OLD|NEW)\b")
@@ -26,8 +26,7 @@ class Kind(Enum):
     FOLDERS = "folders"
 
 
-@dataclass(frozen=True, slots=True)
-class Values:
+class Values(NamedTuple):
     """What a value can be: words, and files or folders."""
 
     placeholder: str
@@ -35,8 +34,7 @@ class Values:
     kind: Kind = Kind.NOTHING
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(NamedTuple):
     """An option: its spellings, its help, and its value, if it takes one; ``repeated`` if it may be given again."""
 
     flags: tuple[str, ...]
@@ -46,8 +44,7 @@ class Option:
     required: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Argument:
+class Argument(NamedTuple):
     """A positional argument; ``many`` if it takes the rest."""
 
     value: Values
@@ -56,8 +53,7 @@ class Argument:
     many: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """A command with the path of words that leads to it, and the commands below it."""
 
     words: tuple[str, ...]

@@ -6,7 +6,6 @@ import json
 import shutil
 import tempfile
 from datetime import date
-from importlib import resources
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -20,6 +19,7 @@ from seamstep.host.simulated import SimulatedHost
 from seamstep.plan import Plan
 from seamstep.report import progress
 from seamstep.report.text import facts_text
+from seamstep.resources import PACKAGE
 from seamstep.versions import ModuleVersion, SeamldrVersion
 
 _POLICIES = ("fewest-hops", "shortest-path")
@@ -68,7 +68,7 @@ class _Stage:
 def _write_catalog(folder: Path) -> str:
     """Write the mapping file and made-up images of all its releases; the fingerprint of their signer."""
     signer = Signer()
-    shipped = resources.files("seamstep") / "demo"
+    shipped = PACKAGE / "demo"
     for name in (catalog.MAPPING_FILE, "LICENSE.mapping_file"):
         (folder / name).write_bytes((shipped / name).read_bytes())
     for release in catalog.load(str(folder / catalog.MAPPING_FILE)).releases:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from seamstep.diff import hosts, releases, ways
 from seamstep.inventory import Hosts
@@ -12,8 +12,7 @@ from seamstep.model import NO_IMAGE, Release
 from seamstep.policy import Policy
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
+class Side(NamedTuple):
     """One side: a mapping file, and its releases; ``images`` is false where none were looked for."""
 
     mapping: MappingFile
@@ -22,15 +21,13 @@ class Side:
 
     def bare(self) -> Side:
         """The same without images."""
-        return replace(
-            self,
-            releases=tuple(replace(release, image=None, image_problem=NO_IMAGE) for release in self.releases),
+        return self._replace(
+            releases=tuple(release._replace(image=None, image_problem=NO_IMAGE) for release in self.releases),
             images=False,
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(NamedTuple):
     """What changes. ``file`` are values of the mapping file beside the releases; ``images`` says whether images were
     compared, ``hosts`` is None where none were given."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from seamstep.diff.ways import differing
@@ -27,8 +26,7 @@ class Way(NamedTuple):
     versions: tuple[ModuleVersion, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class HostChange:
+class HostChange(NamedTuple):
     """Hosts that run ``source`` and are led elsewhere, or nowhere."""
 
     source: ModuleVersion
@@ -37,8 +35,7 @@ class HostChange:
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class HostsDiff:
+class HostsDiff(NamedTuple):
     """How many hosts were asked about, those that change, and those that can't be planned for, by the reason."""
 
     total: int

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from seamstep import cpus, features, mapping
 from seamstep.model import Image, Release, Sigstruct
@@ -16,8 +14,7 @@ _HEX_FIELDS = {"module_type", "vendor", "seamsvn", "attributes"}
 _BITS = 64
 
 
-@dataclass(frozen=True, slots=True)
-class FieldChange:
+class FieldChange(NamedTuple):
     """A value that differs, JSON-able; ``absent`` where there is none."""
 
     field: str
@@ -25,8 +22,7 @@ class FieldChange:
     new: Any
 
 
-@dataclass(frozen=True, slots=True)
-class ReleaseChange:
+class ReleaseChange(NamedTuple):
     """What differs in a release that both catalogs have: keys of the mapping file, names of the feature bits that it
     gained and lost, and what its image says. The bits are empty where a side does not tell them."""
 
@@ -37,8 +33,7 @@ class ReleaseChange:
     image: tuple[FieldChange, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ReleasesDiff:
+class ReleasesDiff(NamedTuple):
     """Releases that only one catalog has, and those that changed, ascending."""
 
     added: tuple[Release, ...]
@@ -62,12 +57,12 @@ def compare(old: Sequence[Release], new: Sequence[Release]) -> ReleasesDiff:
 
 def alike(old: Release, new: Release) -> bool:
     """Whether no rule can tell two releases apart: only where the files of their images lie may differ."""
-    if dataclasses.replace(old, image=None) != dataclasses.replace(new, image=None):
+    if old._replace(image=None) != new._replace(image=None):
         return False
     if old.image is None or new.image is None:
         return old.image is new.image
-    here = dataclasses.replace(new.image, path=old.image.path, sigstruct_path=old.image.sigstruct_path)
-    return old.image == here and _doubts(old.image) == _doubts(new.image)
+    of_old = {name: getattr(old.image, name) for name in ("path", "sigstruct_path", "content")}
+    return old.image == new.image._replace(**of_old) and _doubts(old.image) == _doubts(new.image)
 
 
 def values(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> tuple[FieldChange, ...]:
@@ -120,6 +115,6 @@ def _doubts(image: Image) -> tuple[str, ...]:
 
 
 def _says(sigstruct: Sigstruct) -> dict[str, Any]:
-    found = dataclasses.asdict(sigstruct)
+    found = sigstruct._asdict()
     found["cpuid"] = [cpus.format_signature(signature) for signature in sigstruct.cpuid]
     return {key: f"0x{value:x}" if key in _HEX_FIELDS else value for key, value in found.items()}

@@ -8,8 +8,8 @@ differ only by what lies ahead of it (see ``rules.base.Scope`` and ``model.Outlo
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 from seamstep import environments
 from seamstep.diff.releases import alike
@@ -32,8 +32,7 @@ Ladders = tuple[list[Release], list[Release]]
 _FEWEST = (PathChoice.FEWEST_HOPS,)
 
 
-@dataclass(frozen=True, slots=True)
-class Stranding:
+class Stranding(NamedTuple):
     """A release from which no step leads on, although its series has a newer one; ``stranded`` is false where that was
     so and is no longer."""
 
@@ -42,8 +41,7 @@ class Stranding:
     environments: tuple[Environment, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class WaysDiff:
+class WaysDiff(NamedTuple):
     """What changes; ``environments`` are all kinds of hosts that were asked, ``left_out`` the series too long for
     paths of smallest steps to be compared. Every list is ascending."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from seamstep.drawing.scene import LARGE, Arc, Lane, Mark, Node, Scene
 
@@ -30,8 +30,7 @@ LEGEND = 78.0
 _GATHER_MINIMUM = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(NamedTuple):
     """A place in a lane: one release, or several in a row that no step drawn touches. ``x`` is its middle."""
 
     nodes: tuple[Node, ...]
@@ -44,8 +43,7 @@ class Slot:
         return self.nodes[0].version if len(self.nodes) == 1 else f"{len(self.nodes)} releases"
 
 
-@dataclass(frozen=True, slots=True)
-class Curve:
+class Curve(NamedTuple):
     """An arc from (``x0``, ``y``) to (``x1``, ``y``) with its apex ``height`` above, or below if that is negative."""
 
     arc: Arc
@@ -60,8 +58,7 @@ class Curve:
         return (self.x0 + self.x1) / 2, self.y - self.height
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """A lane in its place: ``top`` of the lane, ``y`` the middle of its releases."""
 
     lane: Lane
@@ -72,8 +69,7 @@ class Row:
     curves: tuple[Curve, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(NamedTuple):
     """A scene in its place."""
 
     scene: Scene

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from seamstep.report.text import printable
 
@@ -16,8 +16,7 @@ _INLINE = {"b", "i", "em", "span", "code", "a", "title", "text", "tspan", "dd", 
 Attribute = str | float | bool | None
 
 
-@dataclass(frozen=True, slots=True)
-class Element:
+class Element(NamedTuple):
     """An element with its attributes and children."""
 
     tag: str

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from seamstep.report.text import printable
 
@@ -29,8 +29,7 @@ class Mark(StrEnum):
     WANTED = "wanted"
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(NamedTuple):
     """What one rule says of a step, and what that does: ``blocks``, ``can't tell`` (which refuses as well), ``left
     open``, ``warns``, ``waived`` or ``costs more``."""
 
@@ -42,8 +41,7 @@ class Reason:
         return f"{self.rule} ({self.effect}): {self.text}"
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(NamedTuple):
     """A release. ``hops`` is the number of updates that lead to it, None where none do or nobody asked."""
 
     version: str
@@ -51,8 +49,7 @@ class Node:
     hops: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Arc:
+class Arc(NamedTuple):
     """A step between two releases of a lane, by their positions in it. ``permitted`` tells of an unknown step whether a
     provisional plan may take it; ``hop`` and ``runner_up`` are its positions, from 1, in the chosen path and in the
     second best."""
@@ -86,8 +83,7 @@ class Arc:
         return f"allowed, cost {self.cost}" if self.permitted else "blocked"
 
 
-@dataclass(frozen=True, slots=True)
-class Lane:
+class Lane(NamedTuple):
     """A series: its releases in order, the steps that are drawn in the order of their ends, how many steps there are
     between its releases, and ``note``, what else is to be known of it."""
 
@@ -114,8 +110,7 @@ class Lane:
         return f"{releases}, {len(self.arcs)} of {self.candidates} possible steps drawn{note}"
 
 
-@dataclass(frozen=True, slots=True)
-class Scene:
+class Scene(NamedTuple):
     """A picture: ``title`` and ``facts`` (what it was made from, a few words each), ``summary`` (what it shows, in
     sentences), the lanes, and the versions of the chosen path and of the second best (empty where there is none)."""
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from seamstep.errors import InputError
 from seamstep.executor import kernel
@@ -28,8 +27,7 @@ class RecordLostError(Exception):
     """What is about to be done can't be written down, so it must not be done."""
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """One attempt at ``hop``, its ``number``-th; ``remaining`` are the updates left before it."""
 
     host: Host

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from seamstep.executor.states import State
 from seamstep.plan import Hop
@@ -16,8 +16,7 @@ IDLE_TIMEOUT = 600.0
 _BUSY = "device-busy"
 
 
-@dataclass(frozen=True, slots=True)
-class ReadBack:
+class ReadBack(NamedTuple):
     """What the host says once a hop was committed: the ``version`` that runs (None if it can't be read, and why in
     ``unreadable``), whether TDX is ``lost``, what the kernel ``reported`` (None if that can't be read, and why in
     ``unreported``), whether it became ``idle``, and the ``remaining`` updates (None if they can't be read)."""

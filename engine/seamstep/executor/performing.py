@@ -7,7 +7,6 @@ import hashlib
 import random
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import replace
 
 from seamstep import plan_checks, windows
 from seamstep.documents import Fields, read_regular
@@ -79,7 +78,7 @@ class Executor:
             result = self._ready(plan, start, interrupted)
             if not result:
                 result = self._run(plan, start, limit, interrupted)
-        return replace(result, warnings=tuple(self._warnings))
+        return result._replace(warnings=tuple(self._warnings))
 
     def check(self, plan: Plan, *, start: int = 0) -> RunResult | None:
         """Everything up to staging, without waiting and without writing: why ``plan`` can't be performed now, or None.
@@ -134,7 +133,7 @@ class Executor:
                 self._machine.move(State.PREFLIGHT)
             result = self._hop(plan, number, interrupted)
             if result.state is not State.APPLIED or result.stopped:
-                return replace(result, applied=applied)
+                return result._replace(applied=applied)
             applied = (*applied, hop)
         version = applied[-1].target if applied else plan.hops[start].source
         if len(applied) < len(chosen):
@@ -166,7 +165,7 @@ class Executor:
             seconds *= 0.5 + self._jitter() / 2
             self._tell.waiting(f"{BUSY_CAUSE}; retry {attempt} of {settings.busy_retries}", seconds)
             if not kernel.wait(self._host, seconds, lambda: bool(interrupted)):
-                return replace(result, stopped=Stop.INTERRUPTED)
+                return result._replace(stopped=Stop.INTERRUPTED)
             self._machine.move(State.PREFLIGHT)
 
     def _check_images(self, plan: Plan, start: int) -> RunResult | None:

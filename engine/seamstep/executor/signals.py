@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import threading
 from collections.abc import Iterator
+from typing import Any
 
 
 class Interrupted:
@@ -34,12 +34,11 @@ def deferred_signals() -> Iterator[Interrupted]:
     One that is ignored stays ignored: nohup(1) asks for that, and so does a shell with a command in the background.
     """
     interrupted = Interrupted()
-    if threading.current_thread() is not threading.main_thread():
-        yield interrupted
-        return
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     heeded = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, interrupted.ask) for number in heeded}
+    before: dict[int, Any] = {}
+    with contextlib.suppress(ValueError):  # only the main thread gets signals, and may ask for them
+        before.update((number, signal.signal(number, interrupted.ask)) for number in heeded)
     try:
         yield interrupted
     finally:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from seamstep.errors import ExitCode
 from seamstep.plan import Hop
@@ -80,8 +80,7 @@ _STATES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class RunResult:
+class RunResult(NamedTuple):
     """How a run ended: the last hop's ``state``, the ``version`` that runs (None if none does or it can't be read),
     the hops that were ``applied``, a sentence for people, why it was ``stopped`` early (None if it was not), and
     ``warnings`` that change nothing."""

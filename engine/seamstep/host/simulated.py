@@ -14,8 +14,8 @@ import struct
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from enum import Enum, auto
+from typing import NamedTuple
 
 from seamstep import cpus
 from seamstep.facts import HostFacts
@@ -40,8 +40,7 @@ class _Buffer(Enum):
     DONE = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(NamedTuple):
     """What one upload does instead of succeeding.
 
     It ends in ``phase`` with ``error`` (none: the kernel reports success). ``lost``: TDX is gone afterwards.

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from seamstep.model import Check
 
@@ -38,8 +38,7 @@ _BLOCK = 8192  # what is added at once for the checksum; a file of fewer than 65
 _LOW_WORDS = int.from_bytes(b"\xff\xff\0\0" * (_BLOCK // 4), "little")
 
 
-@dataclass(frozen=True, slots=True)
-class Structure:
+class Structure(NamedTuple):
     """The outcome of looking at a joined image's header: its checks, and where sigstruct and module are as far as both
     can be told (``sigstruct`` is the SIGSTRUCT_SIZE bytes without padding; empty where there is none)."""
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 from seamstep.errors import RefusedError
 from seamstep.journal.record import Lines, Record, scan
@@ -18,8 +18,7 @@ _READ_MAX = 1 << 20  # bytes of one file; ours never get there
 _ASIDE_READ = 4  # of the files that were moved aside, how many are still read
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(NamedTuple):
     """All ``records``, oldest first, and the ``problems`` met on the way, a sentence each."""
 
     records: tuple[Record, ...]

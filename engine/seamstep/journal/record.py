@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from seamstep.documents import parse_json
 from seamstep.errors import InputError
@@ -18,8 +17,7 @@ _TEXT_MAX = 4096
 _BEGINNING = f'{{"schema":"{SCHEMA}",'.encode()
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One record: its number ``seq``, the ``transaction`` (the run) and the boot it belongs to, when it was written
     (``time`` is UTC in ISO 8601, ``monotonic`` seconds on the host's monotonic clock), the ``event``, and the rest."""
 
@@ -42,8 +40,7 @@ class Record:
         return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-@dataclass(frozen=True, slots=True)
-class Lines:
+class Lines(NamedTuple):
     """What the lines of a file hold. ``torn`` is the length of the broken end that a write in progress may leave;
     ``corrupt``
     says what is wrong beyond that; ``ended`` is whether its last line is."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 from seamstep import catalog, cpus
 from seamstep.catalog import Kind
@@ -160,8 +160,7 @@ _VERSION_FOLDER = re.compile(r"[0-9]+\.[0-9]+(\.[0-9]+)?", re.ASCII)
 _STEP_RULES = {"handoff": HANDOFF, "svn-major": SVN_MAJOR}
 
 
-@dataclass(frozen=True, slots=True)
-class _WithImages:
+class _WithImages(NamedTuple):
     """The releases of a subject with their images."""
 
     subject: Subject
@@ -184,7 +183,7 @@ def check(subject: Subject, folder: str, trusted: frozenset[str]) -> Iterator[Fi
     for finding in _found(subject, folder, trusted):
         path = Path(finding.source)
         inside = finding.line is None and path.is_absolute() and path.is_relative_to(absolute)
-        yield replace(finding, source=str(Path(folder) / path.relative_to(absolute))) if inside else finding
+        yield finding._replace(source=str(Path(folder) / path.relative_to(absolute))) if inside else finding
 
 
 def _found(subject: Subject, folder: str, trusted: frozenset[str]) -> Iterator[Finding]:
@@ -272,4 +271,4 @@ def _forbidden(pictured: _WithImages, ladder: Sequence[Release]) -> Iterator[Fin
 
 
 def _bare(release: Release) -> Release:
-    return replace(release, image=None)
+    return release._replace(image=None)

@@ -87,7 +87,7 @@ def _duplicates(subject: Subject) -> Iterator[Finding]:
         if entry.release and subject.entries[entry.release.version] is not entry:
             first = subject.source.places.offset(subject.path(entry.release))
             line, _ = subject.source.places.line_and_column(first)
-            path = (RELEASES, entry.index, VERSION)
+            path = (RELEASES, entry.position, VERSION)
             message = f"{entry.release.version} stands here again, after line {line}"
             yield subject.source.finding(DUPLICATE_RELEASE, path, message, entry.release)
 
@@ -100,7 +100,7 @@ def _order(subject: Subject) -> Iterator[Finding]:
         version = entry.release.version
         before = newest.setdefault(version.series, version)
         if version < before:
-            path = (RELEASES, entry.index, VERSION)
+            path = (RELEASES, entry.position, VERSION)
             yield subject.source.finding(OUT_OF_ORDER, path, f"{version} stands after {before}", entry.release)
         newest[version.series] = max(version, before)
 

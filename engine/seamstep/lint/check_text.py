@@ -97,7 +97,7 @@ def check(source: Source) -> Iterator[Finding]:
     places = {breach.path for breach in told}
     for entry in source.entries:
         for fault in entry.faults:
-            path = (RELEASES, entry.index, *fault.path)
+            path = (RELEASES, entry.position, *fault.path)
             if path not in places:
                 breach = Breach(path, fault.message, "pattern")
                 release = source.release_at(path)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from seamstep.documents import canonical
 from seamstep.errors import KeyPath
@@ -30,8 +29,7 @@ class Severity(StrEnum):
         return (Severity.NOTE, Severity.WARNING, Severity.ERROR).index(self)
 
 
-@dataclass(frozen=True, slots=True)
-class Code:
+class Code(NamedTuple):
     """A kind of finding: its stable ``name``, its default ``severity``, what it says in general, why that matters, and
     what to do about it."""
 
@@ -42,8 +40,7 @@ class Code:
     fix: str
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """One mistake, or one thing to know, in a file.
 
     ``line`` and ``column`` count from 1 and are None where the file has no lines (an image); ``excerpt`` is the line.
@@ -59,7 +56,10 @@ class Finding:
     column: int | None = None
     excerpt: Excerpt | None = None
     release: str | None = None
-    evidence: Mapping[str, Any] = field(default_factory=lambda: _NO_EVIDENCE, hash=False)
+    evidence: Mapping[str, Any] = _NO_EVIDENCE
+
+    def __hash__(self) -> int:
+        return hash(self[:-1])  # the evidence has no hash
 
     @property
     def fingerprint(self) -> str:

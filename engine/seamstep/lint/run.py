@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from seamstep.errors import InputError, Problem
 from seamstep.lint import check_compat, check_features, check_reach, check_releases, check_text
@@ -21,8 +21,7 @@ _EXAMINED_MAX = 100_000
 _FILES_MAX = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """A mapping file, and the folder of its images, if it has any."""
 
     mapping: str

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import PurePath
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from seamstep.documents import Document, Fields, read_bytes, read_json
 from seamstep.errors import InputError, KeyPath, Problem, in_reading_order
@@ -42,8 +42,7 @@ EXPIRED = Code(
 CODES = (UNUSED, EXPIRED)
 
 
-@dataclass(frozen=True, slots=True)
-class Suppression:
+class Suppression(NamedTuple):
     """Findings that are accepted: those of ``code``, on releases in ``versions`` (None: on any or none), in files that
     match ``file``."""
 
@@ -71,17 +70,15 @@ def _is_in(release: str | None, versions: Specifier) -> bool:
         return False
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """Severities by code (``off``: not told) and suppressions; ``document`` is where they stand."""
 
-    severities: Mapping[str, str] = field(default_factory=dict)
+    severities: Mapping[str, str] = MappingProxyType({})
     suppressions: tuple[Suppression, ...] = ()
     document: Document | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """A finding and what the settings make of it: its severity, what suppresses it, and whether the baseline has it."""
 
     finding: Finding
@@ -105,7 +102,7 @@ def load(path: str, codes: Iterable[str]) -> Settings:
 
     form = schema("lint")
     document = yaml_text.read(read_bytes(path, _SIZE_LIMIT, "linter's settings"), path)
-    document = replace(document, data=yaml_text.typed(document.data, form))
+    document = document._replace(data=yaml_text.typed(document.data, form))
     problems = check(document, "lint")
     known = set(codes)
     severities = _mapping(document.data.get("severity"))

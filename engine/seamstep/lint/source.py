@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from seamstep import mapping, resources
 from seamstep.documents import decode, parse_object, read_bytes
@@ -17,11 +16,10 @@ from seamstep.positions import Places
 _VERSION_MAX = 64  # characters; no version has as many
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One release of a file: its position in the list, what can be read of it, and what can't."""
 
-    index: int
+    position: int
     release: Release | None
     faults: tuple[Fault, ...]
 
@@ -43,10 +41,10 @@ class Source:
 
     def _entries(self) -> Iterator[Entry]:
         listed = self.data.get(RELEASES)
-        for index, entry in enumerate(listed if isinstance(listed, list) else []):
+        for position, entry in enumerate(listed if isinstance(listed, list) else []):
             if isinstance(entry, dict):
                 release, faults = mapping.read_release(entry)
-                yield Entry(index, release, tuple(faults))
+                yield Entry(position, release, tuple(faults))
 
     def finding(
         self, code: Code, path: KeyPath, message: str, release: Release | str | None = None, **evidence: Any

@@ -58,7 +58,7 @@ class Subject:
 
     def path(self, release: Release, *rest: str | int) -> tuple[str | int, ...]:
         """Where the release, or something in it, stands in the file."""
-        return (RELEASES, self.entries[release.version].index, *rest)
+        return (RELEASES, self.entries[release.version].position, *rest)
 
     @property
     def ladders(self) -> Iterator[tuple[str, Sequence[Release]]]:

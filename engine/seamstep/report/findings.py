@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from textwrap import wrap
-from typing import Any
+from typing import Any, NamedTuple
 
 from seamstep.errors import Problem, dotted
 from seamstep.lint.findings import Severity
@@ -19,8 +18,7 @@ _WORDS = ("error", "warning", "note")
 _GITHUB = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "notice"}
 
 
-@dataclass(frozen=True, slots=True)
-class Linted:
+class Linted(NamedTuple):
     """What a run of the linter came to. ``unreadable`` are the files that could not be linted; ``fail_on`` is the
     severity from which on a finding fails the run, None for none; ``incomplete`` are the files of which only the first
     findings are told."""

@@ -7,9 +7,8 @@ docs/service.md lists the metrics.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 #: How a run can end, or that it is under way. Each has a series, so that an alert can tell 0 from absent; an outcome of
 #: a later version gets one when it comes.
@@ -29,13 +28,12 @@ OUTCOMES = (
 Labels = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
+class Metric(NamedTuple):
     """A gauge: its name, what it means, and its samples, none if it is not known."""
 
     name: str
     meaning: str
-    samples: tuple[tuple[Labels, float], ...] = field(default=())
+    samples: tuple[tuple[Labels, float], ...] = ()
 
     def lines(self) -> Iterator[str]:
         """The metric as text; nothing if there is no sample."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
+from typing import NamedTuple
 
 from seamstep.drawing.scene import Scene
 from seamstep.facts import HostFacts
@@ -13,16 +13,14 @@ from seamstep.policy import Policy
 from seamstep.report.findings import Linted
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
+class Planned(NamedTuple):
     """A policy and the plan under it."""
 
     policy: Policy
     plan: Plan
 
 
-@dataclass(frozen=True, slots=True)
-class Material:
+class Material(NamedTuple):
     """Everything that is told.
 
     ``plans`` begin with that of the policy to go by, which the ``scene`` shows; the others are for comparison.

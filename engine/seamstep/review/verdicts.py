@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from seamstep.drawing.markup import Element, element
 from seamstep.drawing.page import filled_table, filters, paragraph, section
@@ -18,8 +17,7 @@ _COLUMNS = ("policy", "step", "rule", "verdict", "reason")
 _LOOKS = {"pass": "pass", "blocks": "block", "can't tell": "unknown", "accepted": "warning", "note": "note"}
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """A verdict. ``step`` is ``hop`` or ``refused``."""
 
     policy: str

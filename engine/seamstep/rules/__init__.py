@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from seamstep.rules.base import Level, Rule, Scope
 from seamstep.rules.cpu_supported import CpuSupported
@@ -46,8 +46,7 @@ __all__ = [
 from seamstep.versions import ModuleVersion, Specifier
 
 
-@dataclass(frozen=True, slots=True)
-class Waiver:
+class Waiver(NamedTuple):
     """What a policy accepts although a rule is not met: the rule, the targets, why, by whom, and until which day (ISO
     8601, inclusive)."""
 
@@ -58,8 +57,7 @@ class Waiver:
     until: str
 
 
-@dataclass(frozen=True, slots=True)
-class AppliedRule:
+class AppliedRule(NamedTuple):
     """A rule at a level. ``cost`` (squared ranks) is what a hop that does not meet a preferred rule costs.
 
     ``waivers`` are groups of which each has to accept a step for it to be accepted: one group for each policy that sets

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from seamstep.facts import HostFacts
 from seamstep.model import Step, Verdict
@@ -11,8 +11,7 @@ from seamstep.rules.base import Rule, Scope
 from seamstep.versions import Specifier
 
 
-@dataclass(frozen=True, slots=True)
-class Denial:
+class Denial(NamedTuple):
     """Releases that a policy forbids to go to, and why. ``until`` is the last day, as ISO 8601; None is for good."""
 
     versions: Specifier

@@ -9,10 +9,9 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from dataclasses import dataclass
 from enum import StrEnum
-from importlib import resources
 from pathlib import Path
+from typing import NamedTuple
 
 from seamstep.documents import read_regular, write_atomic
 from seamstep.errors import InputError, Problem, RefusedError
@@ -36,8 +35,7 @@ class Fate(StrEnum):
     KEPT = "kept, it is yours"
 
 
-@dataclass(frozen=True, slots=True)
-class Installed:
+class Installed(NamedTuple):
     """A file and what became of it."""
 
     path: Path
@@ -134,4 +132,4 @@ def _is_ours(text: str) -> bool:
 
 
 def _resource(name: str) -> str:
-    return (resources.files("seamstep.service") / name).read_text("utf-8")
+    return Path(__file__).with_name(name).read_text("utf-8")

@@ -12,7 +12,6 @@ import shutil
 import struct
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +107,7 @@ TEXTS: dict[str, Mapping | str] = {
 def image(version: str, signer: Signer = SIGNER, name: str = "", **parts: Any) -> bytes:
     """An image of one page that stands for a release."""
     module = synthetic_module(name or version, 1)
-    return pack(signer.sigstruct(module, replace(Parts(), **parts)), module, "2.0")
+    return pack(signer.sigstruct(module, Parts()._replace(**parts)), module, "2.0")
 
 
 def catalog(**images: bytes) -> Catalog:
