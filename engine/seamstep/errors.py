@@ -125,3 +125,11 @@ class RefusedError(SeamstepError):
     """The command could be carried out but must not be."""
 
     exit_code = ExitCode.NO
+
+
+def log_failure(message: str, *values: object) -> None:
+    """Tell the log of the exception that is being handled; SEAMSTEP_DEBUG=1 shows it. A log that nobody reads costs no
+    import."""
+    import logging
+
+    logging.getLogger("seamstep").debug(message, *values, exc_info=True)

@@ -8,12 +8,12 @@ permitted and stops at the first rule that forbids it; the full verdicts are dra
 from __future__ import annotations
 
 import functools
-import logging
 import operator
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple
 
+from seamstep.errors import log_failure
 from seamstep.facts import HostFacts
 from seamstep.model import Outcome, Release, Step, Verdict
 from seamstep.rules import AppliedRule, Level, Rule, Scope, Waiver
@@ -22,7 +22,6 @@ from seamstep.versions import ModuleVersion
 if TYPE_CHECKING:
     import networkx
 
-_LOG = logging.getLogger("seamstep")
 _UNSEEN = -1
 
 
@@ -471,7 +470,7 @@ class VersionGraph:
                 return verdict
             reason = "the rule did not answer with a verdict of its own"
         except Exception as error:  # a rule may come from anybody
-            _LOG.debug("the rule %s failed on %s", rule.name, step, exc_info=True)
+            log_failure("the rule %s failed on %s", rule.name, step)
             reason = f"the rule failed: {type(error).__name__}: {error} (SEAMSTEP_DEBUG=1 shows where)"
         return Verdict(rule.name, Outcome.UNKNOWN, reason)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
@@ -59,7 +58,7 @@ def read(name_or_file: str) -> tuple[Document, str | None]:
 
 def schema() -> dict[str, Any]:
     """The schema of policies, with the rules of the plug-ins that are installed."""
-    full: dict[str, Any] = copy.deepcopy(resources.schema("policy"))
+    full: dict[str, Any] = resources.schema("policy")
     known = full["properties"]["rules"]["properties"]
     for name, rule in policy_rules().items():
         if name not in known:
@@ -69,7 +68,7 @@ def schema() -> dict[str, Any]:
 
 def _rule_schema(rule: type[Rule]) -> dict[str, Any]:
     """The schema of a rule's entry: a level, or an object with the level and the rule's parameters."""
-    template: dict[str, Any] = copy.deepcopy(resources.schema("policy")["$defs"]["rule"])
+    template: dict[str, Any] = resources.schema("policy")["$defs"]["rule"]
     template["description"] = f"{rule.summary} Default: {rule.default_level.value}."
     if rule.parameters:
         template["then"] = {"title": "'off', or an object with 'level' and the rule's parameters", "enum": ["off"]}

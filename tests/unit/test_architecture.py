@@ -13,13 +13,14 @@ import seamstep
 PACKAGE = Path(seamstep.__file__).parent
 
 # A layer is a module or a package below seamstep. Values first, then what reads them, then what acts, then what shows.
-BASE = {"errors", "positions", "documents", "resources", "validation"}
+BASE = {"errors", "positions", "documents", "resources", "validation", "installed_packages"}
 VALUES = BASE | {"versions", "features", "cpus", "facts", "model"}
 ARROWS: dict[str, set[str]] = {
     "errors": set(),
     "positions": {"errors"},
     "documents": {"errors", "positions"},
     "resources": set(),
+    "installed_packages": set(),
     "validation": {"errors", "documents", "resources"},
     "yaml_text": {"errors", "positions", "documents"},
     "versions": set(),

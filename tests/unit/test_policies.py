@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 import json
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import date
-from importlib.metadata import EntryPoint
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -149,23 +151,68 @@ def test_layers_a_waiver_counts_only_where_everybody_waives(tmp_path: Path, run:
     assert not goes_to_34(strict, accept)
 
 
+def install(folder: Path, name: str, entry_points: str, form: str = "dist-info") -> None:
+    """What pip leaves of a package beside its modules."""
+    kept = folder / f"{name}-1.0.{form}"
+    kept.mkdir(parents=True)
+    (kept / ("METADATA" if form == "dist-info" else "PKG-INFO")).write_text(f"Name: {name}\nVersion: 1.0\n")
+    (kept / "entry_points.txt").write_text(entry_points)
+
+
 @pytest.fixture
-def plugin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The example package, as if it was installed."""
+def plugin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """The example package, as it is installed, with more entry points than it should have."""
+    install(
+        tmp_path / "site",
+        "quiet_hours",
+        "[seamstep.rules]\nquiet-hours = quiet_hours:QuietHours\nbroken-rule = quiet_hours:Missing\n"
+        "other-name = quiet_hours:QuietHours\nno-rule = json:dumps\nforward-only = quiet_hours:QuietHours\n",
+    )
     monkeypatch.syspath_prepend(str(PLUGIN))
-    points = [
-        EntryPoint("quiet-hours", "quiet_hours:QuietHours", plugins.GROUP),
-        EntryPoint("broken-rule", "quiet_hours:Missing", plugins.GROUP),
-        EntryPoint("other-name", "quiet_hours:QuietHours", plugins.GROUP),
-        EntryPoint("no-rule", "json:dumps", plugins.GROUP),
-        EntryPoint("forward-only", "quiet_hours:QuietHours", plugins.GROUP),
-    ]
-    monkeypatch.setattr(plugins, "entry_points", lambda group: points)
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
     plugins.installed.cache_clear()
     importlib.invalidate_caches()
     yield
     plugins.installed.cache_clear()
     sys.modules.pop("quiet_hours", None)
+
+
+@pytest.mark.parametrize("form", ["dist-info", "egg-info", "archive", "finder"])
+def test_plug_ins_are_found_wherever_the_library_finds_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    """Whether there are any is found out without the library that knows; never are there fewer than it finds."""
+    site, entry_points = tmp_path / "site", "[seamstep.rules]\nquiet-hours = quiet_hours:QuietHours\n"
+    elsewhere = ["", str(tmp_path / "missing"), __file__]
+    if form == "archive":
+        install(site / "x", "quiet_hours", entry_points)
+        shutil.make_archive(str(tmp_path / "packed"), "zip", site / "x")
+        monkeypatch.setattr(sys, "path", [str(tmp_path / "packed.zip")])
+    elif form == "finder":
+        install(site, "quiet_hours", entry_points)
+        found = [metadata.PathDistribution(path) for path in site.iterdir()]
+        finder = type("Finder", (), {"find_distributions": lambda *_: found, "find_spec": lambda *_: None})
+        monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, finder])
+        monkeypatch.setattr(sys, "path", elsewhere)
+    else:
+        install(site, "quiet_hours", entry_points, form)
+        monkeypatch.setattr(sys, "path", [*elsewhere, str(site)])
+    monkeypatch.chdir(tmp_path)
+    importlib.invalidate_caches()
+    assert [point.name for point in metadata.entry_points(group=plugins.GROUP)] == ["quiet-hours"]
+    plugins.installed.cache_clear()
+    try:
+        assert list(plugins.installed()) == ["quiet-hours"]
+    finally:
+        plugins.installed.cache_clear()
+
+
+def test_without_plug_ins_nothing_is_parsed_to_find_none() -> None:
+    asked = (
+        "import sys; from seamstep.rules.plugins import installed as i; print(i(), 'importlib.metadata' in sys.modules)"
+    )
+    ran = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert ran.stdout == "{} False\n"
 
 
 OFF = "broken-rule: off, other-name: off, no-rule: off"

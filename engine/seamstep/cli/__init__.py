@@ -57,13 +57,13 @@ _EPILOG = """exit codes:
 def parser(command: str | None = None) -> argparse.ArgumentParser:
     """The parser of all commands, or of one that is named: the others are not even known then. With an empty name all
     are known, and nothing of what they take."""
-    from seamstep.cli.arguments import Described, Parser, RawDescriptionHelpFormatter
+    from seamstep.cli.arguments import Described, Parser, Verbatim
 
     root = Parser(
         prog="seamstep",
         description="Plan and perform Intel TDX module runtime updates.",
         epilog=_EPILOG,
-        formatter_class=RawDescriptionHelpFormatter,
+        formatter_class=Verbatim,
     )
     root.add_argument("--version", action="version", version=f"seamstep {__version__}")
     # argparse would import what draws help, to find out what the program is called

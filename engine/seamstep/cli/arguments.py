@@ -3,19 +3,39 @@
 from __future__ import annotations
 
 import argparse
-from argparse import RawDescriptionHelpFormatter
+import os
 from typing import Any, NoReturn
 
 from seamstep.errors import InputError, Problem
 
-__all__ = ["Described", "Parser", "RawDescriptionHelpFormatter"]
+
+class Formatter(argparse.HelpFormatter):
+    """argparse makes one for every option, and each would import shutil to ask how wide the terminal is."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_columns() - 2)
+
+
+class Verbatim(Formatter, argparse.RawDescriptionHelpFormatter):
+    """Leaves the lines of descriptions and epilogs as they are."""
+
+
+def _columns() -> int:
+    """As shutil.get_terminal_size has it, which argparse asks."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns):
+        return int(columns)
+    try:
+        return os.get_terminal_size(1).columns or 80
+    except OSError:
+        return 80
 
 
 class Parser(argparse.ArgumentParser):
     """Usage errors are errors like all others; options are written out, so that none is met by accident."""
 
     def __init__(self, *args: Any, **settings: Any) -> None:
-        super().__init__(*args, **{**settings, "allow_abbrev": False})
+        super().__init__(*args, **{"formatter_class": Formatter, **settings, "allow_abbrev": False})
 
     def error(self, message: str) -> NoReturn:
         raise InputError(Problem(self.prog, f"{message} (see {self.prog} --help)"))

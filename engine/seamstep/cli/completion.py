@@ -17,11 +17,13 @@ _EPILOG = """to complete on every start of the shell:
 
 def add(commands: Any) -> None:
     """Add the command."""
+    from seamstep.cli.arguments import Verbatim
+
     parser = commands.add_parser(
         "completion",
         description="Print a script with which bash, zsh or fish completes commands, options and their values.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Verbatim,
     )
     parser.add_argument("shell", choices=("bash", "zsh", "fish"), help="the shell")
     parser.add_argument("--json", action="store_true", help="print errors as JSON")

@@ -7,21 +7,27 @@ loaded is still a rule: it answers unknown, which blocks, until the policy turns
 from __future__ import annotations
 
 import functools
-import inspect
-import logging
-from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING
 
+from seamstep import installed_packages
+from seamstep.errors import log_failure
 from seamstep.facts import HostFacts
 from seamstep.model import Step, Verdict
 from seamstep.rules.base import Level, Rule
 
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
 GROUP = "seamstep.rules"
-_LOG = logging.getLogger("seamstep")
 
 
 @functools.cache
 def installed() -> dict[str, type[Rule]]:
     """The plug-ins' rules by name, sorted."""
+    if not installed_packages.may_name(GROUP):
+        return {}
+    from importlib.metadata import entry_points
+
     return {point.name: _load(point) for point in sorted(entry_points(group=GROUP), key=lambda point: point.name)}
 
 
@@ -30,12 +36,14 @@ def _load(point: EntryPoint) -> type[Rule]:
         rule = point.load()
         problem = _problem(rule, point.name)
     except Exception as error:  # a plug-in may fail in any way it likes
-        _LOG.debug("the plug-in %s can't be loaded", point.name, exc_info=True)
+        log_failure("the plug-in %s can't be loaded", point.name)
         problem = f"{type(error).__name__}: {error}"
     return _failed(point.name, problem) if problem else rule
 
 
 def _problem(rule: object, name: str) -> str | None:
+    import inspect
+
     from jsonschema import Draft202012Validator
 
     if not inspect.isclass(rule) or not issubclass(rule, Rule) or inspect.isabstract(rule):
