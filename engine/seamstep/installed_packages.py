@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sys
 from importlib.machinery import PathFinder
-from pathlib import Path
 
 _FILE = "entry_points.txt"
 _METADATA = (".dist-info", ".egg-info", ".egg")
@@ -29,12 +28,13 @@ def _names(folder: str, group: bytes) -> bool:
         return False
     except OSError:
         return True  # an archive, say
-    return any(path.endswith(".egg") or _mentions(Path(path, _FILE), group) for path in found)
+    return any(path.endswith(".egg") or _mentions(f"{path}/{_FILE}", group) for path in found)
 
 
-def _mentions(file: Path, group: bytes) -> bool:
+def _mentions(path: str, group: bytes) -> bool:
     try:
-        return group in file.read_bytes()
+        with open(path, "rb") as file:  # noqa: PTH123 - many are asked, and most are missing
+            return group in file.read()
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError:
