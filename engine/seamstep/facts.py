@@ -129,15 +129,20 @@ def load(path: str) -> HostFacts:
 
 def read(document: Document) -> HostFacts:
     """Read a facts document. Raises InputError if it is invalid; lists all problems."""
+    try:
+        facts = HostFacts.from_document(Fields(document.data, document.source))
+        problems = []
+    except InputError as error:
+        facts = None
+        problems = [document.problem(problem.path, problem.message) for problem in error.problems]
+    if facts is not None and facts.to_document() == document.data:
+        return facts  # as seamstep wrote it; whatever else it may be, the schema has to say
     from seamstep.validation import check
 
-    problems = check(document, "facts")
-    if problems:
+    problems = check(document, "facts") or problems
+    if facts is None or problems:
         raise InputError(problems)
-    try:
-        return HostFacts.from_document(Fields(document.data, document.source))
-    except InputError as error:
-        raise InputError([document.problem(problem.path, problem.message) for problem in error.problems]) from None
+    return facts
 
 
 def _text(value: object) -> str | None:

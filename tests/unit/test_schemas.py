@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import copy
+import functools
+import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from conftest import DAY, FACTS, FEBRUARY, LATEST, host_like, plan_for
-from seamstep import mapping, policy_file, resources
+from seamstep import facts, mapping, policy_file, resources, validation
+from seamstep.documents import read_json
+from seamstep.errors import InputError
 from seamstep.facts import HostFacts
 
 KINDS = ("mapping", "facts", "policy", "scenario", "plan")
@@ -80,3 +87,96 @@ def test_unknown_keys_are_kept(tmp_path: Path) -> None:
     loaded = mapping.load(str(path))
     assert loaded.extra == {"comment": {"by": "us"}}
     assert loaded.releases[0].extra == {"sha384": "ab"}
+
+
+#: Where reading and a schema could differ: what one of them takes for a version, a number, a list of CPUs, or nothing.
+ODD: list[Any] = [
+    *(None, True, False, 0, 1, -1, 1.0, 3.0, 10**30, "", " ", "x", [], {}, [None], [1], [[]], {"name": "x"}),
+    *("1.5.6", "1.5.06", "01.5.6", "1.5.65536", "1.5.99999", "1.5.06\n", " 1.5.06", "1.5.٦", "1.5", "1.5.6.7"),
+    *("0x1", "0X1", "0x", "0x1\n", "0x" + "f" * 16, "0x" + "f" * 17, "0xg", "0x806f8", "0x806F8", "٣"),
+    *("0-3", "0-3\n", " 0-3", "3-0", "0,0", "0-", "1000000", "idle", "legacy", "mainline", "Legacy"),
+    *(["1.5.06"], ["1.5.06", 5], ["1.5.06\n"], ["0x806F8", "0x806F8"], ["0xC06F2", "0x806F8"], ["0x806f8"]),
+    *({"name": "t", "status": None}, {"name": "t"}, {"name": "t", "status": "idle", "more": 1}, {"a": "b"}, {"a": 1}),
+]
+MORE = ["more", "Header", "strict_compat_versions", "hostname", "unknown"]
+odd = st.sampled_from(ODD) | st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def places(data: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The paths of all values in a document."""
+    yield path
+    pairs = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    for key, value in pairs:
+        yield from places(value, (*path, key))
+
+
+def spoilt(draw: Callable[[Any], Any], document: dict[str, Any]) -> dict[str, Any]:
+    """A document with up to three values changed, taken out or put in."""
+    document = copy.deepcopy(document)
+    for _ in range(draw(st.integers(0, 3))):
+        path = draw(st.sampled_from([path for path in places(document) if path]))
+        inner: Any = document
+        for key in path[:-1]:
+            inner = inner[key]
+        change = draw(st.sampled_from(["set", "set", "set", "remove", "add"]))
+        if change == "set":
+            inner[path[-1]] = draw(odd)
+        elif change == "remove":
+            del inner[path[-1]]
+        elif isinstance(inner, dict):
+            inner[draw(st.sampled_from(["more", "Header", "strict_compat_versions", "hostname", "unknown"]))] = draw(
+                odd
+            )
+        else:
+            inner.append(draw(odd))
+        if not document:
+            break
+    return document
+
+
+def refused(read: Callable[[], object]) -> bool:
+    try:
+        read()
+    except InputError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("kind", ["mapping", "facts"])
+@given(data=st.data())
+def test_reading_refuses_whatever_breaks_the_schema(
+    tmp_path_factory: pytest.TempPathFactory, kind: str, data: st.DataObject
+) -> None:
+    """Documents that are plainly whole are not shown to the schema library; that must not show."""
+    sound = json.loads((LATEST if kind == "mapping" else FACTS).read_text())
+    if kind == "mapping":
+        sound["tdx_module_releases"] = sound["tdx_module_releases"][:3]
+    path = tmp_path_factory.mktemp("spoilt") / "document.json"
+    path.write_text(json.dumps(spoilt(data.draw, sound)))
+    document = read_json(str(path), 1 << 20, kind)
+    if next(validation.breaches(document.data, kind), None):
+        assert refused(functools.partial(mapping.load if kind == "mapping" else facts.load, str(path)))
+        assert kind != "mapping" or not mapping.is_whole(document.data)
+
+
+def test_whole_documents_are_not_shown_to_the_schema(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(validation, "breaches", None)
+    assert mapping.load(str(LATEST)).releases
+    assert facts.load(str(FACTS)).module_version
+    assert all(policy_file.load(name, DAY) for name in resources.policies())
+
+
+def test_a_shipped_policy_that_was_changed_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The digests are those of the policies that the tests have seen; a changed one is read like any other."""
+    shipped = resources.policies()
+    digests = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in shipped.values()}
+    assert digests == policy_file.AS_SHIPPED, "put the digests of changed policies into policy_file.AS_SHIPPED"
+    changed = tmp_path / "canary.yaml"
+    changed.write_text(shipped["canary"].read_text() + "keep_update: 1\n")
+    monkeypatch.setattr(resources, "policies", lambda: {"canary": changed})
+    with pytest.raises(InputError, match="unknown key; did you mean 'keep_updates'"):
+        policy_file.load("canary", DAY)

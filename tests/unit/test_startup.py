@@ -44,11 +44,18 @@ def test_applying_a_saved_plan_is_light(saved_plan: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["plan", "explain"])
-def test_what_is_piped_needs_no_terminal_library(command: str) -> None:
+def test_what_is_piped_needs_no_terminal_library_and_what_is_whole_no_schema_library(command: str) -> None:
     loaded = modules_of(command, "--mapping", LATEST, "--without-images", "--facts", FACTS)
-    assert "jsonschema" in loaded
-    assert "rich" not in loaded
+    assert "yaml" in loaded
+    assert not loaded & {"rich", "jsonschema", "networkx", "email", "logging"}
 
 
-def test_the_check_can_fail(spr: HostFacts) -> None:
-    assert {"jsonschema", "yaml"} <= modules_of("demo", "--json")
+def test_linting_a_sound_file_needs_no_schema_library() -> None:
+    assert not modules_of("lint", LATEST) & {"jsonschema", "yaml", "networkx", "rich"}
+
+
+def test_the_check_can_fail(spr: HostFacts, tmp_path: Path) -> None:
+    policy = tmp_path / "p.yaml"
+    policy.write_text("schema: seamstep/policy/v1\nname: p\n")
+    planning = ("plan", "--mapping", LATEST, "--without-images", "--facts", FACTS, "--policy", policy)
+    assert {"jsonschema", "yaml"} <= modules_of(*planning)

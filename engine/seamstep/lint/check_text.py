@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from seamstep.errors import KeyPath
 from seamstep.lint.findings import Code, Finding, Severity
 from seamstep.lint.source import Source, known_keys
-from seamstep.mapping import FEATURES, MINIMUM_SEAMLDRS, RELEASES
+from seamstep.mapping import FEATURES, MINIMUM_SEAMLDRS, RELEASES, is_whole
 from seamstep.validation import Breach, breaches, did_you_mean, shown
 
 _KEY_SHOWN = 60  # characters: the keys above a duplicate one are repeated with each
@@ -88,7 +88,7 @@ def check(source: Source) -> Iterator[Finding]:
         message = f"the key {shown(path[-1])} stands twice in its object"
         short = tuple(key[:_KEY_SHOWN] if isinstance(key, str) else key for key in path)
         yield source.at(offset, DUPLICATE_KEY, short, message, source.release_at(path), key=str(path[-1]))
-    told: dict[Breach, None] = dict.fromkeys(breaches(source.data, "mapping"))
+    told: dict[Breach, None] = {} if is_whole(source.data) else dict.fromkeys(breaches(source.data, "mapping"))
     for breach in told:
         code = _code(breach)
         yield source.finding(
