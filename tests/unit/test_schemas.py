@@ -100,7 +100,7 @@ ODD: list[Any] = [
 ]
 MORE = ["more", "Header", "strict_compat_versions", "hostname", "unknown"]
 odd = st.sampled_from(ODD) | st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=6,
 )
@@ -124,15 +124,13 @@ def spoilt(draw: Callable[[Any], Any], document: dict[str, Any]) -> dict[str, An
             inner = inner[key]
         change = draw(st.sampled_from(["set", "set", "set", "remove", "add"]))
         if change == "set":
-            inner[path[-1]] = draw(odd)
+            inner[path[-1]] = copy.deepcopy(draw(odd))
         elif change == "remove":
             del inner[path[-1]]
         elif isinstance(inner, dict):
-            inner[draw(st.sampled_from(["more", "Header", "strict_compat_versions", "hostname", "unknown"]))] = draw(
-                odd
-            )
+            inner[draw(st.sampled_from(MORE))] = copy.deepcopy(draw(odd))
         else:
-            inner.append(draw(odd))
+            inner.append(copy.deepcopy(draw(odd)))
         if not document:
             break
     return document
