@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -47,6 +48,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 for _number in (signal.SIGTERM, signal.SIGHUP):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, signal.SIG_DFL)
+
+# Tests keep what they import and the fixtures they share; to look for cycles among these over and over takes a while.
+gc.set_threshold(100_000)
 
 # How long an example takes says nothing on a busy machine.
 hypothesis.settings.register_profile("seamstep", deadline=None)

@@ -12,7 +12,7 @@ from made import made_host, made_release
 from test_graph import made_policy
 from test_oracle import LADDER, Oracle, hosts, policies, releases
 
-from conftest import FACTS, LATEST, Run, host_like, write_facts
+from conftest import FACTS, LATEST, THOROUGH, Run, host_like, write_facts
 from seamstep import explain
 from seamstep.facts import HostFacts, UploadNode
 from seamstep.policy import Policy, Target
@@ -102,7 +102,7 @@ def test_a_change_that_is_told_opens_the_path_and_no_smaller_one_does(listed: An
                 assert not explain._opens(situation, [candidates[text] for text in fewer], goal)
 
 
-@settings(max_examples=100)
+@settings(max_examples=300 if THOROUGH else 40)
 @given(releases(), hosts(), policies)
 def test_the_runner_up_is_the_second_best_of_all_paths(listed: Any, host: Any, policy: Any) -> None:
     situation = explain.Situation(listed, host, policy)
