@@ -103,7 +103,7 @@ def parse_list(text: str) -> frozenset[int]:
     if len(text) > _LIST_MAX:
         raise ValueError(f"a CPU list of {len(text)} characters; at most {_LIST_MAX} are believable")
     numbers: set[int] = set()
-    for part in filter(None, text.strip().split(",")):
+    for part in text.strip().split(",") if text.strip() else ():
         match = re.fullmatch(r"([0-9]{1,6})(?:-([0-9]{1,6}))?", part, re.ASCII)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
         if first > last or last >= _CPU_MAX:

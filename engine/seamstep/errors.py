@@ -127,6 +127,14 @@ class RefusedError(SeamstepError):
     exit_code = ExitCode.NO
 
 
+def described(error: BaseException) -> str:
+    """An exception of anybody's code in a few words; such an exception may fail to say what it is."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return type(error).__name__
+
+
 def log_failure(message: str, *values: object) -> None:
     """Tell the log of the exception that is being handled; SEAMSTEP_DEBUG=1 shows it. A log that nobody reads costs no
     import."""

@@ -7,13 +7,14 @@ permitted and stops at the first rule that forbids it; the full verdicts are dra
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import operator
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from seamstep.errors import log_failure
+from seamstep.errors import described, log_failure
 from seamstep.facts import HostFacts
 from seamstep.model import Outcome, Release, Step, Verdict
 from seamstep.rules import AppliedRule, Level, Rule, Scope, Waiver
@@ -53,8 +54,15 @@ class _Asked:
 
     @property
     def compares_facts(self) -> bool:
-        """Whether the answer depends on less of both ends than which releases they are."""
-        return self.rule.scope is Scope.STEP and type(self.rule).facts is not Rule.facts and not self.rule.looks_ahead
+        """Whether the answer depends on less of both ends than which releases they are. Facts are of the check that
+        they were written for: a rule that is derived from another and checks more has to say anew what it compares."""
+        facts, check = (_where_defined(type(self.rule), name) for name in ("facts", "check"))
+        compares = self.rule.scope is Scope.STEP and not self.rule.looks_ahead
+        return compares and facts is not Rule and issubclass(facts, check)
+
+
+def _where_defined(rule: type[Rule], name: str) -> type:
+    return next(one for one in rule.__mro__ if name in vars(one))
 
 
 def _facts(rule: Rule, release: Release) -> Hashable:
@@ -62,9 +70,9 @@ def _facts(rule: Rule, release: Release) -> Hashable:
     try:
         facts = rule.facts(release)
         hash(facts)
-    except Exception:  # a rule may come from anybody; that it is wrong is found out when it is asked
+    except (Exception, SystemExit):  # a rule may come from anybody; that it is wrong is found out when it is asked
         return release.version
-    return facts
+    return type(facts), facts
 
 
 _Unmet = tuple[_Asked, Verdict]
@@ -133,7 +141,7 @@ class _JudgingOrder:
             Scope.STEP: self.fresh,
         }
         for asked in rules:
-            group = self.cell if asked.compares_facts else by_scope[asked.rule.scope]
+            group = self.cell if asked.compares_facts else by_scope.get(asked.rule.scope, self.fresh)
             (self.ahead if asked.rule.looks_ahead else group).append(asked)
         self.row = (*self.host, *self.turn, *self.source)
         together = [*self.row, *self.column, *self.cell, *self.fresh]
@@ -190,15 +198,14 @@ class VersionGraph:
         self._without_images = without_images
         known = {release.version: release for release in releases}
         known.setdefault(self.running, Release(self.running))
-        self._kinds: dict[Hashable, int] = {}
+        #: By the id of a release its kind; releases of one kind are alike to the rules that compare facts.
+        self._kinds: dict[int, int] = {}
+        self._facts_of_kinds: dict[Hashable, int] = {}
         self._ladders: dict[str, list[Release]] = {}
         for version in sorted(known):
             self._ladders.setdefault(version.series, []).append(known[version])
-        #: Each release with its rank and its kind; releases of one kind are alike to the rules that compare facts.
         self._places = {
-            release.version: (rank, release, self._kind(release))
-            for ladder in self._ladders.values()
-            for rank, release in enumerate(ladder)
+            release.version: (rank, release) for ladder in self._ladders.values() for rank, release in enumerate(ladder)
         }
         self._hosts: dict[tuple[int, ModuleVersion], HostFacts] = {}
         self._host_answers: tuple[Verdict, ...] | None = None
@@ -277,11 +284,12 @@ class VersionGraph:
     def judge(self, source: ModuleVersion, target: ModuleVersion, used: int) -> Judgement:
         """What the rules say of the step once ``used`` updates have led from the running module to ``source``. Any two
         releases will do; the cost means something for candidate steps only."""
-        (low, origin, kind), (high, goal, aim) = self._places[source], self._places[target]
+        (low, origin), (high, goal) = self._places[source], self._places[target]
         step = Step(origin, goal, self)
         host, row = self._rows.get((used, id(origin))) or self._row(step, used)  # the graph holds the releases
         column = self._columns.get(id(goal)) or self._column(step, host)
-        cell = self._cells.get((kind, aim)) or self._cell(step, host, (kind, aim))
+        kinds = self._kind(origin), self._kind(goal)
+        cell = self._cells.get(kinds) or self._cell(step, host, kinds)
         judging, check = self._judging, self._check
         unmet, fresh = row.unmet + column.unmet + cell.unmet, []
         for asked in judging.fresh:
@@ -416,7 +424,7 @@ class VersionGraph:
 
     def _compared_cost(self, step: Step) -> int | None:
         """What the rules add that compare facts of both ends; asked once for releases that are alike to them."""
-        kinds = self._places[step.source.version][2], self._places[step.target.version][2]
+        kinds = self._kind(step.source), self._kind(step.target)
         cost = self._cell_costs.get(kinds, _UNSEEN)
         if cost == _UNSEEN:
             cost = self._cell_costs[kinds] = self._added_cost(self._order.facts, step, 0)
@@ -454,24 +462,31 @@ class VersionGraph:
             return _Effect.COST
         if not self._without_images or verdict.outcome is not Outcome.UNKNOWN or not applied.rule.needs_image:
             return _Effect.BLOCK
-        releases = (step.source, step.target) if applied.rule.scope is Scope.STEP else (step.target,)
+        ends = {Scope.SOURCE: (step.source,), Scope.TARGET: (step.target,), Scope.HOST: (), Scope.TURN: ()}
+        releases = ends.get(applied.rule.scope, (step.source, step.target))
         return _Effect.OPEN if any(release.image is None for release in releases) else _Effect.BLOCK
 
     def _kind(self, release: Release) -> int:
         """One number for all releases that are alike to the rules that compare facts of both ends of a step."""
-        facts = [_facts(asked.rule, release) for asked in self._judging.cell]
-        return self._kinds.setdefault((release.image is None, *facts), len(self._kinds))
+        kind = self._kinds.get(id(release))
+        if kind is None:
+            facts = [_facts(asked.rule, release) for asked in self._judging.cell]
+            kind = new = len(self._kinds)
+            with contextlib.suppress(Exception):  # facts of a plug-in may not even be comparable
+                kind = self._facts_of_kinds.setdefault((release.image is None, *facts), new)
+            self._kinds[id(release)] = kind
+        return kind
 
     def _check(self, rule: Rule, step: Step, host: HostFacts) -> Verdict:
         """Ask the rule. One that fails, or answers for another, has not answered: unknown, which blocks."""
         try:
             verdict = rule.check(step, host)
-            if isinstance(verdict, Verdict) and verdict.rule == rule.name:
+            if isinstance(verdict, Verdict) and verdict.rule == rule.name and type(verdict.outcome) is Outcome:
                 return verdict
             reason = "the rule did not answer with a verdict of its own"
-        except Exception as error:  # a rule may come from anybody
+        except (Exception, SystemExit) as error:  # a rule may come from anybody
             log_failure("the rule %s failed on %s", rule.name, step)
-            reason = f"the rule failed: {type(error).__name__}: {error} (SEAMSTEP_DEBUG=1 shows where)"
+            reason = f"the rule failed: {described(error)} (SEAMSTEP_DEBUG=1 shows where)"
         return Verdict(rule.name, Outcome.UNKNOWN, reason)
 
     def _host(self, version: ModuleVersion, used: int) -> HostFacts:

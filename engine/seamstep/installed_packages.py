@@ -21,14 +21,16 @@ def may_name(group: str) -> bool:
 
 
 def _names(folder: str, group: bytes) -> bool:
+    if folder.lower().endswith(".egg"):
+        return True
     try:
         with os.scandir(folder or ".") as entries:
-            found = [entry.path for entry in entries if entry.name.endswith(_METADATA)]
+            found = [entry.path for entry in entries if entry.name.lower().endswith(_METADATA)]
     except FileNotFoundError:
         return False
     except OSError:
         return True  # an archive, say
-    return any(path.endswith(".egg") or _mentions(f"{path}/{_FILE}", group) for path in found)
+    return any(path.lower().endswith(".egg") or _mentions(f"{path}/{_FILE}", group) for path in found)
 
 
 def _mentions(path: str, group: bytes) -> bool:

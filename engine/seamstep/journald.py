@@ -73,7 +73,7 @@ def encode(fields: Mapping[str, str]) -> bytes:
 
 def send(fields: Mapping[str, str], path: str = SOCKET) -> None:
     """Hand one event to the journal, or drop it if nobody takes it at once."""
-    import socket  # a rehearsal needs none; a run sends its first event before it commits to anything
+    import socket  # a rehearsal needs none
 
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as there:
         there.setblocking(False)
@@ -99,6 +99,8 @@ class JournalReporter(Reporter):
         self._hop: dict[str, str] = {}
         self._title = ""
         self._last: State | None = None
+        if path:
+            import socket  # noqa: F401 - :func:`send` must not find out after a commit that it can't be had
 
     def hop(self, hop: Hop, number: int, total: int) -> None:
         self._hop = {

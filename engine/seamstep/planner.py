@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from seamstep import search
-from seamstep.errors import InputError, Problem
+from seamstep.errors import InputError, Problem, RefusedError
 from seamstep.facts import IMAGE_FORMATS, HostFacts
 from seamstep.graph import Judgement, VersionGraph
 from seamstep.mapping import MappingFile
@@ -220,7 +220,15 @@ def _why_no_path(graph: VersionGraph, policy: Policy, wanted: Sequence[ModuleVer
 def _hops(graph: VersionGraph, best: Route | None) -> list[Judgement]:
     if best is None:
         return []
-    return [graph.judge(source, target, used) for used, (source, target) in enumerate(pairwise(best.versions))]
+    hops = [graph.judge(source, target, used) for used, (source, target) in enumerate(pairwise(best.versions))]
+    for hop in hops:
+        if not hop.permitted:
+            rules = ", ".join(verdict.rule for verdict in hop.blocking)
+            raise RefusedError(
+                f"{hop.step} was permitted when the path was looked for, and is refused by {rules} now: a rule that"
+                " does not answer alike twice, or whose facts say too little, can't be planned with"
+            )
+    return hops
 
 
 def _hop_document(judgement: Judgement, profile: str | None) -> dict[str, Any]:

@@ -426,3 +426,16 @@ def test_plan_of_a_live_tree_equals_plan_of_its_facts(run: Run, tmp_path: Path) 
 
 def test_saved_plan_is_what_was_planned(run: Run, saved: Path, catalog_copy: Path, spr: HostFacts) -> None:
     assert saved.read_text() == to_json(plan_for(spr, catalog_copy).document)
+
+
+@pytest.mark.parametrize(
+    ("columns", "widest"), [("64", 64), ("1" * 5000, 80), ("0", 80), ("-1", 80), ("wide", 80), ("", 80), ("٦٤", 64)]
+)
+def test_help_is_as_wide_as_the_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: str, widest: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    with pytest.raises(SystemExit):
+        cli.main(["plan", "--help"])
+    lines = capsys.readouterr().out.splitlines()
+    assert widest - 12 < max(map(len, lines)) <= widest

@@ -32,7 +32,7 @@ def test_cpu_lists_read_back(numbers: frozenset[int]) -> None:
     assert cpus.parse_list(cpus.format_list(numbers)) == numbers
 
 
-@pytest.mark.parametrize("text", ["a", "1-", "-1", "3-1", "0-65536", "1;2", "0-999999", "1--2"])
+@pytest.mark.parametrize("text", ["a", "1-", "-1", "3-1", "0-65536", "1;2", "0-999999", "1--2", "0-3,", ",", "0,,1"])
 def test_refuses_bad_lists(text: str) -> None:
     with pytest.raises(ValueError, match="CPU list"):
         cpus.parse_list(text)

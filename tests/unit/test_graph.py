@@ -10,17 +10,21 @@ import networkx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made import GOOD_FEATURES, made_host, made_image, made_release
+from made import GOOD_FEATURES, Content, made_host, made_image, made_release
 from test_oracle import LADDER, hosts, policies, releases
 
 from conftest import DAY
+from seamstep.errors import RefusedError
 from seamstep.graph import VersionGraph
 from seamstep.mapping import MappingFile
 from seamstep.model import Outcome, Release, Step, Verdict
 from seamstep.planner import make_plan
 from seamstep.policy import PathChoice, Policy, Source, Target
 from seamstep.rules import BUILT_IN, HARD_RULES, AppliedRule, Denial, Level, Rule, Scope, Waiver, policy_rules
+from seamstep.rules.forward_only import ForwardOnly
+from seamstep.rules.minimum_module import MinimumModule
 from seamstep.rules.no_stranding import NoStranding
+from seamstep.rules.same_series import SameSeries
 from seamstep.rules.strict_compat import StrictCompat
 from seamstep.versions import ModuleVersion, Specifier
 
@@ -224,6 +228,149 @@ def test_shared_answers_are_those_that_each_step_gets_by_itself(names: list[str]
         assert list(judgement.verdicts) == alone
         met.update(verdict.rule for verdict in alone if verdict.outcome is Outcome.PASS)
     assert met.issuperset({*COMPARING} & {*names}), "a rule that is never met shares no answer"
+
+
+class Stricter(SameSeries):
+    """Derived from a rule of ours by somebody who has not heard of facts."""
+
+    name = "stricter"
+
+    def check(self, step: Step, host: Any) -> Verdict:
+        if str(step.target.version) == "1.5.08":
+            return self.blocked("1.5.08 is not for us")
+        return super().check(step, host)
+
+
+def test_a_rule_derived_from_ours_is_asked_about_every_step() -> None:
+    listed = tuple(made_release(version) for version in LADDER)
+    for choice in PathChoice:
+        document = plan(
+            listed, made_policy(rules=(AppliedRule(Stricter()),), choice=choice, target=Target.parse("<1.5.9"))
+        )
+        assert "1.5.08" not in hops(document)
+    graph = VersionGraph(listed, made_host(), (AppliedRule(Stricter()),))
+    for target in (V("1.5.07"), V("1.5.08"), V("1.5.09")):
+        assert graph.judge(LADDER[0], target, 0).permitted is (target != V("1.5.08"))
+
+
+class Forwarder(ForwardOnly):
+    name = "forwarder"
+
+
+class Minimum(MinimumModule):
+    name = "minimum"
+
+
+@pytest.mark.parametrize("rule", [Forwarder(), Minimum()])
+def test_a_rule_derived_from_ours_answers_in_its_own_name(rule: Rule) -> None:
+    listed = tuple(made_release(version) for version in LADDER)
+    (verdict,) = VersionGraph(listed, made_host(), (AppliedRule(rule),)).judge(LADDER[0], LADDER[1], 0).verdicts
+    assert (verdict.rule, verdict.outcome) == (rule.name, Outcome.PASS)
+
+
+def test_a_plan_that_a_rule_contradicts_is_no_plan() -> None:
+    class Fickle(StrictCompat):
+        """Permits a step when it is looked for, and refuses it when it is asked about it again."""
+
+        name = "fickle"
+
+        def __init__(self) -> None:
+            self.asked: set[str] = set()
+
+        def check(self, step: Step, host: Any) -> Verdict:
+            if str(step) in self.asked:
+                return self.blocked("no")
+            self.asked.add(str(step))
+            return self.passed("yes")
+
+    listed = tuple(made_release(version) for version in LADDER)
+    with pytest.raises(RefusedError, match="refused by fickle now: a rule that does not answer alike twice"):
+        plan(listed, made_policy(rules=(AppliedRule(Fickle()),)))
+
+
+class Uncomparable:
+    def __hash__(self) -> int:
+        return 1
+
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError("oops")
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("oops")
+
+
+@pytest.mark.parametrize(
+    ("answer", "facts", "scope"),
+    [
+        (SystemExit(0), None, Scope.STEP),
+        (Unspeakable(), None, Scope.TARGET),
+        (Verdict("hostile", "pass", "yes"), None, Scope.STEP),  # type: ignore[arg-type]
+        (Verdict("hostile", True, "yes"), None, Scope.HOST),  # type: ignore[arg-type]
+        (None, Uncomparable(), Scope.STEP),
+        (None, SystemExit(0), Scope.STEP),
+        (None, None, "target"),
+    ],
+)
+def test_a_hostile_rule_refuses_and_breaks_nothing(answer: Any, facts: Any, scope: Any) -> None:
+    class Hostile(NoStranding):
+        name = "hostile"
+        looks_ahead = False
+
+        def facts(self, release: Release) -> Any:
+            if isinstance(facts, BaseException):
+                raise facts
+            return facts
+
+        def check(self, step: Step, host: Any) -> Verdict:
+            if isinstance(answer, BaseException):
+                raise answer
+            verdict: Verdict = answer
+            return verdict
+
+    Hostile.scope = scope
+    listed = tuple(made_release(version) for version in LADDER)
+    document = plan(listed, made_policy(rules=(AppliedRule(Hostile()),)))
+    assert document["outcome"] == "no-path"
+    verdict = document["rejected"][0]["verdicts"][0]
+    assert (verdict["rule"], verdict["outcome"]) == ("hostile", "unknown")
+
+
+def test_facts_of_other_types_are_other_facts() -> None:
+    class Typed(Stricter):
+        name = "typed"
+
+        def facts(self, release: Release) -> object:
+            return {0: 1, 1: True, 2: 1.0}[release.version.update % 3]
+
+        def check(self, step: Step, host: Any) -> Verdict:
+            return self.passed(f"{self.facts(step.source)} {self.facts(step.target)}")
+
+    listed = tuple(made_release(version) for version in LADDER)
+    graph = VersionGraph(listed, made_host(), (AppliedRule(Typed()),))
+    said = {graph.judge(LADDER[0], target, 0).verdicts[0].reason for target in LADDER[1:]}
+    assert said == {"True 1", "True True", "True 1.0"}
+
+
+def test_images_are_verified_when_a_step_is_judged_and_not_before() -> None:
+    listed = tuple(made_release(version) for version in LADDER)
+    looked: list[V] = []
+
+    class Watched(Content):
+        def __init__(self, version: V) -> None:
+            super().__init__()
+            self.version = version
+
+        def verification(self) -> Any:
+            looked.append(self.version)
+            return super().verification()
+
+    listed = tuple(one._replace(image=made_image()._replace(content=Watched(one.version))) for one in listed)
+    graph = VersionGraph(listed, made_host(), made_policy().applied_rules())
+    assert looked == []
+    graph.judge(LADDER[0], LADDER[3], 0)
+    assert set(looked) <= {LADDER[0], LADDER[3]}
 
 
 @pytest.mark.parametrize("facts", [[], RuntimeError("oops")])

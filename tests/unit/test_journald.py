@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -214,3 +215,11 @@ def test_the_journal_hears_of_updates_and_not_of_rehearsals(
     assert run("apply", tmp_path / "plan.json", *TRUST, "--yes", *options).code == 0
     assert len(plan.hops) == 1
     assert len(journal.events()) == events
+
+
+def test_what_events_are_sent_with_is_there_before_a_run_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a commit there must be nothing left to import that could fail."""
+    monkeypatch.setitem(sys.modules, "socket", None)
+    JournalReporter(path="").ended(RunResult(State.APPLIED, None, (), "x"))
+    with pytest.raises(ImportError):
+        JournalReporter(path="/run/systemd/journal/socket")

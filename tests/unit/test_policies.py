@@ -18,11 +18,14 @@ import pytest
 from conftest import FACTS, LATEST, Run
 from seamstep import policy_file, policy_layers
 from seamstep.errors import InputError
+from seamstep.facts import HostFacts
+from seamstep.model import Release, Step
 from seamstep.policy import PathChoice, Policy
 from seamstep.rules import Level, plugins
 from seamstep.versions import ModuleVersion
 
 HEAD = "schema: seamstep/policy/v1\nname: {name}\n"
+V = ModuleVersion("1.5.06")
 PLUGIN = Path(__file__).parents[1] / "plugin"
 
 
@@ -177,7 +180,7 @@ def plugin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     sys.modules.pop("quiet_hours", None)
 
 
-@pytest.mark.parametrize("form", ["dist-info", "egg-info", "archive", "finder"])
+@pytest.mark.parametrize("form", ["dist-info", "egg-info", "DIST-INFO", "egg", "archive", "finder"])
 def test_plug_ins_are_found_wherever_the_library_finds_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
@@ -188,6 +191,11 @@ def test_plug_ins_are_found_wherever_the_library_finds_them(
         install(site / "x", "quiet_hours", entry_points)
         shutil.make_archive(str(tmp_path / "packed"), "zip", site / "x")
         monkeypatch.setattr(sys, "path", [str(tmp_path / "packed.zip")])
+    elif form == "egg":  # as setuptools installed them once: the folder itself is on the path
+        (site / "x.egg" / "EGG-INFO").mkdir(parents=True)
+        (site / "x.egg" / "EGG-INFO" / "PKG-INFO").write_text("Name: quiet_hours\nVersion: 1.0\n")
+        (site / "x.egg" / "EGG-INFO" / "entry_points.txt").write_text(entry_points)
+        monkeypatch.setattr(sys, "path", [*elsewhere, str(site / "x.egg")])
     elif form == "finder":
         install(site, "quiet_hours", entry_points)
         found = [metadata.PathDistribution(path) for path in site.iterdir()]
@@ -205,6 +213,30 @@ def test_plug_ins_are_found_wherever_the_library_finds_them(
         assert list(plugins.installed()) == ["quiet-hours"]
     finally:
         plugins.installed.cache_clear()
+
+
+def test_a_rule_that_two_packages_bring_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which of the two was meant is nobody's guess."""
+    for package in ("one", "two"):
+        install(tmp_path, package, f"[seamstep.rules]\nours = {package}:Rule\n")
+    (tmp_path / "odd.py").write_text(
+        "from seamstep.rules.strict_compat import StrictCompat\n"
+        "class Odd(StrictCompat):\n    name = 'odd'\n    scope = 'target'\n"
+    )
+    (tmp_path / "leaves.py").write_text("import sys\nsys.exit(0)\n")
+    install(tmp_path, "odd", "[seamstep.rules]\nodd = odd:Odd\nleaves = leaves:Rule\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    plugins.installed.cache_clear()
+    try:
+        rules = plugins.installed()
+        said = {name: rule().check(Step(Release(V), Release(V)), HostFacts()) for name, rule in rules.items()}
+    finally:
+        plugins.installed.cache_clear()
+        sys.modules.pop("odd", None)
+    assert {verdict.outcome for verdict in said.values()} == {"unknown"}
+    assert "more than one package brings it: one:Rule and two:Rule" in said["ours"].reason
+    assert "its scope is not a Scope" in said["odd"].reason
+    assert "SystemExit: 0" in said["leaves"].reason
 
 
 def test_without_plug_ins_nothing_is_parsed_to_find_none() -> None:

@@ -94,16 +94,31 @@ ODD: list[Any] = [
     *(None, True, False, 0, 1, -1, 1.0, 3.0, 10**30, "", " ", "x", [], {}, [None], [1], [[]], {"name": "x"}),
     *("1.5.6", "1.5.06", "01.5.6", "1.5.65536", "1.5.99999", "1.5.06\n", " 1.5.06", "1.5.٦", "1.5", "1.5.6.7"),
     *("0x1", "0X1", "0x", "0x1\n", "0x" + "f" * 16, "0x" + "f" * 17, "0xg", "0x806f8", "0x806F8", "٣"),
-    *("0-3", "0-3\n", " 0-3", "3-0", "0,0", "0-", "1000000", "idle", "legacy", "mainline", "Legacy"),
+    *(
+        "0-3",
+        "0-3\n",
+        " 0-3",
+        "0-3,",
+        "0,,1",
+        ",",
+        "3-0",
+        "0,0",
+        "0-",
+        "1000000",
+        "idle",
+        "legacy",
+        "mainline",
+        "Legacy",
+    ),
     *(["1.5.06"], ["1.5.06", 5], ["1.5.06\n"], ["0x806F8", "0x806F8"], ["0xC06F2", "0x806F8"], ["0x806f8"]),
     *({"name": "t", "status": None}, {"name": "t"}, {"name": "t", "status": "idle", "more": 1}, {"a": "b"}, {"a": 1}),
 ]
 MORE = ["more", "Header", "strict_compat_versions", "hostname", "unknown"]
-odd = st.sampled_from(ODD) | st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
-    max_leaves=6,
+plain = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8)
 )
+lists = st.lists(plain, max_size=3)
+odd = st.sampled_from(ODD) | plain | lists | st.dictionaries(st.text(max_size=8), plain | lists, max_size=3)
 
 
 def places(data: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

@@ -20,10 +20,13 @@ class Verbatim(Formatter, argparse.RawDescriptionHelpFormatter):
     """Leaves the lines of descriptions and epilogs as they are."""
 
 
+_DIGITS_MAX = 9  # no terminal is as wide
+
+
 def _columns() -> int:
     """As shutil.get_terminal_size has it, which argparse asks."""
     columns = os.environ.get("COLUMNS", "")
-    if columns.isdecimal() and int(columns):
+    if len(columns) < _DIGITS_MAX and columns.isdecimal() and int(columns):
         return int(columns)
     try:
         return os.get_terminal_size(1).columns or 80

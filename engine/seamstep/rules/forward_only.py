@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from seamstep.facts import HostFacts
 from seamstep.model import Outcome, Step, Verdict
 from seamstep.rules.base import Rule
@@ -26,7 +28,9 @@ class ForwardOnly(Rule):
         source, target = step.source.version, step.target.version
         if not source < target:
             return self.blocked(f"{target} is not newer than {source}")
-        return _NEWER
+        return _newer(self.name)
 
 
-_NEWER = Verdict(ForwardOnly.name, Outcome.PASS, "the target is newer")
+@functools.cache
+def _newer(rule: str) -> Verdict:
+    return Verdict(rule, Outcome.PASS, "the target is newer")

@@ -35,11 +35,11 @@ class MinimumModule(Rule):
                 f"{target.version} can be reached from {minimum} or newer, and {source} is older",
                 minimum=str(minimum),
             )
-        return _passed(minimum)
+        return _passed(self.name, minimum)
 
 
 @functools.lru_cache(maxsize=1024)
-def _passed(minimum: ModuleVersion) -> Verdict:
+def _passed(rule: str, minimum: ModuleVersion) -> Verdict:
     """Worded once for each minimum: on a ladder of releases every step is asked."""
     reason = f"the source is not older than {minimum}"
-    return Verdict(MinimumModule.name, Outcome.PASS, reason, {"minimum": str(minimum)})
+    return Verdict(rule, Outcome.PASS, reason, {"minimum": str(minimum)})

@@ -10,10 +10,10 @@ import functools
 from typing import TYPE_CHECKING
 
 from seamstep import installed_packages
-from seamstep.errors import log_failure
+from seamstep.errors import described, log_failure
 from seamstep.facts import HostFacts
 from seamstep.model import Step, Verdict
-from seamstep.rules.base import Level, Rule
+from seamstep.rules.base import Level, Rule, Scope
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -28,16 +28,22 @@ def installed() -> dict[str, type[Rule]]:
         return {}
     from importlib.metadata import entry_points
 
-    return {point.name: _load(point) for point in sorted(entry_points(group=GROUP), key=lambda point: point.name)}
+    found: dict[str, list[EntryPoint]] = {}
+    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+        found.setdefault(point.name, []).append(point)
+    return {name: _load(*points) for name, points in found.items()}
 
 
-def _load(point: EntryPoint) -> type[Rule]:
+def _load(point: EntryPoint, *others: EntryPoint) -> type[Rule]:
+    if others:
+        values = " and ".join(sorted(one.value for one in (point, *others)))
+        return _failed(point.name, f"more than one package brings it: {values}")
     try:
         rule = point.load()
         problem = _problem(rule, point.name)
-    except Exception as error:  # a plug-in may fail in any way it likes
+    except (Exception, SystemExit) as error:  # a plug-in may fail in any way it likes
         log_failure("the plug-in %s can't be loaded", point.name)
-        problem = f"{type(error).__name__}: {error}"
+        problem = described(error)
     return _failed(point.name, problem) if problem else rule
 
 
@@ -53,6 +59,8 @@ def _problem(rule: object, name: str) -> str | None:
         return f"it lacks name, summary or source, or its name is not {name!r}"
     if not isinstance(rule.default_level, Level):
         return "its default_level is not a Level"
+    if not isinstance(rule.scope, Scope):
+        return "its scope is not a Scope"
     Draft202012Validator.check_schema({"type": "object", "properties": dict(rule.parameters)})
     return None
 
