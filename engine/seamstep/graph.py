@@ -44,21 +44,23 @@ _BLOCK = Outcome.BLOCK
 class _Asked:
     """A rule that counts, and its place among them."""
 
-    __slots__ = ("always_blocks", "applied", "place", "rule")
+    __slots__ = ("always_blocks", "applied", "compares_facts", "place", "rule")
 
     def __init__(self, place: int, applied: AppliedRule) -> None:
         self.place = place
         self.applied = applied
         self.rule = applied.rule
         self.always_blocks = applied.always_blocks
+        self.compares_facts = _compares_facts(applied.rule)
 
-    @property
-    def compares_facts(self) -> bool:
-        """Whether the answer depends on less of both ends than which releases they are. Facts are of the check that
-        they were written for: a rule that is derived from another and checks more has to say anew what it compares."""
-        facts, check = (_where_defined(type(self.rule), name) for name in ("facts", "check"))
-        compares = self.rule.scope is Scope.STEP and not self.rule.looks_ahead
-        return compares and facts is not Rule and issubclass(facts, check)
+
+def _compares_facts(rule: Rule) -> bool:
+    """Whether the answer depends on less of both ends than which releases they are. Facts are of the check that they
+    were written for: a rule that is derived from another and checks more has to say anew what it compares."""
+    if rule.scope is not Scope.STEP or rule.looks_ahead:
+        return False
+    facts = _where_defined(type(rule), "facts")
+    return facts is not Rule and issubclass(facts, _where_defined(type(rule), "check"))
 
 
 def _where_defined(rule: type[Rule], name: str) -> type:
@@ -76,20 +78,12 @@ def _facts(rule: Rule, release: Release) -> Hashable:
 
 
 _Unmet = tuple[_Asked, Verdict]
+#: What some rules say, and those of them that are not met.
+_Answers = tuple[tuple[Verdict, ...], list[_Unmet]]
 
 
 def _place(unmet: _Unmet) -> int:
     return unmet[0].place
-
-
-class _Answers:
-    """What some rules say, and which of them are not met."""
-
-    __slots__ = ("unmet", "verdicts")
-
-    def __init__(self, rules: Iterable[_Asked], verdicts: tuple[Verdict, ...]) -> None:
-        self.verdicts = verdicts
-        self.unmet = [pair for pair in zip(rules, verdicts, strict=True) if pair[1].outcome is not _PASS]
 
 
 class _SearchOrder:
@@ -143,8 +137,7 @@ class _JudgingOrder:
         for asked in rules:
             group = self.cell if asked.compares_facts else by_scope.get(asked.rule.scope, self.fresh)
             (self.ahead if asked.rule.looks_ahead else group).append(asked)
-        self.row = (*self.host, *self.turn, *self.source)
-        together = [*self.row, *self.column, *self.cell, *self.fresh]
+        together = [*self.host, *self.turn, *self.source, *self.column, *self.cell, *self.fresh]
         places = [together.index(asked) for asked in rules if not asked.rule.looks_ahead]
         self.arrange: Callable[[tuple[Verdict, ...]], tuple[Verdict, ...]]
         self.arrange = tuple if len(places) < 2 else operator.itemgetter(*places)  # of one place it gives no tuple
@@ -208,11 +201,11 @@ class VersionGraph:
             release.version: (rank, release) for ladder in self._ladders.values() for rank, release in enumerate(ladder)
         }
         self._hosts: dict[tuple[int, ModuleVersion], HostFacts] = {}
-        self._host_answers: tuple[Verdict, ...] | None = None
-        self._turn_answers: dict[int, tuple[Verdict, ...]] = {}
+        self._host_answers: _Answers | None = None
+        self._turn_answers: dict[int, _Answers] = {}
         self._rows: dict[tuple[int, int], tuple[HostFacts, _Answers]] = {}
         self._columns: dict[int, _Answers] = {}
-        self._cells: dict[tuple[int, int], _Answers] = {}
+        self._cells: dict[tuple[int | None, int | None], _Answers] = {}
         self._cell_costs: dict[tuple[int, int], int | None] = {}
         self._costs: dict[str, dict[int, int | None]] = {series: {} for series in self._ladders}
         self._foreseen: dict[str, dict[int, int | None]] = {series: {} for series in self._ladders}
@@ -286,19 +279,14 @@ class VersionGraph:
         releases will do; the cost means something for candidate steps only."""
         (low, origin), (high, goal) = self._places[source], self._places[target]
         step = Step(origin, goal, self)
-        host, row = self._rows.get((used, id(origin))) or self._row(step, used)  # the graph holds the releases
-        column = self._columns.get(id(goal)) or self._column(step, host)
-        kinds = self._kind(origin), self._kind(goal)
-        cell = self._cells.get(kinds) or self._cell(step, host, kinds)
-        judging, check = self._judging, self._check
-        unmet, fresh = row.unmet + column.unmet + cell.unmet, []
-        for asked in judging.fresh:
-            verdict = check(asked.rule, step, host)
-            fresh.append(verdict)
-            if verdict.outcome is not _PASS:
-                unmet.append((asked, verdict))
-        verdicts = judging.arrange((*row.verdicts, *column.verdicts, *cell.verdicts, *fresh))
-        if unmet or judging.ahead:
+        host, (row, unmet) = self._rows.get((used, id(origin))) or self._row(step, used)  # the graph holds the releases
+        column, unmet_there = self._columns.get(id(goal)) or self._column(step, host)
+        kinds = self._kinds.get(id(origin)), self._kinds.get(id(goal))
+        cell, unmet_between = self._cells.get(kinds) or self._cell(step, host)
+        fresh, unmet_now = self._answers(self._judging.fresh, step, host)
+        verdicts = self._judging.arrange((*row, *column, *cell, *fresh))
+        unmet = unmet + unmet_there + unmet_between + unmet_now
+        if unmet or self._judging.ahead:
             return self._weighed(step, host, verdicts, unmet, (high - low) ** 2)
         return Judgement(step, verdicts, (), (), (), (), (high - low) ** 2)
 
@@ -310,26 +298,35 @@ class VersionGraph:
         turn = self._turn_answers.get(used)
         if turn is None:
             turn = self._turn_answers[used] = self._answers(judging.turn, step, host)
-        row = self._host_answers + turn + self._answers(judging.source, step, host)
-        known = self._rows[used, id(step.source)] = host, _Answers(judging.row, row)
+        always, source = self._host_answers, self._answers(judging.source, step, host)
+        answers = always[0] + turn[0] + source[0], always[1] + turn[1] + source[1]
+        known = self._rows[used, id(step.source)] = host, answers
         return known
 
     def _column(self, step: Step, host: HostFacts) -> _Answers:
         """What is said of all steps to a target."""
-        rules = self._judging.column
-        column = self._columns[id(step.target)] = _Answers(rules, self._answers(rules, step, host))
+        column = self._columns[id(step.target)] = self._answers(self._judging.column, step, host)
         return column
 
-    def _cell(self, step: Step, host: HostFacts, kinds: tuple[int, int]) -> _Answers:
+    def _cell(self, step: Step, host: HostFacts) -> _Answers:
         """What is said of all steps between releases of two kinds, if they all pass."""
-        rules = self._judging.cell
-        cell = _Answers(rules, self._answers(rules, step, host))
-        if not cell.unmet:
-            self._cells[kinds] = cell
+        kinds = self._kind(step.source), self._kind(step.target)
+        cell = self._cells.get(kinds)
+        if cell is None:
+            cell = self._answers(self._judging.cell, step, host)
+            if not cell[1]:
+                self._cells[kinds] = cell
         return cell
 
-    def _answers(self, rules: Iterable[_Asked], step: Step, host: HostFacts) -> tuple[Verdict, ...]:
-        return tuple([self._check(asked.rule, step, host) for asked in rules])
+    def _answers(self, rules: Iterable[_Asked], step: Step, host: HostFacts) -> _Answers:
+        verdicts: list[Verdict] = []
+        unmet: list[_Unmet] = []
+        for asked in rules:
+            verdict = self._check(asked.rule, step, host)
+            verdicts.append(verdict)
+            if verdict.outcome is not _PASS:
+                unmet.append((asked, verdict))
+        return tuple(verdicts), unmet
 
     def _weighed(
         self, step: Step, host: HostFacts, verdicts: tuple[Verdict, ...], unmet: list[_Unmet], cost: int

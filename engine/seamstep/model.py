@@ -175,5 +175,5 @@ class Verdict(NamedTuple):
             "rule": self.rule,
             "outcome": self.outcome.value,
             "reason": self.reason,
-            "evidence": dict(self.evidence),
+            "evidence": dict(self.evidence or {}),
         }

@@ -30,18 +30,19 @@ class CpuSupported(Rule):
             return self.unknown(f"can't tell which CPUs {step.target.version} supports: {step.target.image_problem}")
         if not host.cpu_signatures:
             return self.lacks(host, "cpu_signatures")
-        platforms, table = _table(image.sigstruct.cpuid)
-        missing = [s for s in host.cpu_signatures if cpus.without_stepping(s) not in platforms]
+        missing, table = _compared(host.cpu_signatures, image.sigstruct.cpuid)
         if missing:
-            names = ", ".join(cpus.format_signature(signature) for signature in missing)
             return self.blocked(
-                f"{step.target.version} is not for CPU {names}; it supports {', '.join(table) or 'none'}",
+                f"{step.target.version} is not for CPU {', '.join(missing)}; it supports {', '.join(table) or 'none'}",
                 supported=[*table],
             )
         return self.passed("the image names this CPU", supported=[*table])
 
 
 @functools.lru_cache(maxsize=1024)
-def _table(signatures: tuple[int, ...]) -> tuple[frozenset[int], tuple[str, ...]]:
-    """What a table names, steppings aside, and as it is shown; most releases have the same one."""
-    return frozenset(map(cpus.without_stepping, signatures)), tuple(map(cpus.format_signature, signatures))
+def _compared(host: tuple[int, ...], image: tuple[int, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The host's signatures that an image's table lacks, steppings aside, and the table, as they are shown; most
+    releases have the same table."""
+    supported = set(map(cpus.without_stepping, image))
+    missing = [signature for signature in host if cpus.without_stepping(signature) not in supported]
+    return tuple(map(cpus.format_signature, missing)), tuple(map(cpus.format_signature, image))
