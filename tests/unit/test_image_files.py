@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from conftest import SIGNER, TRUST, TRUSTED, Run
 from seamstep.demo.synthetic import Parts, Signer, synthetic_module
 from seamstep.errors import InputError
-from seamstep.image import files
+from seamstep.image import files, verify
 from seamstep.image.layout import SIZE_MAX
 from seamstep.image.pack import pack
 from seamstep.plan import PlannedImage
@@ -159,6 +160,40 @@ def planned(path: Path, form: str, upload: bytes) -> PlannedImage:
         upload_format="2.0",
         upload_sha256=hashlib.sha256(upload).hexdigest(),
     )
+
+
+@pytest.mark.parametrize("form", ["2.0", "1.0", "separate"])
+def test_the_same_bytes_are_verified_once_and_no_others_pass_for_them(
+    forms: dict[str, Path], form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    real = verify.all_checks
+
+    def counted(content: memoryview, *others: Any) -> Any:
+        asked.append(len(content))
+        return real(content, *others)
+
+    monkeypatch.setattr(verify, "all_checks", counted)
+    upload = forms["2.0"].read_bytes()
+    plan, verified = planned(forms[form], form, upload), set[tuple[str, str]]()
+    assert [files.read_for_upload(plan, TRUSTED, verified) for _ in range(3)] == [upload] * 3
+    assert len(asked) == 1
+    for lie in (plan._replace(mrseam="00" * 48), plan._replace(upload_sha256="00" * 32)):
+        with pytest.raises(ValueError, match=r"another MRSEAM|other bytes"):
+            files.read_for_upload(lie, TRUSTED, verified)
+    if form == "separate":
+        signed = forms[form].with_suffix(".sigstruct")
+        whole = signed.read_bytes()
+        signed.write_bytes(whole[:600] + bytes([whole[600] ^ 1]) + whole[601:])
+        with pytest.raises(ValueError, match="not authentic"):
+            files.read_for_upload(plan, TRUSTED, verified)
+        signed.write_bytes(whole)
+    forms[form].write_bytes(forms[form].read_bytes()[:-1] + b"!")
+    changed = planned(forms[form], form, upload)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="not authentic"):
+            files.read_for_upload(changed, TRUSTED, verified)
+    assert len(verified) == 1
 
 
 @pytest.mark.parametrize("form", ["2.0", "1.0", "separate"])

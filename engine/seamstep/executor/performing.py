@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import random
 from collections.abc import Callable
@@ -33,7 +34,7 @@ class Executor:
     Args:
         host: the host.
         reporter: hears what is done.
-        image_bytes: gives the verified bytes of a hop's image.
+        image_bytes: gives the verified bytes of a hop's image; None for those of its file.
         record: keeps what is done; None for nobody.
         committed: held from the commit until its outcome was read back, such as a lock that keeps the host from
             shutting down. Its troubles don't matter.
@@ -46,7 +47,7 @@ class Executor:
         self,
         host: Host,
         reporter: Reporter | None = None,
-        image_bytes: Callable[[PlannedImage, frozenset[str]], bytes] = read_for_upload,
+        image_bytes: Callable[[PlannedImage, frozenset[str]], bytes] | None = None,
         *,
         record: Record | None = None,
         committed: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext,
@@ -56,7 +57,7 @@ class Executor:
     ) -> None:
         self._host = host
         self._tell = Quietly(reporter or Reporter())
-        self._image_bytes = image_bytes
+        self._image_bytes = image_bytes or functools.partial(read_for_upload, verified=set())
         self._record = record or _forget
         self._committed = committed
         self._commands = commands

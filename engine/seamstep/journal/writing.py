@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -30,7 +29,7 @@ class Journal:
     """
 
     def __init__(self, folder: int, boot_id: str, monotonic: Callable[[], float], wall: Callable[[], float]) -> None:
-        self.transaction = secrets.token_hex(8)
+        self.transaction = os.urandom(8).hex()
         self.boot_id = boot_id
         self.notes: list[str] = []
         self._folder, self._monotonic, self._wall = folder, monotonic, wall
