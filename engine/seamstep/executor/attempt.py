@@ -18,8 +18,6 @@ from seamstep.host.upload import UploadPort
 from seamstep.plan import Hop
 from seamstep.versions import ModuleVersion
 
-#: Bytes between two reports of how far staging has come.
-_TOLD = 64 << 10
 #: Where the executor writes down what it does: takes the event and its details by name, and has them on disk when it
 #: returns. Raises OSError if that fails.
 Record = Callable[..., None]
@@ -85,8 +83,7 @@ class Attempt(NamedTuple):
     def _stage(self, port: UploadPort, image: bytes) -> None:
         def progress(done: int) -> None:
             self.interrupted.check()
-            if done % _TOLD == 0 or done == len(image):
-                self.tell.staged(done, len(image))
+            self.tell.staged(done, len(image))
 
         kernel.stage(port, image, progress)
 
