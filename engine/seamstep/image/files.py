@@ -184,7 +184,7 @@ def read_for_upload(
     if (says.mrseam, says.seamsvn) != (planned.mrseam, planned.seamsvn):
         raise ValueError(f"the image {planned.path} has another MRSEAM or seamsvn than the plan says")
     upload = repack(planned.path, content, signed, planned.upload_format)
-    if (digests[0] if upload == content else hashlib.sha256(upload).hexdigest()) != planned.upload_sha256:
+    if (digests[0] if upload == bytes(content) else hashlib.sha256(upload).hexdigest()) != planned.upload_sha256:
         raise ValueError(f"the image {planned.path} repacks to other bytes than the plan was made with")
     return upload
 
