@@ -44,12 +44,13 @@ _BLOCK = Outcome.BLOCK
 class _Asked:
     """A rule that counts, and its place among them."""
 
-    __slots__ = ("always_blocks", "applied", "compares_facts", "place", "rule")
+    __slots__ = ("always_blocks", "applied", "check", "compares_facts", "name", "place", "rule")
 
     def __init__(self, place: int, applied: AppliedRule) -> None:
         self.place = place
         self.applied = applied
         self.rule = applied.rule
+        self.name, self.check = applied.rule.name, applied.rule.check
         self.always_blocks = applied.always_blocks
         self.compares_facts = _compares_facts(applied.rule)
 
@@ -77,13 +78,10 @@ def _facts(rule: Rule, release: Release) -> Hashable:
     return type(facts), facts
 
 
-_Unmet = tuple[_Asked, Verdict]
+#: The place of a rule that is not met, which no other has, what it says, and the rule.
+_Unmet = tuple[int, Verdict, _Asked]
 #: What some rules say, and those of them that are not met.
 _Answers = tuple[tuple[Verdict, ...], list[_Unmet]]
-
-
-def _place(unmet: _Unmet) -> int:
-    return unmet[0].place
 
 
 class _SearchOrder:
@@ -322,10 +320,10 @@ class VersionGraph:
         verdicts: list[Verdict] = []
         unmet: list[_Unmet] = []
         for asked in rules:
-            verdict = self._check(asked.rule, step, host)
+            verdict = self._check(asked, step, host)
             verdicts.append(verdict)
             if verdict.outcome is not _PASS:
-                unmet.append((asked, verdict))
+                unmet.append((asked.place, verdict, asked))
         return tuple(verdicts), unmet
 
     def _weighed(
@@ -333,9 +331,8 @@ class VersionGraph:
     ) -> Judgement:
         """The judgement on a step that does not meet all rules, or that there are rules to look ahead from. What would
         come after a step that is refused is nobody's question."""
-        if len(unmet) > 1:
-            unmet.sort(key=_place)
-        blocking = [verdict for asked, verdict in unmet if asked.always_blocks and verdict.outcome is _BLOCK]
+        unmet.sort()
+        blocking = [verdict for _, verdict, asked in unmet if asked.always_blocks and verdict.outcome is _BLOCK]
         if blocking and len(blocking) == len(unmet):  # so most refused steps are
             return Judgement(step, verdicts, tuple(blocking), (), (), (), cost)
         by_effect: dict[_Effect, list[Verdict]] = {effect: [] for effect in _Effect}
@@ -348,11 +345,11 @@ class VersionGraph:
                 waived.append((verdict, applied.waivers_for(step.target.version)))
             return applied.cost if effect is _Effect.COST else 0
 
-        for asked, verdict in unmet:
+        for _, verdict, asked in unmet:
             cost += weigh(asked.applied, verdict)
         for asked in self._judging.ahead:
             if not by_effect[_Effect.BLOCK]:
-                verdict = self._check(asked.rule, step, host)
+                verdict = self._check(asked, step, host)
                 verdicts = (*verdicts, verdict)
                 cost += weigh(asked.applied, verdict)
         return Judgement(
@@ -433,7 +430,7 @@ class VersionGraph:
         added = 0
         host = self._host(step.source.version, used)
         for position, asked in enumerate(rules):
-            applied, verdict = asked.applied, self._check(asked.rule, step, host)
+            applied, verdict = asked.applied, self._check(asked, step, host)
             outcome = verdict.outcome
             if outcome is _PASS:
                 continue
@@ -474,17 +471,17 @@ class VersionGraph:
             self._kinds[id(release)] = kind
         return kind
 
-    def _check(self, rule: Rule, step: Step, host: HostFacts) -> Verdict:
+    def _check(self, asked: _Asked, step: Step, host: HostFacts) -> Verdict:
         """Ask the rule. One that fails, or answers for another, has not answered: unknown, which blocks."""
         try:
-            verdict = rule.check(step, host)
-            if isinstance(verdict, Verdict) and verdict.rule == rule.name and type(verdict.outcome) is Outcome:
+            verdict = asked.check(step, host)
+            if isinstance(verdict, Verdict) and verdict.rule == asked.name and type(verdict.outcome) is Outcome:
                 return verdict
             reason = "the rule did not answer with a verdict of its own"
         except (Exception, SystemExit) as error:  # a rule may come from anybody
-            log_failure("the rule %s failed on %s", rule.name, step)
+            log_failure("the rule %s failed on %s", asked.name, step)
             reason = f"the rule failed: {described(error)} (SEAMSTEP_DEBUG=1 shows where)"
-        return Verdict(rule.name, Outcome.UNKNOWN, reason)
+        return Verdict(asked.name, Outcome.UNKNOWN, reason)
 
     def _host(self, version: ModuleVersion, used: int) -> HostFacts:
         """The host predicted to be there when the step's turn comes."""

@@ -29,7 +29,7 @@ class SeamldrMinimum(Rule):
                 return self.passed(f"P-SEAMLDR {running} is not older than {minimum}", minimum=str(minimum))
         if not minimums:
             return self.blocked(f"the mapping file lists no P-SEAMLDR that can load {step.target.version}")
-        needed = " or ".join(f"{minimum} (or a later {minimum.series})" for minimum in minimums)
+        needed = " or ".join([f"{minimum} (or a later {minimum.series})" for minimum in minimums])
         return self.blocked(
             f"{step.target.version} needs P-SEAMLDR {needed}; this host has {running}",
             minimums=[str(minimum) for minimum in minimums],
