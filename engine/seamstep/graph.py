@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import operator
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from seamstep.errors import described, log_failure
 from seamstep.facts import HostFacts
 from seamstep.model import Outcome, Release, Step, Verdict
-from seamstep.rules import AppliedRule, Level, Rule, Scope, Waiver
+from seamstep.rule_order import Asked, JudgingOrder, SearchOrder, facts_of
+from seamstep.rules import AppliedRule, Level, Scope, Waiver
 from seamstep.versions import ModuleVersion
 
 if TYPE_CHECKING:
@@ -41,104 +41,10 @@ _PASS = Outcome.PASS
 _BLOCK = Outcome.BLOCK
 
 
-class _Asked:
-    """A rule that counts, and its place among them."""
-
-    __slots__ = ("always_blocks", "applied", "check", "compares_facts", "name", "place", "rule")
-
-    def __init__(self, place: int, applied: AppliedRule) -> None:
-        self.place = place
-        self.applied = applied
-        self.rule = applied.rule
-        self.name, self.check = applied.rule.name, applied.rule.check
-        self.always_blocks = applied.always_blocks
-        self.compares_facts = _compares_facts(applied.rule)
-
-
-def _compares_facts(rule: Rule) -> bool:
-    """Whether the answer depends on less of both ends than which releases they are. Facts are of the check that they
-    were written for: a rule that is derived from another and checks more has to say anew what it compares."""
-    if rule.scope is not Scope.STEP or rule.looks_ahead:
-        return False
-    facts = _where_defined(type(rule), "facts")
-    return facts is not Rule and issubclass(facts, _where_defined(type(rule), "check"))
-
-
-def _where_defined(rule: type[Rule], name: str) -> type:
-    return next(one for one in rule.__mro__ if name in vars(one))
-
-
-def _facts(rule: Rule, release: Release) -> Hashable:
-    """What a rule's answer depends on of a release."""
-    try:
-        facts = rule.facts(release)
-        hash(facts)
-    except (Exception, SystemExit):  # a rule may come from anybody; that it is wrong is found out when it is asked
-        return release.version
-    return type(facts), facts
-
-
 #: The place of a rule that is not met, which no other has, what it says, and the rule.
-_Unmet = tuple[int, Verdict, _Asked]
+_Unmet = tuple[int, Verdict, Asked]
 #: What some rules say, and those of them that are not met.
 _Answers = tuple[tuple[Verdict, ...], list[_Unmet]]
-
-
-class _SearchOrder:
-    """The rules that count in the search, by what they depend on. A rule with waivers depends on the target, whatever
-    its scope."""
-
-    def __init__(self, rules: Iterable[_Asked]) -> None:
-        self.host: list[_Asked] = []
-        self.source: list[_Asked] = []
-        self.target: list[_Asked] = []
-        self.facts: list[_Asked] = []
-        self.step: list[_Asked] = []
-        self.turn: list[_Asked] = []
-        self.ahead: list[_Asked] = []
-        by_scope = {Scope.HOST: self.host, Scope.SOURCE: self.source, Scope.TARGET: self.target, Scope.TURN: self.turn}
-        for asked in rules:
-            scope = asked.rule.scope
-            if asked.applied.level is Level.WARN:
-                continue
-            if asked.rule.looks_ahead and scope is not Scope.TURN:
-                self.ahead.append(asked)
-            elif asked.applied.waivers and scope is not Scope.TURN:
-                self.step.append(asked)
-            elif asked.compares_facts:
-                self.facts.append(asked)
-            else:
-                by_scope.get(scope, self.step).append(asked)
-
-
-class _JudgingOrder:
-    """All rules, by what their answers depend on: ``row`` on no more than the host, the updates used and the source,
-    ``column`` on the target, ``cell`` on some facts of both. ``fresh`` are asked about each step, ``ahead`` about each
-    that is not refused already. ``arrange`` puts the answers of all but the last, one after the other, in the order of
-    the rules."""
-
-    def __init__(self, rules: Sequence[_Asked]) -> None:
-        self.host: list[_Asked] = []
-        self.turn: list[_Asked] = []
-        self.source: list[_Asked] = []
-        self.column: list[_Asked] = []
-        self.cell: list[_Asked] = []
-        self.fresh: list[_Asked] = []
-        self.ahead: list[_Asked] = []
-        by_scope = {
-            Scope.HOST: self.host,
-            Scope.TURN: self.turn,
-            Scope.SOURCE: self.source,
-            Scope.TARGET: self.column,
-            Scope.STEP: self.fresh,
-        }
-        for asked in rules:
-            group = self.cell if asked.compares_facts else by_scope.get(asked.rule.scope, self.fresh)
-            (self.ahead if asked.rule.looks_ahead else group).append(asked)
-        together = [*self.host, *self.turn, *self.source, *self.column, *self.cell, *self.fresh]
-        places = [together.index(asked) for asked in rules if not asked.rule.looks_ahead]
-        self.arrange: Callable[[tuple[Verdict, ...]], tuple[Verdict, ...]]
-        self.arrange = tuple if len(places) < 2 else operator.itemgetter(*places)  # of one place it gives no tuple
 
 
 class Judgement(NamedTuple):
@@ -183,9 +89,9 @@ class VersionGraph:
             raise ValueError("the running module's version is not known")
         self.host = host
         self.running: ModuleVersion = host.module_version
-        asked = [_Asked(place, one) for place, one in enumerate(rules) if one.level is not Level.OFF]
-        self._order = _SearchOrder(asked)
-        self._judging = _JudgingOrder(asked)
+        asked = [Asked(place, one) for place, one in enumerate(rules) if one.level is not Level.OFF]
+        self._order = SearchOrder(asked)
+        self._judging = JudgingOrder(asked)
         self._without_images = without_images
         known = {release.version: release for release in releases}
         known.setdefault(self.running, Release(self.running))
@@ -316,7 +222,7 @@ class VersionGraph:
                 self._cells[kinds] = cell
         return cell
 
-    def _answers(self, rules: Iterable[_Asked], step: Step, host: HostFacts) -> _Answers:
+    def _answers(self, rules: Iterable[Asked], step: Step, host: HostFacts) -> _Answers:
         verdicts: list[Verdict] = []
         unmet: list[_Unmet] = []
         for asked in rules:
@@ -424,7 +330,7 @@ class VersionGraph:
             cost = self._cell_costs[kinds] = self._added_cost(self._order.facts, step, 0)
         return cost
 
-    def _added_cost(self, rules: list[_Asked], step: Step, used: int) -> int | None:
+    def _added_cost(self, rules: list[Asked], step: Step, used: int) -> int | None:
         """What ``rules`` add to the cost of a step; None as soon as one forbids it. That one is asked first next time:
         what forbids one step is likely to forbid its neighbours."""
         added = 0
@@ -464,14 +370,14 @@ class VersionGraph:
         """One number for all releases that are alike to the rules that compare facts of both ends of a step."""
         kind = self._kinds.get(id(release))
         if kind is None:
-            facts = [_facts(asked.rule, release) for asked in self._judging.cell]
+            facts = [facts_of(asked.rule, release) for asked in self._judging.cell]
             kind = new = len(self._kinds)
             with contextlib.suppress(Exception):  # facts of a plug-in may not even be comparable
                 kind = self._facts_of_kinds.setdefault((release.image is None, *facts), new)
             self._kinds[id(release)] = kind
         return kind
 
-    def _check(self, asked: _Asked, step: Step, host: HostFacts) -> Verdict:
+    def _check(self, asked: Asked, step: Step, host: HostFacts) -> Verdict:
         """Ask the rule. One that fails, or answers for another, has not answered: unknown, which blocks."""
         try:
             verdict = asked.check(step, host)

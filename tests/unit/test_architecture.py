@@ -38,7 +38,8 @@ ARROWS: dict[str, set[str]] = {
     "policy_file": VALUES | {"rules", "policy", "policy_layers", "yaml_text"},
     "search": set(),
     "host": {"versions", "cpus", "facts"},
-    "graph": VALUES | {"rules"},
+    "rule_order": VALUES | {"rules"},
+    "graph": VALUES | {"rules", "rule_order"},
     "plan_checks": {"documents", "versions", "facts", "cpus"},
     "windows": set(),
     "apply_settings": {"documents", "windows"},
@@ -135,7 +136,7 @@ def test_the_arrows_have_no_cycle() -> None:
 @pytest.mark.parametrize(
     "layer",
     [
-        *("graph", "search", "planner", "explain", "environments", "rules", "model", "versions", "plan"),
+        *("graph", "rule_order", "search", "planner", "explain", "environments", "rules", "model", "versions", "plan"),
         *("plan_checks", "past_runs", "recovery", "diff", "completion"),
     ],
 )

@@ -1,0 +1,107 @@
+"""The rules as a graph asks them: grouped by what their answers depend on.
+
+The search wants to ask as little as possible, a judgement wants all answers; both share what is the same for many
+steps.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Hashable, Iterable, Sequence
+
+from seamstep.model import Release, Verdict
+from seamstep.rules import AppliedRule, Level, Rule, Scope
+
+
+class Asked:
+    """A rule that counts, and its place among them."""
+
+    __slots__ = ("always_blocks", "applied", "check", "compares_facts", "name", "place", "rule")
+
+    def __init__(self, place: int, applied: AppliedRule) -> None:
+        self.place = place
+        self.applied = applied
+        self.rule = applied.rule
+        self.name, self.check = applied.rule.name, applied.rule.check
+        self.always_blocks = applied.always_blocks
+        self.compares_facts = _compares_facts(applied.rule)
+
+
+def _compares_facts(rule: Rule) -> bool:
+    """Whether the answer depends on less of both ends than which releases they are. Facts are of the check that they
+    were written for: a rule that is derived from another and checks more has to say anew what it compares."""
+    if rule.scope is not Scope.STEP or rule.looks_ahead:
+        return False
+    facts = _where_defined(type(rule), "facts")
+    return facts is not Rule and issubclass(facts, _where_defined(type(rule), "check"))
+
+
+def _where_defined(rule: type[Rule], name: str) -> type:
+    return next(one for one in rule.__mro__ if name in vars(one))
+
+
+def facts_of(rule: Rule, release: Release) -> Hashable:
+    """What a rule's answer depends on of a release."""
+    try:
+        facts = rule.facts(release)
+        hash(facts)
+    except (Exception, SystemExit):  # a rule may come from anybody; that it is wrong is found out when it is asked
+        return release.version
+    return type(facts), facts
+
+
+class SearchOrder:
+    """The rules that count in the search, by what they depend on. A rule with waivers depends on the target, whatever
+    its scope."""
+
+    def __init__(self, rules: Iterable[Asked]) -> None:
+        self.host: list[Asked] = []
+        self.source: list[Asked] = []
+        self.target: list[Asked] = []
+        self.facts: list[Asked] = []
+        self.step: list[Asked] = []
+        self.turn: list[Asked] = []
+        self.ahead: list[Asked] = []
+        by_scope = {Scope.HOST: self.host, Scope.SOURCE: self.source, Scope.TARGET: self.target, Scope.TURN: self.turn}
+        for asked in rules:
+            scope = asked.rule.scope
+            if asked.applied.level is Level.WARN:
+                continue
+            if asked.rule.looks_ahead and scope is not Scope.TURN:
+                self.ahead.append(asked)
+            elif asked.applied.waivers and scope is not Scope.TURN:
+                self.step.append(asked)
+            elif asked.compares_facts:
+                self.facts.append(asked)
+            else:
+                by_scope.get(scope, self.step).append(asked)
+
+
+class JudgingOrder:
+    """All rules, by what their answers depend on: ``row`` on no more than the host, the updates used and the source,
+    ``column`` on the target, ``cell`` on some facts of both. ``fresh`` are asked about each step, ``ahead`` about each
+    that is not refused already. ``arrange`` puts the answers of all but the last, one after the other, in the order of
+    the rules."""
+
+    def __init__(self, rules: Sequence[Asked]) -> None:
+        self.host: list[Asked] = []
+        self.turn: list[Asked] = []
+        self.source: list[Asked] = []
+        self.column: list[Asked] = []
+        self.cell: list[Asked] = []
+        self.fresh: list[Asked] = []
+        self.ahead: list[Asked] = []
+        by_scope = {
+            Scope.HOST: self.host,
+            Scope.TURN: self.turn,
+            Scope.SOURCE: self.source,
+            Scope.TARGET: self.column,
+            Scope.STEP: self.fresh,
+        }
+        for asked in rules:
+            group = self.cell if asked.compares_facts else by_scope.get(asked.rule.scope, self.fresh)
+            (self.ahead if asked.rule.looks_ahead else group).append(asked)
+        together = [*self.host, *self.turn, *self.source, *self.column, *self.cell, *self.fresh]
+        places = [together.index(asked) for asked in rules if not asked.rule.looks_ahead]
+        self.arrange: Callable[[tuple[Verdict, ...]], tuple[Verdict, ...]]
+        self.arrange = tuple if len(places) < 2 else operator.itemgetter(*places)  # of one place it gives no tuple
