@@ -11,10 +11,10 @@ import os
 import re
 from collections.abc import Iterable
 from enum import StrEnum
-from pathlib import Path
 from typing import NamedTuple
 
 from seamstep import mapping
+from seamstep.documents import absolute
 from seamstep.errors import InputError, Problem
 from seamstep.image import files, published
 from seamstep.image.files import TRUSTED
@@ -127,18 +127,19 @@ def find(images: str) -> tuple[list[str], list[Problem]]:
     for folder, folders, names in os.walk(images, onerror=passed_over):
         folders.sort()
         skipped += [
-            Problem(str(Path(folder, name)), "a symbolic link to a folder is not followed")
+            Problem(os.path.join(folder, name), "a symbolic link to a folder is not followed")
             for name in folders
-            if Path(folder, name).is_symlink()
+            if os.path.islink(os.path.join(folder, name))
         ]
         count += len(names)
         if count > _FILES_MAX:
             raise InputError(Problem(images, f"more than {_FILES_MAX} files below it; name the images' own folder"))
         here = set(names)
         for name in sorted(names):
-            is_second = name.endswith(files.SIGSTRUCT_SUFFIX) and f"{Path(name).stem}{files.MODULE_SUFFIX}" in here
+            stem = name.removesuffix(files.SIGSTRUCT_SUFFIX)
+            is_second = stem != name and stem + files.MODULE_SUFFIX in here
             if name.endswith(_SUFFIXES) and not is_second:
-                paths.append(str(Path(folder, name).absolute()))
+                paths.append(absolute(os.path.join(folder, name)))
     for path in paths:
         if not path.isprintable() and not _is_text(path):
             raise InputError(Problem(ascii(path), "the name of this file is not UTF-8; rename it"))
@@ -155,7 +156,7 @@ def _is_text(path: str) -> bool:
 
 def version_of(path: str) -> ModuleVersion | None:
     """The release that an image's file name tells; None if it tells none."""
-    match = _IMAGE_NAME.fullmatch(Path(path).name)
+    match = _IMAGE_NAME.fullmatch(os.path.basename(path))
     try:
         return ModuleVersion(match[1]) if match else None
     except ValueError:

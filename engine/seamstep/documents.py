@@ -13,7 +13,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeVar
 
 from seamstep.errors import PROBLEMS_MAX, InputError, KeyPath, Problem, RefusedError
 
@@ -52,8 +52,8 @@ def read_bytes(path: str, limit: int, what: str, *, standard_input: bool = False
         if path == "-" and standard_input:
             content = sys.stdin.buffer.read(limit + 1) if sys.stdin else b""
         else:
-            with open(path, "rb") as file:  # noqa: PTH123 - pathlib takes long to import
-                content = file.read(limit + 1)
+            with open(path, "rb") as file:  # pathlib takes long to import
+                content = _at_most(file, limit + 1)
     except (OSError, ValueError) as error:
         raise unreadable(path, what, error) from None
     return _bounded(content, path, limit, what)
@@ -67,10 +67,23 @@ def read_regular(path: str, limit: int, what: str) -> bytes:
         with os.fdopen(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise InputError(Problem(path, f"can't read the {what}: not a regular file"))
-            content = file.read(limit + 1)
+            content = _at_most(file, limit + 1)
     except (OSError, ValueError) as error:
         raise unreadable(path, what, error) from None
     return _bounded(content, path, limit, what)
+
+
+def _at_most(file: BinaryIO, limit: int) -> bytes:
+    """The first ``limit`` bytes of a file. Room is made for what it says to hold, since making room for all that it may
+    hold takes longer than to read it; it may hold more than it says (a file that grows, a pipe, a file in /proc)."""
+    size = os.fstat(file.fileno()).st_size
+    content = file.read(min(size + 1, limit))
+    return content if len(content) <= size else content + file.read(limit - len(content))
+
+
+def absolute(path: str) -> str:
+    """A path from the root on. ".." stays in it: what is before that may be a link."""
+    return "/" + "/".join(part for part in os.path.join(os.getcwd(), path).split("/") if part not in {"", "."})
 
 
 def _bounded(content: bytes, path: str, limit: int, what: str) -> bytes:
@@ -213,7 +226,7 @@ def check_writable(path: Path, *, replace: bool) -> None:
         InputError: there is no such folder.
     """
     try:
-        found = os.stat(path)  # noqa: PTH116 - exists() hides the errors that must be told
+        found = os.stat(path)  # exists() hides the errors that must be told
     except FileNotFoundError:
         if not path.name or not path.parent.is_dir():
             raise InputError(Problem(str(path), "can't write: no such folder")) from None

@@ -35,7 +35,7 @@ def _names(folder: str, group: bytes) -> bool:
 
 def _mentions(path: str, group: bytes) -> bool:
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - many are asked, and most are missing
+        with open(path, "rb") as file:  # many are asked, and most are missing
             return group in file.read()
     except (FileNotFoundError, NotADirectoryError):
         return False

@@ -89,7 +89,7 @@ def _place(text: str, path: KeyPath) -> tuple[int, int] | None:
 
 
 def _texts(path: str) -> Iterator[_Text]:
-    if path != "-" and os.path.isdir(path):  # noqa: PTH112 - must not raise
+    if path != "-" and os.path.isdir(path):  # must not raise
         for file in _files(path):
             yield _Text(decode(read_regular(file, SIZE_LIMIT, WHAT), file), file)
         return
@@ -113,7 +113,7 @@ def _files(folder: str) -> list[str]:
             names = [entry.name for entry in itertools.islice(entries, HOSTS_MAX + 1) if entry.name.endswith(".json")]
     except OSError as error:
         raise unreadable(folder, "folder of facts documents", error) from None
-    return [os.path.join(folder, name) for name in sorted(names)]  # noqa: PTH118 - as the user wrote it
+    return [os.path.join(folder, name) for name in sorted(names)]  # as the user wrote it
 
 
 def _is_lines(path: str, content: bytes) -> bool:

@@ -11,7 +11,6 @@ import fcntl
 import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 from seamstep.errors import BusyError, RefusedError
 
@@ -53,7 +52,8 @@ def holder(folder: int) -> int | None:
     """
     try:
         inode = os.stat(NAME, dir_fd=folder, follow_symlinks=False).st_ino
-        locks = Path("/proc/locks").read_text("ascii", "replace")
+        with open("/proc/locks", encoding="ascii", errors="replace") as file:
+            locks = file.read()
     except OSError:
         return None
     found = re.search(rf"^\d+: FLOCK +ADVISORY +WRITE (\d+) [0-9a-f]+:[0-9a-f]+:{inode} ", locks, re.MULTILINE)

@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import date
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from seamstep import search
+from seamstep.documents import absolute
 from seamstep.errors import InputError, Problem, RefusedError
 from seamstep.facts import IMAGE_FORMATS, HostFacts
 from seamstep.graph import Judgement, VersionGraph
@@ -159,7 +159,7 @@ def make_plan(
             "layers": [{"name": one.name, "sha256": one.sha256, "path": one.file} for one in policy.sources],
         },
         "as_of": as_of.isoformat(),
-        "mapping": {"sha256": mapping.sha256, "path": str(Path(mapping.path).absolute())},
+        "mapping": {"sha256": mapping.sha256, "path": absolute(mapping.path)},
         "source": str(graph.running),
         "target": str(best.versions[-1]) if best else None,
         "objective": {"path": policy.choice.value, "cost": best.cost if best else None},

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 from seamstep import resources, yaml_text
-from seamstep.documents import Document, read_bytes
+from seamstep.documents import Document, absolute, read_bytes
 from seamstep.errors import InputError, KeyPath, Problem, in_reading_order
 from seamstep.policy import PathChoice, Policy, Source, Target
 from seamstep.policy_layers import Layer
@@ -59,14 +59,14 @@ def read(name_or_file: str) -> tuple[Document, str | None]:
     """The document of a policy, and its file as an absolute path (None for one that ships)."""
     if "/" in name_or_file or name_or_file.endswith((".yaml", ".yml")):
         content = read_bytes(name_or_file, _SIZE_LIMIT, "policy")
-        return yaml_text.read(content, name_or_file), str(Path(name_or_file).absolute())
+        return yaml_text.read(content, name_or_file), absolute(name_or_file)
     shipped = resources.policies()
     if name_or_file not in shipped:
         hint = did_you_mean(name_or_file, shipped) or f"; there are {', '.join(shipped)}"
         message = f"no policy of this name ships with seamstep{hint} (a file needs a '/' or .yaml in its name)"
         raise InputError(Problem(name_or_file, message))
-    source = shipped[name_or_file]
-    return yaml_text.read(source.read_bytes(), source.name), None
+    file = shipped[name_or_file]
+    return yaml_text.read(read_bytes(file, _SIZE_LIMIT, "policy"), os.path.basename(file)), None
 
 
 def schema() -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -44,7 +45,7 @@ class _MadeUp(NamedTuple):
 
 def shipped() -> str:
     """The folder of the scenarios that ship with seamstep, for the policies that do."""
-    return str(resources.folder("policies") / "tests")
+    return os.path.join(resources.folder("policies"), "tests")
 
 
 def find(paths: Iterable[str]) -> list[str]:

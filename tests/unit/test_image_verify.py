@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from seamstep.demo.synthetic import Parts, Signer, synthetic_module
 from seamstep.errors import InputError
 from seamstep.image import files, layout, sigstruct, verify
 from seamstep.image.layout import MODULE_OFFSET, PAGE, SIGSTRUCT_OFFSET, SIGSTRUCT_SIZE
+from seamstep.image.meanwhile import meanwhile
 from seamstep.image.pack import FORMATS, pack
 from seamstep.model import INTEL_SIGNER, Check
 
@@ -221,3 +223,35 @@ def test_checksum_is_that_of_a_loop_over_the_words(size: int) -> None:
         total = sum(int.from_bytes(content[at : at + 2], "little") for at in range(0, size, 2)) & 0xFFFF
         problem = layout.checksum_problem(memoryview(content))
         assert problem == (f"the words add up to 0x{total:04x} instead of 0" if total else None)
+
+
+def test_a_thread_is_not_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of the checks run on a thread of their own; where none can be had, they are done all the same."""
+    broken = with_checksum(IMAGES["2.0"])[:-2] + b"xx"
+    before = checks(IMAGES["2.0"]), checks(broken)
+    started = []
+
+    def refuse(*_: object) -> int:
+        started.append(True)
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(_thread, "start_new_thread", refuse)
+    assert (checks(IMAGES["2.0"]), checks(broken)) == before
+    assert len(started) == 2
+    assert "checksum" in failed(broken)
+
+
+def test_work_that_is_done_meanwhile() -> None:
+    """It gives what it came to, once; what goes wrong with it, whoever asks for it hears."""
+    asked: list[int] = []
+
+    def fail() -> int:
+        asked.append(_thread.get_ident())
+        raise MemoryError("no room")
+
+    assert meanwhile(_thread.get_ident)() != _thread.get_ident()
+    result = meanwhile(fail)
+    with pytest.raises(MemoryError, match="no room"):
+        result()
+    assert len(asked) == 2
+    assert asked[1] == _thread.get_ident()

@@ -91,7 +91,7 @@ def test_shipped_scenarios_fit_the_schema_as_editors_read_them() -> None:
 
 def test_shipped_policies_tell_editors_their_schema() -> None:
     for file in resources.policies().values():
-        first = file.read_text("utf-8").splitlines()[0]
+        first = Path(file).read_text("utf-8").splitlines()[0]
         assert first == "# yaml-language-server: $schema=../schemas/policy.schema.json"
 
 

@@ -64,7 +64,7 @@ def test_shipped_policies_fit_the_schema_as_editors_read_them() -> None:
     names = list(resources.policies())
     assert names == ["canary", "cautious", "fewest-hops", "shortest-path"]
     for name, file in resources.policies().items():
-        validator.validate(yaml.safe_load(file.read_text("utf-8")))
+        validator.validate(yaml.safe_load(Path(file).read_text("utf-8")))
         loaded = policy_file.load(name, DAY)
         assert (loaded.name, loaded.sources[0].file) == (name, None)
 
@@ -186,10 +186,10 @@ def test_whole_documents_are_not_shown_to_the_schema(monkeypatch: pytest.MonkeyP
 def test_a_shipped_policy_that_was_changed_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The digests are those of the policies that the tests have seen; a changed one is read like any other."""
     shipped = resources.policies()
-    digests = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in shipped.values()}
+    digests = {Path(file).name: hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in shipped.values()}
     assert digests == policy_file.AS_SHIPPED, "put the digests of changed policies into policy_file.AS_SHIPPED"
     changed = tmp_path / "canary.yaml"
-    changed.write_text(shipped["canary"].read_text() + "keep_update: 1\n")
-    monkeypatch.setattr(resources, "policies", lambda: {"canary": changed})
+    changed.write_text(Path(shipped["canary"]).read_text() + "keep_update: 1\n")
+    monkeypatch.setattr(resources, "policies", lambda: {"canary": str(changed)})
     with pytest.raises(InputError, match="unknown key; did you mean 'keep_updates'"):
         policy_file.load("canary", DAY)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import builtins
+import io
 import json
 import os
 import subprocess
@@ -268,10 +270,9 @@ def test_root_and_cap_sys_rawio_are_named(run: Run, plan_file: Path, monkeypatch
     assert (ran.code, "an update needs root" in ran.err, "CAP_SYS_RAWIO" in ran.err) == (1, True, True)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     text = "Name:\tx\nCapEff:\t{:016x}\n"
-    monkeypatch.setattr(Path, "read_text", lambda *_: text.format(0x1FFFFFFFFFF & ~(1 << 17)))
-    assert not vars(apply_command)["_has_rawio"]()
-    monkeypatch.setattr(Path, "read_text", lambda *_: text.format(1 << 17))
-    assert vars(apply_command)["_has_rawio"]()
+    for capabilities, found in ((0x1FFFFFFFFFF & ~(1 << 17), False), (1 << 17, True)):
+        monkeypatch.setattr(builtins, "open", lambda *_, bits=capabilities, **__: io.StringIO(text.format(bits)))
+        assert vars(apply_command)["_has_rawio"]() is found
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to drop a capability")

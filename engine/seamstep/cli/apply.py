@@ -9,7 +9,6 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seamstep.cli import options as shared
@@ -203,7 +202,8 @@ def _has_rawio() -> bool:
     """Whether the effective capabilities hold CAP_SYS_RAWIO, 17 in linux/capability.h; what can't be told is left to
     the kernel."""
     try:
-        status = Path("/proc/self/status").read_text("ascii", "replace")
+        with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+            status = file.read()
     except OSError:
         return True
     found = re.search(r"^CapEff:\t([0-9a-f]+)$", status, re.MULTILINE)
@@ -245,10 +245,8 @@ def _refuse_drift(plan: Plan) -> None:
     for what, reference in references:
         path = reference.get("path")
         try:
-            if path is None:
-                content = resources.policies()[reference["name"]].read_bytes()
-            else:
-                content = read_regular(path, _REFERENCE_LIMIT, what)
+            file = resources.policies()[reference["name"]] if path is None else path
+            content = read_regular(file, _REFERENCE_LIMIT, what)
         except (OSError, KeyError, InputError):
             drifted.append(f"the {what} it was made from can't be read: {path or reference.get('name')}")
             continue

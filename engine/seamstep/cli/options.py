@@ -45,7 +45,7 @@ def sysfs_host(options: argparse.Namespace) -> SysfsHost:
 
     from seamstep.host.sysfs import SysfsHost
 
-    if not os.path.isdir(options.sysroot):  # noqa: PTH112 - must not raise
+    if not os.path.isdir(options.sysroot):  # must not raise
         raise InputError(Problem("--sysroot", f"{options.sysroot} is not a folder"))
     return SysfsHost(options.sysroot)
 

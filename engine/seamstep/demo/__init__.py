@@ -68,7 +68,7 @@ class _Stage:
 def _write_catalog(folder: Path) -> str:
     """Write the mapping file and made-up images of all its releases; the fingerprint of their signer."""
     signer = Signer()
-    shipped = PACKAGE / "demo"
+    shipped = Path(PACKAGE, "demo")
     for name in (catalog.MAPPING_FILE, "LICENSE.mapping_file"):
         (folder / name).write_bytes((shipped / name).read_bytes())
     for release in catalog.load(str(folder / catalog.MAPPING_FILE)).releases:

@@ -18,6 +18,8 @@ from seamstep.host.upload import UploadPort
 from seamstep.plan import Hop
 from seamstep.versions import ModuleVersion
 
+_TOLD = 50  # times that the progress of staging is told, or a little more
+
 #: Where the executor writes down what it does: takes the event and its details by name, and has them on disk when it
 #: returns. Raises OSError if that fails.
 Record = Callable[..., None]
@@ -81,9 +83,14 @@ class Attempt(NamedTuple):
         return None
 
     def _stage(self, port: UploadPort, image: bytes) -> None:
+        told = 0
+
         def progress(done: int) -> None:
+            nonlocal told
             self.interrupted.check()
-            self.tell.staged(done, len(image))
+            if done == len(image) or (done - told) * _TOLD >= len(image):
+                told = done
+                self.tell.staged(done, len(image))
 
         kernel.stage(port, image, progress)
 

@@ -93,6 +93,7 @@ class SimulatedHost:
         self._remaining = facts.remaining_updates
         self._buffer = _Buffer.UNKNOWN
         self._data = bytearray()
+        self._module: str | None = None  # the digest of what was committed, once it was asked for
         self._size_left = 0
         self._started: float | None = None
         self._error = ""
@@ -229,6 +230,7 @@ class SimulatedHost:
             return
         self._buffer = _Buffer.DONE
         self._error = ""
+        self._module = None
         self._size_left = len(self._data)
         self._started = self._clock
         self._fault = self._faults.popleft() if self._faults else None
@@ -268,7 +270,7 @@ class SimulatedHost:
         self._size_left = 0
         if fault.error:
             return
-        self._version = fault.version or self._modules.get(hashlib.sha256(self._data).hexdigest(), self._version)
+        self._version = fault.version or self._known_module() or self._version
         if not fault.keeps_count:
             self._remaining = (self._remaining or 0) - 1
 
@@ -293,9 +295,15 @@ class SimulatedHost:
             return Fault(error="firmware-invalid")  # the legacy kernel does look
         if offline or not self._remaining:
             return Fault(error="firmware-invalid", lost=True)
-        if hashlib.sha256(self._data).hexdigest() not in self._modules:
+        if not self._known_module():
             return Fault(error="firmware-invalid", lost=True)
         return Fault()
+
+    def _known_module(self) -> ModuleVersion | None:
+        """The version of the image that was committed, if it is known."""
+        if self._module is None:
+            self._module = hashlib.sha256(self._data).hexdigest()
+        return self._modules.get(self._module)
 
     def _header_is_valid(self) -> bool:
         if len(self._data) < _HEADER.size:

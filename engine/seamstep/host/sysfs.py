@@ -32,7 +32,7 @@ class SysfsHost:
 
     def exists(self, path: str) -> bool:
         try:
-            os.stat(self._root + path)  # noqa: PTH116 - Path.exists() hides the errors that must be told
+            os.stat(self._root + path)  # Path.exists() hides the errors that must be told
         except (FileNotFoundError, NotADirectoryError):
             return False
         return True

@@ -151,12 +151,18 @@ def repack(path: str, content: memoryview, signed: memoryview | None, format_: s
     if signed is None:
         structure = _sound(path, content)
         if structure.format == format_:
-            return bytes(content)
+            return _bytes(content)
         content, signed = structure.module, structure.sigstruct
     try:
         return pack(signed, content, format_)
     except ValueError as error:
         raise InputError(Problem(path, str(error))) from None
+
+
+def _bytes(content: memoryview) -> bytes:
+    """What a view shows; no copy where that is all of some bytes."""
+    shown = content.obj
+    return shown if isinstance(shown, bytes) and len(shown) == len(content) else bytes(content)
 
 
 def read_for_upload(
@@ -184,7 +190,7 @@ def read_for_upload(
     if (says.mrseam, says.seamsvn) != (planned.mrseam, planned.seamsvn):
         raise ValueError(f"the image {planned.path} has another MRSEAM or seamsvn than the plan says")
     upload = repack(planned.path, content, signed, planned.upload_format)
-    if (digests[0] if upload == bytes(content) else hashlib.sha256(upload).hexdigest()) != planned.upload_sha256:
+    if (digests[0] if upload == _bytes(content) else hashlib.sha256(upload).hexdigest()) != planned.upload_sha256:
         raise ValueError(f"the image {planned.path} repacks to other bytes than the plan was made with")
     return upload
 

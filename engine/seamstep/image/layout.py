@@ -34,7 +34,9 @@ SEPARATE = "separate"
 SIGSTRUCT_OFFSET = PAGE
 MODULE_OFFSET = SIGSTRUCT_OFFSET + SIGSTRUCT_PAGES * PAGE
 
-_BLOCK = 8192  # what is added at once for the checksum; a file of fewer than 65,536 such blocks can't overflow a lane
+#: The checksum's words are added in blocks of so many bytes, then in halves of blocks until _LANES bytes are left. A
+#: file of less than 32 MiB can't overflow 32 bits of them.
+_BLOCK, _LANES = 16384, 1024
 _LOW_WORDS = int.from_bytes(b"\xff\xff\0\0" * (_BLOCK // 4), "little")
 
 
@@ -95,8 +97,11 @@ def _sum_of_words(content: memoryview) -> int:
         block = int.from_bytes(content[start : start + _BLOCK], "little")
         words += block
         lows += block & _LOW_WORDS
-    lanes = (lows.to_bytes(_BLOCK, "little"), (words - lows >> 16).to_bytes(_BLOCK, "little"))
-    return sum(sum(memoryview(lane).cast("I")) for lane in lanes)
+    total, size = lows + (words - lows >> 16), _BLOCK
+    while size > _LANES:
+        size //= 2
+        total = (total >> 8 * size) + (total & (1 << 8 * size) - 1)
+    return sum(memoryview(total.to_bytes(size, "little")).cast("I"))
 
 
 def sigstruct_size_problem(size: int) -> str | None:

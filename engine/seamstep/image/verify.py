@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 
 from seamstep.image import layout, sigstruct
+from seamstep.image.meanwhile import meanwhile
 from seamstep.model import INTEL_SIGNER, Check
 
 #: All checks in the order in which they are reported, and what each says when it is ok.
@@ -35,10 +37,11 @@ def joined(content: memoryview, trusted: frozenset[str]) -> tuple[Check, ...]:
     """
     structure = layout.of(content)
     if structure.format is None:
-        checksum = Check("checksum", None, "not checked: the format is not known")
-    else:
-        checksum = _check("checksum", layout.checksum_problem(content))
-    return (*structure.checks, checksum, *signed_parts(structure.sigstruct, structure.module, trusted))
+        unchecked = Check("checksum", None, "not checked: the format is not known")
+        return (*structure.checks, unchecked, *_signed_parts(structure.sigstruct, structure.module, trusted))
+    checksum_problem = meanwhile(functools.partial(layout.checksum_problem, content))
+    signed_parts = _signed_parts(structure.sigstruct, structure.module, trusted)
+    return (*structure.checks, _check("checksum", checksum_problem()), *signed_parts)
 
 
 def separate(signed: memoryview, module: memoryview, trusted: frozenset[str]) -> tuple[Check, ...]:
@@ -49,11 +52,11 @@ def separate(signed: memoryview, module: memoryview, trusted: frozenset[str]) ->
         _check("length", layout.sigstruct_size_problem(len(signed))),
         Check("reserved", True, "does not apply to separate files"),
         Check("checksum", True, "does not apply to separate files"),
-        *signed_parts(signed, module, trusted),
+        *_signed_parts(signed, module, trusted),
     )
 
 
-def signed_parts(signed: memoryview, module: memoryview, trusted: frozenset[str]) -> tuple[Check, ...]:
+def _signed_parts(signed: memoryview, module: memoryview, trusted: frozenset[str]) -> tuple[Check, ...]:
     """The checks that don't depend on how sigstruct and module are wrapped."""
     if len(signed) != layout.SIGSTRUCT_SIZE:
         names = ("sigstruct", "module-hash", "signature", "signer")

@@ -32,9 +32,9 @@ def open_folder(path: str, *, create: bool) -> int:
         OSError: it can't be opened or made.
         RefusedError: with ``create``, others may write to it.
     """
-    if create and not os.path.isdir(path):  # noqa: PTH112 - must not raise
-        os.makedirs(path, mode=0o700, exist_ok=True)  # noqa: PTH103 - what is open is looked at, not what is named
-        _sync(os.path.dirname(os.path.abspath(path)))  # noqa: PTH100, PTH120
+    if create and not os.path.isdir(path):  # must not raise
+        os.makedirs(path, mode=0o700, exist_ok=True)  # what is open is looked at, not what is named
+        _sync(os.path.dirname(os.path.abspath(path)))
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     found = os.fstat(descriptor)
     if create and (found.st_mode & 0o022 or found.st_uid not in {0, os.geteuid()}):

@@ -80,7 +80,7 @@ def _location(finding: Finding) -> dict[str, Any]:
 def _artifact(source: str) -> dict[str, str]:
     """What is below the current folder, which in CI is the repository, is named from there: services take no ".." and
     know no other folders."""
-    path, here = Path(os.path.abspath(source)), Path.cwd()  # noqa: PTH100 - nothing else takes ".." out without links
+    path, here = Path(os.path.abspath(source)), Path.cwd()  # nothing else takes ".." out without links
     if not path.is_relative_to(here):
         return {"uri": f"file://{quote(str(path), errors='replace')}"}
     path = path.relative_to(here)
