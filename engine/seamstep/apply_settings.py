@@ -7,9 +7,10 @@ import hashlib
 import json
 import re
 from datetime import time
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Self
 
 from seamstep.documents import Fields
+from seamstep.values import NamedTuple
 from seamstep.windows import DAYS, Window
 
 if TYPE_CHECKING:

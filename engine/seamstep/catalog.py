@@ -11,7 +11,6 @@ import os
 import re
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import NamedTuple
 
 from seamstep import mapping
 from seamstep.documents import absolute
@@ -19,6 +18,7 @@ from seamstep.errors import InputError, Problem
 from seamstep.image import files, published
 from seamstep.image.files import TRUSTED
 from seamstep.model import NO_IMAGE, Image, Release
+from seamstep.values import NamedTuple
 from seamstep.versions import ModuleVersion
 
 MAPPING_FILE = "mapping_file.json"

@@ -13,9 +13,10 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from seamstep.errors import PROBLEMS_MAX, InputError, KeyPath, Problem, RefusedError
+from seamstep.values import NamedTuple
 
 if TYPE_CHECKING:
     from pathlib import Path

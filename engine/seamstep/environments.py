@@ -5,13 +5,14 @@ P-SEAMLDR, and platform. The space is small, so questions about a policy are ans
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from seamstep import cpus
 from seamstep.errors import InputError, Problem
 from seamstep.facts import PROFILES, HostFacts, UploadNode
 from seamstep.graph import VersionGraph
 from seamstep.model import Release
+from seamstep.values import NamedTuple
 from seamstep.versions import ModuleVersion, SeamldrVersion
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import IntEnum
-from typing import NamedTuple
+
+from seamstep.values import NamedTuple
 
 
 class ExitCode(IntEnum):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import combinations, islice
-from typing import Any, NamedTuple
+from typing import Any
 
 from seamstep import cpus
 from seamstep.facts import HostFacts, UploadNode
@@ -17,6 +17,7 @@ from seamstep.model import Outcome, Release
 from seamstep.planner import Route, Router, budget_of
 from seamstep.policy import Policy
 from seamstep.rules import HARD_RULES, Deny, Level, Scope, Waiver, Waypoint
+from seamstep.values import NamedTuple
 from seamstep.versions import ModuleVersion, SeamldrVersion, Specifier
 
 _PLENTY = 1 << 16

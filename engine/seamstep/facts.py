@@ -9,11 +9,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from seamstep import cpus
 from seamstep.documents import Document, Fields, read_json
 from seamstep.errors import InputError
+from seamstep.values import NamedTuple
 from seamstep.versions import ModuleVersion, SeamldrVersion
 
 SCHEMA = "seamstep/facts/v1"

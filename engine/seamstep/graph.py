@@ -11,13 +11,14 @@ import contextlib
 import functools
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from enum import IntEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from seamstep.errors import described, log_failure
 from seamstep.facts import HostFacts
 from seamstep.model import Outcome, Release, Step, Verdict
 from seamstep.rule_order import Asked, JudgingOrder, SearchOrder, facts_of
 from seamstep.rules import AppliedRule, Level, Scope, Waiver
+from seamstep.values import NamedTuple
 from seamstep.versions import ModuleVersion
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+
+from seamstep.values import NamedTuple
 
 TIMEOUT = 300.0  # seconds for each command
 OUTPUT_MAX = 4096  # bytes that are kept

@@ -7,12 +7,12 @@ import io
 import itertools
 import os
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from seamstep.documents import Document, canonical, decode, parse_json, read_bytes, read_regular, unreadable
 from seamstep.errors import PROBLEMS_MAX, InputError, KeyPath, Problem
 from seamstep.facts import SIZE_LIMIT, WHAT, HostFacts, read
 from seamstep.positions import Places
+from seamstep.values import NamedTuple
 
 HOSTS_MAX = 200_000
 _LINES_LIMIT = 1 << 28

@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from seamstep.documents import read_json
 from seamstep.errors import InputError, KeyPath
 from seamstep.model import Release
 from seamstep.validation import check
+from seamstep.values import NamedTuple
 from seamstep.versions import ModuleVersion, SeamldrVersion
 
 WHAT = "mapping file"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
+from seamstep.values import NamedTuple
 from seamstep.versions import ModuleVersion, SeamldrVersion
 
 #: SHA-256 of the modulus that signed all TDX modules which Intel published; measured on the images.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from seamstep.executor import State
 from seamstep.journal import Record
+from seamstep.values import NamedTuple
 
 NOT_STARTED = "not-started"
 COMMITTING = "committing"

@@ -8,12 +8,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from seamstep import plan_checks
 from seamstep.apply_settings import ApplySettings
 from seamstep.documents import Fields, canonical, read_json
 from seamstep.facts import IMAGE_FORMATS, HostFacts
+from seamstep.values import NamedTuple
 from seamstep.versions import ModuleVersion
 
 SCHEMA = "seamstep/plan/v1"

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import date
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 from seamstep import search
 from seamstep.documents import absolute
@@ -22,6 +22,7 @@ from seamstep.model import Image, Release, Verdict
 from seamstep.plan import Plan, PlanOutcome
 from seamstep.policy import PathChoice, Policy
 from seamstep.validation import did_you_mean
+from seamstep.values import NamedTuple
 from seamstep.versions import ModuleVersion
 
 

@@ -6,10 +6,11 @@ import hashlib
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 from seamstep.errors import Problem
 from seamstep.rules import HARD_RULES, AppliedRule, Denial, Deny, Waypoint
+from seamstep.values import NamedTuple
 from seamstep.versions import ModuleVersion, Specifier
 
 NEWEST = "newest"

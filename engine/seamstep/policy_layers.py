@@ -9,12 +9,12 @@ layer that states them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
 
 from seamstep.documents import Document
 from seamstep.errors import InputError, KeyPath, Problem
 from seamstep.policy import Policy, Target
 from seamstep.rules import AppliedRule, Level
+from seamstep.values import NamedTuple
 
 _STRICTNESS = {Level.WARN: 1, Level.PREFER: 2, Level.REQUIRE: 3}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
-from typing import Any, NamedTuple
+from typing import Any
 
 from seamstep import environments, policy_file
 from seamstep.documents import Document
@@ -14,6 +14,7 @@ from seamstep.model import Release
 from seamstep.policy import Policy
 from seamstep.rules import Level, policy_rules
 from seamstep.validation import did_you_mean
+from seamstep.values import NamedTuple
 from seamstep.versions import ModuleVersion, Specifier
 
 _ENTRIES = {"deny": "denial", "accept": "waiver", "waypoints": "waypoint"}

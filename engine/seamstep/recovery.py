@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from seamstep.executor import LOST, ReadBack, State, classify
 from seamstep.past_runs import COMMITTING, NOT_STARTED, PastHop, PastRun
 from seamstep.plan import Hop
+from seamstep.values import NamedTuple
 from seamstep.versions import ModuleVersion
 
 _BEFORE_COMMIT = frozenset({"preflight", "staged"})

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from seamstep import cpus, facts, mapping, policy_file, policy_layers, resources, yaml_text
 from seamstep.documents import Document, Fields, read_bytes
@@ -22,6 +22,7 @@ from seamstep.policy import Policy
 from seamstep.rules import HARD_RULES, Deny, Waypoint, policy_rules
 from seamstep.scenarios import Expectation, Part, Scenario, parts_of
 from seamstep.validation import check, did_you_mean
+from seamstep.values import NamedTuple
 from seamstep.versions import ModuleVersion
 
 DEMO = "demo"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import date
-from typing import NamedTuple
 
 from seamstep.documents import Document
 from seamstep.errors import InputError, Problem
@@ -20,6 +19,7 @@ from seamstep.plan import Plan, PlanOutcome
 from seamstep.planner import budget_of, make_plan
 from seamstep.policy import Policy
 from seamstep.rules import Denial, Deny, Rule, Waiver, Waypoint
+from seamstep.values import NamedTuple
 from seamstep.versions import ModuleVersion
 
 SCHEMA = "seamstep/scenario/v1"

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+
+from seamstep.values import NamedTuple
 
 #: The cost of the step from a rank to a higher one, taken after so many updates; None if it is not permitted. May only
 #: get stricter with the number of updates.

@@ -9,7 +9,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple
+from typing import Any
 
 from seamstep import past_runs
 from seamstep.errors import ExitCode, NotUpdatableError, RefusedError, TdxLostError, UnknownOutcomeError
@@ -23,6 +23,7 @@ from seamstep.journal import Journal, open_folder, read
 from seamstep.lock import locked
 from seamstep.plan import Hop, Plan
 from seamstep.recovery import Finding, Now, classify_interrupted
+from seamstep.values import NamedTuple
 
 
 class Transaction(NamedTuple):

@@ -9,11 +9,12 @@ import functools
 import itertools
 import json
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from seamstep import resources
 from seamstep.documents import Document
 from seamstep.errors import PROBLEMS_MAX, KeyPath, Problem, in_reading_order
+from seamstep.values import NamedTuple
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator

@@ -16,6 +16,7 @@ PACKAGE = Path(seamstep.__file__).parent
 BASE = {"errors", "positions", "documents", "resources", "validation", "installed_packages"}
 VALUES = BASE | {"versions", "features", "cpus", "facts", "model"}
 ARROWS: dict[str, set[str]] = {
+    "values": set(),  # the base class of values: every layer may import it
     "errors": set(),
     "positions": {"errors"},
     "documents": {"errors", "positions"},
@@ -102,7 +103,7 @@ def imported_layers(source: str) -> Iterator[str]:
 
 
 def wrong_arrows(layer: str, source: str) -> set[str]:
-    allowed = ARROWS[layer] | {layer}
+    allowed = ARROWS[layer] | {layer, "values"}
     return set() if "*" in allowed else set(imported_layers(source)) - allowed
 
 

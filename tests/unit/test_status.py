@@ -216,8 +216,12 @@ def test_history_for_people_and_programs(run: Run, plan_file: Path, tmp_path: Pa
 def test_a_rehearsal_leaves_nothing(run: Run, plan_file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     real = tmp_path / "real"
     monkeypatch.setenv("STATE_DIRECTORY", str(real))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "passing"))
     ran = run("apply", plan_file, *TRUST, "--simulate", "--yes")
-    assert (ran.code, real.exists()) == (0, False)
+    assert (ran.code, "can't make a folder for the rehearsal: No such file" in ran.err) == (2, True)
+    (tmp_path / "passing").mkdir()
+    ran = run("apply", plan_file, *TRUST, "--simulate", "--yes")
+    assert (ran.code, real.exists(), list((tmp_path / "passing").iterdir())) == (0, False, [])
     ran = run("apply", plan_file, *TRUST, "--simulate", "--dry-run")
     assert (ran.code, "dry run: 1.5.24 → 1.5.28, 1.5.28 → 1.5.34 could be performed now" in ran.out) == (0, True)
     assert run("history").code == 0

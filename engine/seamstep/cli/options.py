@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import re
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from seamstep import facts as facts_document
 from seamstep.errors import InputError, NotUpdatableError, Problem, TdxLostError
 from seamstep.facts import HostFacts
+from seamstep.values import NamedTuple
 
 if TYPE_CHECKING:
     from seamstep.catalog import Catalog

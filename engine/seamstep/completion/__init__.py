@@ -9,7 +9,8 @@ import argparse
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
-from typing import NamedTuple
+
+from seamstep.values import NamedTuple
 
 #: Placeholders of the parser's that stand for files and folders; ``OLD``, ``NEW`` and ``PLAN`` are files too.
 _FILES = re.compile(r"\b(FILE|PATH|OUT|BIN|SIGSTRUCT|PLAN|OLD|NEW)\b")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from typing import NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
@@ -13,6 +12,7 @@ from cryptography.hazmat.primitives.hashes import SHA384
 from seamstep.image import sigstruct
 from seamstep.image.layout import PAGE, SIGSTRUCT_SIZE
 from seamstep.image.pack import pack
+from seamstep.values import NamedTuple
 from seamstep.versions import ModuleVersion
 
 _HEADER_LENGTH = 0xE1  # words before the signed body

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
 
 from seamstep.diff import hosts, releases, ways
 from seamstep.inventory import Hosts
 from seamstep.mapping import HEADER, MappingFile
 from seamstep.model import NO_IMAGE, Release
 from seamstep.policy import Policy
+from seamstep.values import NamedTuple
 
 
 class Side(NamedTuple):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from seamstep.diff.ways import differing
 from seamstep.errors import InputError
@@ -13,6 +12,7 @@ from seamstep.inventory import Hosts
 from seamstep.model import Release
 from seamstep.planner import check_target, find_way
 from seamstep.policy import Policy
+from seamstep.values import NamedTuple
 from seamstep.versions import ModuleVersion
 
 #: The outcome for hosts whose policy wants a release that the catalog lacks.

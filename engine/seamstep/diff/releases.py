@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from seamstep import cpus, features, mapping
 from seamstep.model import Image, Release, Sigstruct
+from seamstep.values import NamedTuple
 from seamstep.versions import ModuleVersion
 
 ABSENT = "absent"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import NamedTuple
 
 from seamstep import environments
 from seamstep.diff.releases import alike
@@ -20,6 +19,7 @@ from seamstep.model import Release
 from seamstep.planner import Route, router
 from seamstep.policy import PathChoice, Policy
 from seamstep.policy_review import PathChange, StepChange
+from seamstep.values import NamedTuple
 from seamstep.versions import ModuleVersion
 
 #: How many steps to or from a changed release, times kinds of hosts, are compared at most; ten others count as one.

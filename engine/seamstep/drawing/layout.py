@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from seamstep.drawing.scene import LARGE, Arc, Lane, Mark, Node, Scene
+from seamstep.values import NamedTuple
 
 MARGIN = 24.0
 NODE_HEIGHT = 40.0

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
 from seamstep.report.text import printable
+from seamstep.values import NamedTuple
 
 _VOID = {"meta", "input", "br", "col"}
 #: Elements whose text must stay as it is; they hold files of ours, never anything that was read.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
-from typing import NamedTuple
 
 from seamstep.report.text import printable
+from seamstep.values import NamedTuple
 
 #: A series of so many releases is drawn with less of what is beside the path.
 LARGE = 40

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple
+from typing import Any
 
 from seamstep.errors import InputError
 from seamstep.executor import kernel
@@ -16,6 +16,7 @@ from seamstep.executor.states import Machine, RunResult, State, Stop
 from seamstep.host.base import Host, Profile
 from seamstep.host.upload import UploadPort
 from seamstep.plan import Hop
+from seamstep.values import NamedTuple
 from seamstep.versions import ModuleVersion
 
 _TOLD = 50  # times that the progress of staging is told, or a little more

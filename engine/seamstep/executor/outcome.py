@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from seamstep.executor.states import State
 from seamstep.plan import Hop
+from seamstep.values import NamedTuple
 from seamstep.versions import ModuleVersion
 
 LOST = "TDX is lost: no module runs and all TDs are dead; only a reboot brings TDX back"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import random
+import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
@@ -62,7 +62,7 @@ class Executor:
         self._committed = committed
         self._commands = commands
         self._last_applied = last_applied
-        self._jitter = jitter or random.SystemRandom().random
+        self._jitter = jitter or _random
         self._machine = Machine(self._tell.moved)
         self._trusted = TRUSTED
         self._warnings: list[str] = []
@@ -243,6 +243,10 @@ class Executor:
         if result.state is State.APPLIED:
             self._last_applied = self._host.monotonic()
         return result
+
+
+def _random() -> float:
+    return int.from_bytes(os.urandom(4)) / 0xFFFFFFFF
 
 
 def _forget(_event: str, **_details: object) -> None:

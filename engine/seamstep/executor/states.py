@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import StrEnum
-from typing import NamedTuple
 
 from seamstep.errors import ExitCode
 from seamstep.plan import Hop
+from seamstep.values import NamedTuple
 from seamstep.versions import ModuleVersion
 
 

@@ -15,11 +15,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum, auto
-from typing import NamedTuple
 
 from seamstep import cpus
 from seamstep.facts import HostFacts
 from seamstep.host.base import FIRMWARE, LEGACY, MAINLINE, MODULE_VERSION, PAGE, PROFILES
+from seamstep.values import NamedTuple
 from seamstep.versions import ModuleVersion
 
 _PHASES = ("receiving", "preparing", "transferring", "programming")

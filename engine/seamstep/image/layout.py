@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from seamstep.model import Check
+from seamstep.values import NamedTuple
 
 PAGE = 4096
 SIGNATURE = b"TDX-BLOB"

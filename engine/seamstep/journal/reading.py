@@ -6,10 +6,10 @@ import os
 import stat
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import NamedTuple
 
 from seamstep.errors import RefusedError
 from seamstep.journal.record import Lines, Record, scan
+from seamstep.values import NamedTuple
 
 NAME = "journal.jsonl"
 KEPT = 8  # files that were put away, the newest with the lowest number

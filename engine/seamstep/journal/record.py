@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from seamstep.documents import parse_json
 from seamstep.errors import InputError
+from seamstep.values import NamedTuple
 
 SCHEMA = "seamstep/record/v1"
 #: The event that ends and explains a torn line before it.

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
 
 from seamstep import catalog, cpus
 from seamstep.catalog import Kind
@@ -18,6 +17,7 @@ from seamstep.lint.findings import Code, Finding, Severity
 from seamstep.lint.subject import Subject, TooManyQuestionsError
 from seamstep.mapping import VERSION
 from seamstep.model import Release
+from seamstep.values import NamedTuple
 
 _NOT_USED = "seamstep does not use such an image, so no plan leads to its release."
 _FETCH = "Fetch the image again from where it was published, and compare digests."

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 from seamstep.documents import canonical
 from seamstep.errors import KeyPath
 from seamstep.positions import Excerpt
+from seamstep.values import NamedTuple
 
 _NO_EVIDENCE: Mapping[str, Any] = MappingProxyType({})
 

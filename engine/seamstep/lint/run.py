@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
 
 from seamstep.errors import InputError, Problem
 from seamstep.lint import check_compat, check_features, check_reach, check_releases, check_text
@@ -14,6 +13,7 @@ from seamstep.lint.findings import Code, Finding
 from seamstep.lint.source import Source
 from seamstep.lint.subject import Subject
 from seamstep.model import INTEL_SIGNER
+from seamstep.values import NamedTuple
 
 #: How many findings of one code are told of a file. By code, so that none of them hides another.
 FINDINGS_MAX = 1_000

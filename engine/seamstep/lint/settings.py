@@ -7,13 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from pathlib import PurePath
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 from seamstep.documents import Document, Fields, read_bytes, read_json
 from seamstep.errors import InputError, KeyPath, Problem, in_reading_order
 from seamstep.lint.findings import Code, Finding, Severity
 from seamstep.resources import schema
 from seamstep.validation import check, did_you_mean
+from seamstep.values import NamedTuple
 from seamstep.versions import ModuleVersion, Specifier
 
 SCHEMA = "seamstep/lint/v1"

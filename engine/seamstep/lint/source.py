@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from seamstep import mapping, resources
 from seamstep.documents import decode, parse_object, read_bytes
@@ -12,6 +12,7 @@ from seamstep.lint.findings import Code, Finding
 from seamstep.mapping import RELEASES, Fault
 from seamstep.model import Release
 from seamstep.positions import Places
+from seamstep.values import NamedTuple
 
 _VERSION_MAX = 64  # characters; no version has as many
 

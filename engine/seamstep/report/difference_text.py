@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from seamstep.diff import releases
 from seamstep.diff.difference import Difference
@@ -16,6 +16,7 @@ from seamstep.diff.ways import LADDER_MAX, WaysDiff
 from seamstep.model import Release
 from seamstep.report.changes import cell, listed, versions_text, where_text
 from seamstep.report.text import printable
+from seamstep.values import NamedTuple
 
 _WIDTH = 100
 _ROWS_MAX = 60

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from textwrap import wrap
-from typing import Any, NamedTuple
+from typing import Any
 
 from seamstep.errors import Problem, dotted
 from seamstep.lint.findings import Severity
 from seamstep.lint.run import Target
 from seamstep.lint.settings import SCHEMA, Result
 from seamstep.report.text import printable
+from seamstep.values import NamedTuple
 
 _WIDTH = 100
 _WORDS = ("error", "warning", "note")

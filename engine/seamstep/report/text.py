@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from seamstep import cpus
 from seamstep.facts import HostFacts
+from seamstep.values import NamedTuple
 
 _LABELS = {
     "hostname": "host",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import NamedTuple
 
 from seamstep.drawing.scene import Scene
 from seamstep.facts import HostFacts
 from seamstep.plan import Plan
 from seamstep.policy import Policy
 from seamstep.report.findings import Linted
+from seamstep.values import NamedTuple
 
 
 class Planned(NamedTuple):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 from seamstep.drawing.markup import Element, element
 from seamstep.drawing.page import filled_table, filters, paragraph, section
 from seamstep.review.material import Material, Planned
+from seamstep.values import NamedTuple
 
 #: How many refused steps of a policy are told; a plan lists them all.
 _REFUSED_MAX = 100

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from seamstep.rules.base import Level, Rule, Scope
 from seamstep.rules.cpu_supported import CpuSupported
 from seamstep.rules.cpus_online import CpusOnline
@@ -28,6 +26,7 @@ from seamstep.rules.update_compatibility import UpdateCompatibility
 from seamstep.rules.updates_remaining import UpdatesRemaining
 from seamstep.rules.upload_interface import UploadInterface
 from seamstep.rules.waypoint import Waypoint
+from seamstep.values import NamedTuple
 
 __all__ = [
     "BUILT_IN",

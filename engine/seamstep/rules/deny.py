@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from seamstep.facts import HostFacts
 from seamstep.model import Step, Verdict
 from seamstep.rules.base import Rule, Scope
+from seamstep.values import NamedTuple
 from seamstep.versions import Specifier
 
 
