@@ -14,7 +14,7 @@ from typing import Any, Self
 from seamstep import cpus
 from seamstep.documents import Document, Fields, read_json
 from seamstep.errors import InputError
-from seamstep.values import NamedTuple
+from seamstep.values import NamedTuple, made
 from seamstep.versions import ModuleVersion, SeamldrVersion
 
 SCHEMA = "seamstep/facts/v1"
@@ -61,8 +61,11 @@ class HostFacts(NamedTuple):
 
     def after(self, version: ModuleVersion, updates: int) -> HostFacts:
         """The host predicted to be there once ``updates`` updates have led to ``version``."""
-        remaining = None if self.remaining_updates is None else self.remaining_updates - updates
-        return self._replace(module_version=version, remaining_updates=remaining)
+        values = list(self)
+        values[_MODULE_VERSION] = version
+        if self.remaining_updates is not None:
+            values[_REMAINING_UPDATES] = self.remaining_updates - updates
+        return made(HostFacts, values)
 
     def differences(self, other: HostFacts) -> list[str]:
         """What differs in ``other``, one sentence for each fact."""
@@ -117,6 +120,9 @@ class HostFacts(NamedTuple):
             cpu_bugs=fields.optional("cpu_bugs", fields.texts),
             unknown=fields.optional("unknown", lambda key: _reasons(fields.sub(key))) or {},
         )
+
+
+_MODULE_VERSION, _REMAINING_UPDATES = map(HostFacts._fields.index, ("module_version", "remaining_updates"))
 
 
 def load(path: str) -> HostFacts:

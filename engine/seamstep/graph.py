@@ -7,7 +7,6 @@ permitted and stops at the first rule that forbids it; the full verdicts are dra
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from enum import IntEnum
@@ -16,9 +15,9 @@ from typing import TYPE_CHECKING
 from seamstep.errors import described, log_failure
 from seamstep.facts import HostFacts
 from seamstep.model import Outcome, Release, Step, Verdict
-from seamstep.rule_order import Asked, JudgingOrder, SearchOrder, facts_of
+from seamstep.rule_order import Asked, JudgingOrder, SearchOrder
 from seamstep.rules import AppliedRule, Level, Scope, Waiver
-from seamstep.values import NamedTuple
+from seamstep.values import NamedTuple, made
 from seamstep.versions import ModuleVersion
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ _BLOCK = Outcome.BLOCK
 #: The place of a rule that is not met, which no other has, what it says, and the rule.
 _Unmet = tuple[int, Verdict, Asked]
 #: What some rules say, and those of them that are not met.
-_Answers = tuple[tuple[Verdict, ...], list[_Unmet]]
+_Answers = tuple[list[Verdict], list[_Unmet]]
 
 
 class Judgement(NamedTuple):
@@ -103,14 +102,16 @@ class VersionGraph:
         for version in sorted(known):
             self._ladders.setdefault(version.series, []).append(known[version])
         self._places = {
-            release.version: (rank, release) for ladder in self._ladders.values() for rank, release in enumerate(ladder)
+            release.version.text: (rank, release)
+            for ladder in self._ladders.values()
+            for rank, release in enumerate(ladder)
         }
-        self._hosts: dict[tuple[int, ModuleVersion], HostFacts] = {}
+        self._hosts: dict[tuple[int, str], HostFacts] = {}
         self._host_answers: _Answers | None = None
         self._turn_answers: dict[int, _Answers] = {}
-        self._rows: dict[tuple[int, int], tuple[HostFacts, _Answers]] = {}
-        self._columns: dict[int, _Answers] = {}
-        self._cells: dict[tuple[int | None, int | None], _Answers] = {}
+        self._rows: dict[tuple[int, int], tuple[HostFacts, int, list[Verdict], list[_Unmet]]] = {}
+        self._columns: dict[int, tuple[int, list[Verdict], list[_Unmet]]] = {}
+        self._cells: dict[tuple[int, int], _Answers] = {}
         self._cell_costs: dict[tuple[int, int], int | None] = {}
         self._costs: dict[str, dict[int, int | None]] = {series: {} for series in self._ladders}
         self._foreseen: dict[str, dict[int, int | None]] = {series: {} for series in self._ladders}
@@ -129,14 +130,14 @@ class VersionGraph:
 
     def rank(self, version: ModuleVersion) -> int:
         """The position of a version in its series."""
-        return self._places[version][0]
+        return self._places[version.text][0]
 
     def __contains__(self, version: ModuleVersion) -> bool:
-        return version in self._places
+        return version.text in self._places
 
     def release(self, version: ModuleVersion) -> Release:
         """The release of a version."""
-        return self._places[version][1]
+        return self._places[version.text][1]
 
     def newer(self, version: ModuleVersion) -> Iterator[ModuleVersion]:
         """The targets of the candidate steps from ``version``, ascending."""
@@ -182,66 +183,72 @@ class VersionGraph:
     def judge(self, source: ModuleVersion, target: ModuleVersion, used: int) -> Judgement:
         """What the rules say of the step once ``used`` updates have led from the running module to ``source``. Any two
         releases will do; the cost means something for candidate steps only."""
-        (low, origin), (high, goal) = self._places[source], self._places[target]
-        step = Step(origin, goal, self)
-        host, (row, unmet) = self._rows.get((used, id(origin))) or self._row(step, used)  # the graph holds the releases
-        column, unmet_there = self._columns.get(id(goal)) or self._column(step, host)
-        kinds = self._kinds.get(id(origin)), self._kinds.get(id(goal))
-        cell, unmet_between = self._cells.get(kinds) or self._cell(step, host)
-        fresh, unmet_now = self._answers(self._judging.fresh, step, host)
-        verdicts = self._judging.arrange((*row, *column, *cell, *fresh))
-        unmet = unmet + unmet_there + unmet_between + unmet_now
-        if unmet or self._judging.ahead:
-            return self._weighed(step, host, verdicts, unmet, (high - low) ** 2)
-        return Judgement(step, verdicts, (), (), (), (), (high - low) ** 2)
+        (low, origin), (high, goal) = self._places[source.text], self._places[target.text]
+        step, judging = made(Step, (origin, goal, self)), self._judging
+        host, kind, row, unmet_row = self._rows.get((used, id(origin))) or self._row(step, used)
+        kind_there, column, unmet_column = self._columns.get(id(goal)) or self._column(step, host)
+        cell, unmet_cell = self._cells.get((kind, kind_there)) or self._cell(step, host, (kind, kind_there))
+        verdicts, unmet = [*row, *column, *cell], [*unmet_row, *unmet_column, *unmet_cell]
+        self._ask(judging.fresh, step, host, (verdicts, unmet))
+        arranged, cost = judging.arrange(verdicts), (high - low) ** 2
+        if not unmet and not judging.ahead:
+            return made(Judgement, (step, arranged, (), (), (), (), cost))
+        unmet.sort()
+        blocking = [verdict for _, verdict, asked in unmet if asked.always_blocks and verdict.outcome is _BLOCK]
+        if blocking and len(blocking) == len(unmet):  # so most refused steps are
+            return made(Judgement, (step, arranged, tuple(blocking), (), (), (), cost))
+        return self._weighed(step, host, arranged, unmet, cost)
 
-    def _row(self, step: Step, used: int) -> tuple[HostFacts, _Answers]:
-        """The host before a step, and what is said of all steps from its source."""
+    def _row(self, step: Step, used: int) -> tuple[HostFacts, int, list[Verdict], list[_Unmet]]:
+        """The host before a step, the kind of its source, and what is said of all steps from that."""
         host, judging = self._host(step.source.version, used), self._judging
         if self._host_answers is None:
-            self._host_answers = self._answers(judging.host, step, host)
-        turn = self._turn_answers.get(used)
-        if turn is None:
-            turn = self._turn_answers[used] = self._answers(judging.turn, step, host)
-        always, source = self._host_answers, self._answers(judging.source, step, host)
-        answers = always[0] + turn[0] + source[0], always[1] + turn[1] + source[1]
-        known = self._rows[used, id(step.source)] = host, answers
+            self._host_answers = self._ask(judging.host, step, host, ([], []))
+        so_far = self._turn_answers.get(used)
+        if so_far is None:
+            verdicts, unmet = self._host_answers
+            so_far = self._turn_answers[used] = self._ask(judging.turn, step, host, ([*verdicts], [*unmet]))
+        verdicts, unmet = so_far
+        known = host, self._kind(step.source), *self._ask(judging.source, step, host, ([*verdicts], [*unmet]))
+        self._rows[used, id(step.source)] = known  # the graph holds the release, so that its id stays its own
         return known
 
-    def _column(self, step: Step, host: HostFacts) -> _Answers:
-        """What is said of all steps to a target."""
-        column = self._columns[id(step.target)] = self._answers(self._judging.column, step, host)
-        return column
+    def _column(self, step: Step, host: HostFacts) -> tuple[int, list[Verdict], list[_Unmet]]:
+        """The kind of a step's target, and what is said of all steps to that."""
+        known = self._kind(step.target), *self._ask(self._judging.column, step, host, ([], []))
+        self._columns[id(step.target)] = known
+        return known
 
-    def _cell(self, step: Step, host: HostFacts) -> _Answers:
+    def _cell(self, step: Step, host: HostFacts, kinds: tuple[int, int]) -> _Answers:
         """What is said of all steps between releases of two kinds, if they all pass."""
-        kinds = self._kind(step.source), self._kind(step.target)
-        cell = self._cells.get(kinds)
-        if cell is None:
-            cell = self._answers(self._judging.cell, step, host)
-            if not cell[1]:
-                self._cells[kinds] = cell
+        cell = self._ask(self._judging.cell, step, host, ([], []))
+        if not cell[1]:
+            self._cells[kinds] = cell
         return cell
 
-    def _answers(self, rules: Iterable[Asked], step: Step, host: HostFacts) -> _Answers:
-        verdicts: list[Verdict] = []
-        unmet: list[_Unmet] = []
+    def _ask(self, rules: Iterable[Asked], step: Step, host: HostFacts, answers: _Answers) -> _Answers:
+        """Add to ``answers`` what the rules say. One that fails, or answers for another, has not answered: unknown,
+        which blocks."""
+        verdicts, unmet = answers
         for asked in rules:
-            verdict = self._check(asked, step, host)
+            try:
+                verdict = asked.check(step, host)
+                if isinstance(verdict, Verdict) and verdict.rule == asked.name and type(verdict.outcome) is Outcome:
+                    outcome = verdict.outcome
+                else:
+                    verdict, outcome = _no_answer(asked, "the rule did not answer with a verdict of its own")
+            except (Exception, SystemExit) as error:  # a rule may come from anybody
+                verdict, outcome = _failed(asked, step, error)
             verdicts.append(verdict)
-            if verdict.outcome is not _PASS:
+            if outcome is not _PASS:
                 unmet.append((asked.place, verdict, asked))
-        return tuple(verdicts), unmet
+        return answers
 
     def _weighed(
         self, step: Step, host: HostFacts, verdicts: tuple[Verdict, ...], unmet: list[_Unmet], cost: int
     ) -> Judgement:
-        """The judgement on a step that does not meet all rules, or that there are rules to look ahead from. What would
-        come after a step that is refused is nobody's question."""
-        unmet.sort()
-        blocking = [verdict for _, verdict, asked in unmet if asked.always_blocks and verdict.outcome is _BLOCK]
-        if blocking and len(blocking) == len(unmet):  # so most refused steps are
-            return Judgement(step, verdicts, tuple(blocking), (), (), (), cost)
+        """The judgement on a step that some rule neither permits nor plainly refuses, or that there are rules to look
+        ahead from. What would come after a step that is refused is nobody's question."""
         by_effect: dict[_Effect, list[Verdict]] = {effect: [] for effect in _Effect}
         waived: list[tuple[Verdict, tuple[Waiver, ...]]] = []
 
@@ -371,31 +378,35 @@ class VersionGraph:
         """One number for all releases that are alike to the rules that compare facts of both ends of a step."""
         kind = self._kinds.get(id(release))
         if kind is None:
-            facts = [facts_of(asked.rule, release) for asked in self._judging.cell]
-            kind = new = len(self._kinds)
-            with contextlib.suppress(Exception):  # facts of a plug-in may not even be comparable
-                kind = self._facts_of_kinds.setdefault((release.image is None, *facts), new)
-            self._kinds[id(release)] = kind
+            kind = self._kinds[id(release)] = self._kind_by_facts(release)
         return kind
 
-    def _check(self, asked: Asked, step: Step, host: HostFacts) -> Verdict:
-        """Ask the rule. One that fails, or answers for another, has not answered: unknown, which blocks."""
+    def _kind_by_facts(self, release: Release) -> int:
+        new = len(self._kinds)
         try:
-            verdict = asked.check(step, host)
-            if isinstance(verdict, Verdict) and verdict.rule == asked.name and type(verdict.outcome) is Outcome:
-                return verdict
-            reason = "the rule did not answer with a verdict of its own"
-        except (Exception, SystemExit) as error:  # a rule may come from anybody
-            log_failure("the rule %s failed on %s", asked.name, step)
-            reason = f"the rule failed: {described(error)} (SEAMSTEP_DEBUG=1 shows where)"
-        return Verdict(asked.name, Outcome.UNKNOWN, reason)
+            facts = [facts(release) for facts in self._judging.facts]
+            return self._facts_of_kinds.setdefault((release.image is None, *facts, *map(type, facts)), new)
+        except (Exception, SystemExit):  # a rule may come from anybody; what it says may not even be comparable
+            return new
+
+    def _check(self, asked: Asked, step: Step, host: HostFacts) -> Verdict:
+        return self._ask((asked,), step, host, ([], []))[0][0]
 
     def _host(self, version: ModuleVersion, used: int) -> HostFacts:
         """The host predicted to be there when the step's turn comes."""
-        host = self._hosts.get((used, version))
+        host = self._hosts.get((used, version.text))
         if host is None:
-            host = self._hosts[used, version] = self.host.after(version, used)
+            host = self._hosts[used, version.text] = self.host.after(version, used)
         return host
+
+
+def _no_answer(asked: Asked, reason: str) -> tuple[Verdict, Outcome]:
+    return Verdict(asked.name, Outcome.UNKNOWN, reason), Outcome.UNKNOWN
+
+
+def _failed(asked: Asked, step: Step, error: BaseException) -> tuple[Verdict, Outcome]:
+    log_failure("the rule %s failed on %s", asked.name, step)
+    return _no_answer(asked, f"the rule failed: {described(error)} (SEAMSTEP_DEBUG=1 shows where)")
 
 
 def _positions(bits: int) -> Iterator[int]:

@@ -7,9 +7,9 @@ steps.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from seamstep.model import Release, Verdict
+from seamstep.model import Verdict
 from seamstep.rules import AppliedRule, Level, Rule, Scope
 
 
@@ -38,16 +38,6 @@ def _compares_facts(rule: Rule) -> bool:
 
 def _where_defined(rule: type[Rule], name: str) -> type:
     return next(one for one in rule.__mro__ if name in vars(one))
-
-
-def facts_of(rule: Rule, release: Release) -> Hashable:
-    """What a rule's answer depends on of a release."""
-    try:
-        facts = rule.facts(release)
-        hash(facts)
-    except (Exception, SystemExit):  # a rule may come from anybody; that it is wrong is found out when it is asked
-        return release.version
-    return type(facts), facts
 
 
 class SearchOrder:
@@ -101,7 +91,8 @@ class JudgingOrder:
         for asked in rules:
             group = self.cell if asked.compares_facts else by_scope.get(asked.rule.scope, self.fresh)
             (self.ahead if asked.rule.looks_ahead else group).append(asked)
+        self.facts = [asked.rule.facts for asked in self.cell]
         together = [*self.host, *self.turn, *self.source, *self.column, *self.cell, *self.fresh]
         places = [together.index(asked) for asked in rules if not asked.rule.looks_ahead]
-        self.arrange: Callable[[tuple[Verdict, ...]], tuple[Verdict, ...]]
+        self.arrange: Callable[[list[Verdict]], tuple[Verdict, ...]]
         self.arrange = tuple if len(places) < 2 else operator.itemgetter(*places)  # of one place it gives no tuple

@@ -6,7 +6,10 @@ from __future__ import annotations
 from collections import namedtuple
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["NamedTuple"]
+__all__ = ["NamedTuple", "made"]
+
+#: ``made(Value, (a, b))`` is ``Value(a, b)`` in half the time, for those that are made by the hundred thousand.
+made = tuple.__new__
 
 if TYPE_CHECKING:
     from typing import NamedTuple

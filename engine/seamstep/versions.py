@@ -22,7 +22,7 @@ EXPECTED = "a version of three numbers, such as 1.5.06"
 class _ThreePartVersion:
     """A three-part version; orders numerically, prints as the kernel does, equal only to its own kind."""
 
-    __slots__ = ("_hash", "_release", "_text", "series")
+    __slots__ = ("_hash", "numbers", "series", "text")
 
     def __init__(self, text: str) -> None:
         """Parse ``text``.
@@ -34,29 +34,31 @@ class _ThreePartVersion:
         parts = tuple(int(part) for part in match.groups()) if match else ()
         if len(parts) != 3 or max(parts) > _PART_MAX:
             raise ValueError(f"{text!r} is not {EXPECTED}")
-        self._release: tuple[int, int, int] = parts
+        #: Ordered as the versions are.
+        self.numbers: tuple[int, int, int] = parts
         self._hash = hash(parts)
         #: ``major.minor``.
         self.series = f"{parts[0]}.{parts[1]}"
-        self._text = f"{self.series}.{parts[2]:02}"
+        #: As the kernel prints it.
+        self.text = f"{self.series}.{parts[2]:02}"
 
     @property
     def update(self) -> int:
         """The last of the three numbers."""
-        return self._release[2]
+        return self.numbers[2]
 
     @property
     def packaging(self) -> Version:
         """The same version as PEP 440 sees it."""
         from packaging.version import Version
 
-        return Version(self._text)
+        return Version(self.text)
 
     def __str__(self) -> str:
-        return self._text
+        return self.text
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._text!r})"
+        return f"{type(self).__name__}({self.text!r})"
 
     def __hash__(self) -> int:
         return self._hash
@@ -64,19 +66,19 @@ class _ThreePartVersion:
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
-        return self._release == other._release
+        return self.numbers == other.numbers
 
     def __lt__(self, other: Self) -> bool:
-        return self._release < other._release if type(other) is type(self) else NotImplemented
+        return self.numbers < other.numbers if type(other) is type(self) else NotImplemented
 
     def __le__(self, other: Self) -> bool:
-        return self._release <= other._release if type(other) is type(self) else NotImplemented
+        return self.numbers <= other.numbers if type(other) is type(self) else NotImplemented
 
     def __gt__(self, other: Self) -> bool:
-        return self._release > other._release if type(other) is type(self) else NotImplemented
+        return self.numbers > other.numbers if type(other) is type(self) else NotImplemented
 
     def __ge__(self, other: Self) -> bool:
-        return self._release >= other._release if type(other) is type(self) else NotImplemented
+        return self.numbers >= other.numbers if type(other) is type(self) else NotImplemented
 
 
 class ModuleVersion(_ThreePartVersion):

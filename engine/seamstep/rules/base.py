@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping
 from enum import Enum, StrEnum, auto
@@ -9,8 +10,9 @@ from typing import Any, ClassVar
 
 from seamstep.facts import HostFacts
 from seamstep.model import Image, Outcome, Release, Sigstruct, Step, Verdict
+from seamstep.values import made
 
-_PASS = Outcome.PASS
+_PASS, _BLOCK = Outcome.PASS, Outcome.BLOCK
 
 
 class Level(StrEnum):
@@ -77,11 +79,23 @@ class Rule(ABC):
 
     def passed(self, reason: str, **evidence: Any) -> Verdict:
         """The step meets the rule."""
-        return Verdict(self.name, _PASS, reason, evidence)
+        return made(Verdict, (self.name, _PASS, reason, evidence))
+
+    def passed_plainly(self, reason: str) -> Verdict:
+        """The step meets the rule, for a reason that many steps meet it for; the verdict is made once."""
+        try:
+            return self._worded[reason]
+        except KeyError:
+            return self._worded.setdefault(reason, self.passed(reason))
+
+    @functools.cached_property
+    def _worded(self) -> dict[str, Verdict]:
+        """What is said of many steps, made once."""
+        return {}
 
     def blocked(self, reason: str, **evidence: Any) -> Verdict:
         """The step does not meet the rule."""
-        return Verdict(self.name, Outcome.BLOCK, reason, evidence)
+        return made(Verdict, (self.name, _BLOCK, reason, evidence))
 
     def unknown(self, reason: str, **evidence: Any) -> Verdict:
         """A fact is missing."""

@@ -32,8 +32,9 @@ class CpuSupported(Rule):
             return self.lacks(host, "cpu_signatures")
         missing, table = _compared(host.cpu_signatures, image.sigstruct.cpuid)
         if missing:
+            supports = ", ".join(table) or "none"
             return self.blocked(
-                f"{step.target.version} is not for CPU {', '.join(missing)}; it supports {', '.join(table) or 'none'}",
+                f"{step.target.version.text} is not for CPU {', '.join(missing)}; it supports {supports}",
                 supported=[*table],
             )
         return self.passed("the image names this CPU", supported=[*table])

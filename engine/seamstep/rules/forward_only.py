@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 
 from seamstep.facts import HostFacts
-from seamstep.model import Outcome, Step, Verdict
+from seamstep.model import Step, Verdict
 from seamstep.rules.base import Rule
 
 
@@ -26,11 +26,10 @@ class ForwardOnly(Rule):
 
     def check(self, step: Step, host: HostFacts) -> Verdict:
         source, target = step.source.version, step.target.version
-        if not source < target:
+        if source.numbers >= target.numbers:
             return self.blocked(f"{target} is not newer than {source}")
-        return _newer(self.name)
+        return self._newer
 
-
-@functools.cache
-def _newer(rule: str) -> Verdict:
-    return Verdict(rule, Outcome.PASS, "the target is newer")
+    @functools.cached_property
+    def _newer(self) -> Verdict:
+        return self.passed("the target is newer")

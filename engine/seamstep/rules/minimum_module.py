@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import functools
-
 from seamstep.facts import HostFacts
-from seamstep.model import Outcome, Step, Verdict
+from seamstep.model import Step, Verdict
 from seamstep.rules.base import Rule
 from seamstep.versions import ModuleVersion
 
@@ -30,16 +28,13 @@ class MinimumModule(Rule):
         minimum = target.minimum_module
         if minimum is None:
             return self.unknown(f"the mapping file does not list {target.version}")
-        if source < minimum:
+        if source.numbers < minimum.numbers:
             return self.blocked(
-                f"{target.version} can be reached from {minimum} or newer, and {source} is older",
-                minimum=str(minimum),
+                f"{target.version.text} can be reached from {minimum.text} or newer, and {source.text} is older",
+                minimum=minimum.text,
             )
-        return _passed(self.name, minimum)
+        return self._worded.get(minimum.text) or self._word(minimum)
 
-
-@functools.lru_cache(maxsize=1024)
-def _passed(rule: str, minimum: ModuleVersion) -> Verdict:
-    """Worded once for each minimum: on a ladder of releases every step is asked."""
-    reason = f"the source is not older than {minimum}"
-    return Verdict(rule, Outcome.PASS, reason, {"minimum": str(minimum)})
+    def _word(self, minimum: ModuleVersion) -> Verdict:
+        verdict = self.passed(f"the source is not older than {minimum.text}", minimum=minimum.text)
+        return self._worded.setdefault(minimum.text, verdict)

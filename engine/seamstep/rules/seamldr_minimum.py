@@ -25,13 +25,13 @@ class SeamldrMinimum(Rule):
         if running is None:
             return self.lacks(host, "seamldr_version")
         for minimum in minimums:
-            if minimum.series == running.series and minimum.update <= running.update:
-                return self.passed(f"P-SEAMLDR {running} is not older than {minimum}", minimum=str(minimum))
+            if minimum.series == running.series and minimum.numbers <= running.numbers:
+                return self.passed(f"P-SEAMLDR {running.text} is not older than {minimum.text}", minimum=minimum.text)
         if not minimums:
             return self.blocked(f"the mapping file lists no P-SEAMLDR that can load {step.target.version}")
-        needed = " or ".join([f"{minimum} (or a later {minimum.series})" for minimum in minimums])
+        needed = " or ".join([f"{minimum.text} (or a later {minimum.series})" for minimum in minimums])
         return self.blocked(
-            f"{step.target.version} needs P-SEAMLDR {needed}; this host has {running}",
-            minimums=[str(minimum) for minimum in minimums],
-            running=str(running),
+            f"{step.target.version.text} needs P-SEAMLDR {needed}; this host has {running.text}",
+            minimums=[minimum.text for minimum in minimums],
+            running=running.text,
         )

@@ -25,14 +25,14 @@ class UpdateCompatibility(Rule):
         if host.profile is None:
             return self.lacks(host, "profile")
         if host.profile == "legacy":
-            return self.passed("a legacy-profile kernel asks for the check only where the module has it")
+            return self.passed_plainly("a legacy-profile kernel asks for the check only where the module has it")
         source = step.source
         if source.features0 is None:
             return self.unknown(f"the mapping file does not list {source.version}, so its features are not known")
         if not features.has(source.features0, features.UPDATE_COMPATIBILITY):
             return self.blocked(
-                f"{source.version} lacks UPDATE_COMPATIBILITY, so it refuses every update that a mainline kernel asks"
-                " for; a newer module has to come with the BIOS or at boot",
+                f"{source.version.text} lacks UPDATE_COMPATIBILITY, so it refuses every update that a mainline kernel"
+                " asks for; a newer module has to come with the BIOS or at boot",
                 features0=hex(source.features0),
             )
-        return self.passed(f"{source.version} has UPDATE_COMPATIBILITY")
+        return self.passed_plainly("the source has UPDATE_COMPATIBILITY")
