@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.check:
         return check(allowed)
     began = datetime.now(UTC)
-    results = measured(rounds=31, seconds=2.0)
+    results = measured(rounds=31, seconds=5.0)
     text = page.page(results.processes, results.speeds, results.figures, allowed, about=_about(began))
     picture = plot.svg("Graph and best path, by number of releases", page.growths(results.speeds))
     (ROOT / "docs" / "images").mkdir(exist_ok=True)

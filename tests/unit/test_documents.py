@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import LATEST
-from seamstep.documents import Fields, canonical, parse_json, read_bytes, read_json, write_atomic
+from seamstep.documents import Fields, canonical, parse_json, read_bytes, read_json, read_regular, write_atomic
 from seamstep.errors import InputError, RefusedError, dotted
 from seamstep.positions import Places, line_and_column, scan
 
@@ -100,6 +102,45 @@ def test_files_that_can_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_an_endless_file_is_read_up_to_its_limit() -> None:
     with pytest.raises(InputError, match="too large"):
         read_json("/dev/zero", 1 << 16, "mapping file")
+
+
+@pytest.mark.parametrize("size", [1, 4095, 65536, 200_000])
+def test_a_pipe_is_read_to_its_end(size: int) -> None:
+    """It says to hold nothing, and gives what it holds piece by piece."""
+    content = os.urandom(size)
+    reading, writing = os.pipe()
+
+    def write() -> None:
+        with contextlib.suppress(BrokenPipeError), os.fdopen(writing, "wb", buffering=0) as end:
+            for start in range(0, size, 1000):
+                end.write(content[start : start + 1000])
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        assert read_bytes(f"/dev/fd/{reading}", size, "thing") == content
+    finally:
+        os.close(reading)
+        writer.join()
+
+
+def test_a_file_may_hold_more_than_it_says() -> None:
+    assert Path("/proc/self/status").stat().st_size == 0
+    assert read_bytes("/proc/self/status", 1 << 16, "thing").startswith(b"Name:")
+    with pytest.raises(InputError, match="too large"):
+        read_bytes("/proc/self/status", 99, "thing")
+
+
+@pytest.mark.parametrize(("size", "limit", "fits"), [(99, 99, True), (100, 99, False), (100, 100, True)])
+def test_a_file_may_be_as_large_as_its_limit(size: int, limit: int, fits: bool, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(bytes(size))
+    for read in (read_bytes, read_regular):
+        if fits:
+            assert read(str(file), limit, "thing") == bytes(size)
+        else:
+            with pytest.raises(InputError, match="too large"):
+                read(str(file), limit, "thing")
 
 
 def test_canonical_form_is_one() -> None:
