@@ -41,6 +41,7 @@ def test_applying_a_saved_plan_is_light(saved_plan: Path) -> None:
     loaded = modules_of("apply", saved_plan, *TRUST, "--simulate", "--yes")
     assert "seamstep" in loaded
     assert not loaded & {"networkx", "jsonschema", "yaml", "packaging", "rich"}
+    assert not loaded & {"pathlib", "tempfile", "dataclasses", "inspect", "email", "threading"}
 
 
 @pytest.mark.parametrize("command", ["plan", "explain"])
