@@ -12,10 +12,9 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from seamstep.errors import described, log_failure
 from seamstep.facts import HostFacts
 from seamstep.model import Outcome, Release, Step, Verdict
-from seamstep.rule_order import Asked, JudgingOrder, SearchOrder
+from seamstep.rule_order import Answers, Asked, JudgingOrder, SearchOrder, Unmet, ask
 from seamstep.rules import AppliedRule, Level, Scope, Waiver
 from seamstep.values import NamedTuple, made
 from seamstep.versions import ModuleVersion
@@ -39,12 +38,6 @@ class _Effect(IntEnum):
 
 _PASS = Outcome.PASS
 _BLOCK = Outcome.BLOCK
-
-
-#: The place of a rule that is not met, which no other has, what it says, and the rule.
-_Unmet = tuple[int, Verdict, Asked]
-#: What some rules say, and those of them that are not met.
-_Answers = tuple[list[Verdict], list[_Unmet]]
 
 
 class Judgement(NamedTuple):
@@ -107,11 +100,11 @@ class VersionGraph:
             for rank, release in enumerate(ladder)
         }
         self._hosts: dict[tuple[int, str], HostFacts] = {}
-        self._host_answers: _Answers | None = None
-        self._turn_answers: dict[int, _Answers] = {}
-        self._rows: dict[tuple[int, int], tuple[HostFacts, int, list[Verdict], list[_Unmet]]] = {}
-        self._columns: dict[int, tuple[int, list[Verdict], list[_Unmet]]] = {}
-        self._cells: dict[tuple[int, int], _Answers] = {}
+        self._host_answers: Answers | None = None
+        self._turn_answers: dict[int, Answers] = {}
+        self._rows: dict[tuple[int, int], tuple[HostFacts, int, list[Verdict], list[Unmet]]] = {}
+        self._columns: dict[int, tuple[int, list[Verdict], list[Unmet]]] = {}
+        self._cells: dict[tuple[int, int], Answers] = {}
         self._cell_costs: dict[tuple[int, int], int | None] = {}
         self._costs: dict[str, dict[int, int | None]] = {series: {} for series in self._ladders}
         self._foreseen: dict[str, dict[int, int | None]] = {series: {} for series in self._ladders}
@@ -189,7 +182,7 @@ class VersionGraph:
         kind_there, column, unmet_column = self._columns.get(id(goal)) or self._column(step, host)
         cell, unmet_cell = self._cells.get((kind, kind_there)) or self._cell(step, host, (kind, kind_there))
         verdicts, unmet = [*row, *column, *cell], [*unmet_row, *unmet_column, *unmet_cell]
-        self._ask(judging.fresh, step, host, (verdicts, unmet))
+        ask(judging.fresh, step, host, (verdicts, unmet))
         arranged, cost = judging.arrange(verdicts), (high - low) ** 2
         if not unmet and not judging.ahead:
             return made(Judgement, (step, arranged, (), (), (), (), cost))
@@ -199,53 +192,35 @@ class VersionGraph:
             return made(Judgement, (step, arranged, tuple(blocking), (), (), (), cost))
         return self._weighed(step, host, arranged, unmet, cost)
 
-    def _row(self, step: Step, used: int) -> tuple[HostFacts, int, list[Verdict], list[_Unmet]]:
+    def _row(self, step: Step, used: int) -> tuple[HostFacts, int, list[Verdict], list[Unmet]]:
         """The host before a step, the kind of its source, and what is said of all steps from that."""
         host, judging = self._host(step.source.version, used), self._judging
         if self._host_answers is None:
-            self._host_answers = self._ask(judging.host, step, host, ([], []))
+            self._host_answers = ask(judging.host, step, host, ([], []))
         so_far = self._turn_answers.get(used)
         if so_far is None:
             verdicts, unmet = self._host_answers
-            so_far = self._turn_answers[used] = self._ask(judging.turn, step, host, ([*verdicts], [*unmet]))
+            so_far = self._turn_answers[used] = ask(judging.turn, step, host, ([*verdicts], [*unmet]))
         verdicts, unmet = so_far
-        known = host, self._kind(step.source), *self._ask(judging.source, step, host, ([*verdicts], [*unmet]))
+        known = host, self._kind(step.source), *ask(judging.source, step, host, ([*verdicts], [*unmet]))
         self._rows[used, id(step.source)] = known  # the graph holds the release, so that its id stays its own
         return known
 
-    def _column(self, step: Step, host: HostFacts) -> tuple[int, list[Verdict], list[_Unmet]]:
+    def _column(self, step: Step, host: HostFacts) -> tuple[int, list[Verdict], list[Unmet]]:
         """The kind of a step's target, and what is said of all steps to that."""
-        known = self._kind(step.target), *self._ask(self._judging.column, step, host, ([], []))
+        known = self._kind(step.target), *ask(self._judging.column, step, host, ([], []))
         self._columns[id(step.target)] = known
         return known
 
-    def _cell(self, step: Step, host: HostFacts, kinds: tuple[int, int]) -> _Answers:
+    def _cell(self, step: Step, host: HostFacts, kinds: tuple[int, int]) -> Answers:
         """What is said of all steps between releases of two kinds, if they all pass."""
-        cell = self._ask(self._judging.cell, step, host, ([], []))
+        cell = ask(self._judging.cell, step, host, ([], []))
         if not cell[1]:
             self._cells[kinds] = cell
         return cell
 
-    def _ask(self, rules: Iterable[Asked], step: Step, host: HostFacts, answers: _Answers) -> _Answers:
-        """Add to ``answers`` what the rules say. One that fails, or answers for another, has not answered: unknown,
-        which blocks."""
-        verdicts, unmet = answers
-        for asked in rules:
-            try:
-                verdict = asked.check(step, host)
-                if isinstance(verdict, Verdict) and verdict.rule == asked.name and type(verdict.outcome) is Outcome:
-                    outcome = verdict.outcome
-                else:
-                    verdict, outcome = _no_answer(asked, "the rule did not answer with a verdict of its own")
-            except (Exception, SystemExit) as error:  # a rule may come from anybody
-                verdict, outcome = _failed(asked, step, error)
-            verdicts.append(verdict)
-            if outcome is not _PASS:
-                unmet.append((asked.place, verdict, asked))
-        return answers
-
     def _weighed(
-        self, step: Step, host: HostFacts, verdicts: tuple[Verdict, ...], unmet: list[_Unmet], cost: int
+        self, step: Step, host: HostFacts, verdicts: tuple[Verdict, ...], unmet: list[Unmet], cost: int
     ) -> Judgement:
         """The judgement on a step that some rule neither permits nor plainly refuses, or that there are rules to look
         ahead from. What would come after a step that is refused is nobody's question."""
@@ -390,7 +365,7 @@ class VersionGraph:
             return new
 
     def _check(self, asked: Asked, step: Step, host: HostFacts) -> Verdict:
-        return self._ask((asked,), step, host, ([], []))[0][0]
+        return ask((asked,), step, host, ([], []))[0][0]
 
     def _host(self, version: ModuleVersion, used: int) -> HostFacts:
         """The host predicted to be there when the step's turn comes."""
@@ -398,15 +373,6 @@ class VersionGraph:
         if host is None:
             host = self._hosts[used, version.text] = self.host.after(version, used)
         return host
-
-
-def _no_answer(asked: Asked, reason: str) -> tuple[Verdict, Outcome]:
-    return Verdict(asked.name, Outcome.UNKNOWN, reason), Outcome.UNKNOWN
-
-
-def _failed(asked: Asked, step: Step, error: BaseException) -> tuple[Verdict, Outcome]:
-    log_failure("the rule %s failed on %s", asked.name, step)
-    return _no_answer(asked, f"the rule failed: {described(error)} (SEAMSTEP_DEBUG=1 shows where)")
 
 
 def _positions(bits: int) -> Iterator[int]:

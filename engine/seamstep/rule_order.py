@@ -9,8 +9,12 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterable, Sequence
 
-from seamstep.model import Verdict
+from seamstep.errors import described, log_failure
+from seamstep.facts import HostFacts
+from seamstep.model import Outcome, Step, Verdict
 from seamstep.rules import AppliedRule, Level, Rule, Scope
+
+_PASS = Outcome.PASS
 
 
 class Asked:
@@ -25,6 +29,36 @@ class Asked:
         self.name, self.check = applied.rule.name, applied.rule.check
         self.always_blocks = applied.always_blocks
         self.compares_facts = _compares_facts(applied.rule)
+
+
+#: The place of a rule that is not met, which no other has, what it says, and the rule.
+Unmet = tuple[int, Verdict, Asked]
+#: What some rules say, and those of them that are not met.
+Answers = tuple[list[Verdict], list[Unmet]]
+
+
+def ask(rules: Iterable[Asked], step: Step, host: HostFacts, answers: Answers) -> Answers:
+    """Add to ``answers`` what the rules say. One that fails, or answers for another, has not answered: unknown, which
+    blocks."""
+    verdicts, unmet = answers
+    for asked in rules:
+        try:
+            verdict = asked.check(step, host)
+            if isinstance(verdict, Verdict) and verdict.rule == asked.name and type(verdict.outcome) is Outcome:
+                outcome = verdict.outcome
+            else:
+                verdict, outcome = _no_answer(asked, "the rule did not answer with a verdict of its own")
+        except (Exception, SystemExit) as error:  # a rule may come from anybody
+            log_failure("the rule %s failed on %s", asked.name, step)
+            verdict, outcome = _no_answer(asked, f"the rule failed: {described(error)} (SEAMSTEP_DEBUG=1 shows where)")
+        verdicts.append(verdict)
+        if outcome is not _PASS:
+            unmet.append((asked.place, verdict, asked))
+    return answers
+
+
+def _no_answer(asked: Asked, reason: str) -> tuple[Verdict, Outcome]:
+    return Verdict(asked.name, Outcome.UNKNOWN, reason), Outcome.UNKNOWN
 
 
 def _compares_facts(rule: Rule) -> bool:
