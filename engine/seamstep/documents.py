@@ -83,8 +83,13 @@ def _at_most(file: BinaryIO, limit: int) -> bytes:
 
 
 def absolute(path: str) -> str:
-    """A path from the root on. ".." stays in it: what is before that may be a link."""
-    return "/" + "/".join(part for part in os.path.join(os.getcwd(), path).split("/") if part not in {"", "."})
+    """A path from the root on; as it is where the working directory was removed, so that there is no such path. ".."
+    stays in it: what is before that may be a link."""
+    try:
+        whole = path if path.startswith("/") else os.path.join(os.getcwd(), path)
+    except FileNotFoundError:
+        return path
+    return "/" + "/".join(part for part in whole.split("/") if part not in {"", "."})
 
 
 def _bounded(content: bytes, path: str, limit: int, what: str) -> bytes:

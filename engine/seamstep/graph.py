@@ -359,7 +359,7 @@ class VersionGraph:
     def _kind_by_facts(self, release: Release) -> int:
         new = len(self._kinds)
         try:
-            facts = [facts(release) for facts in self._judging.facts]
+            facts = [asked.rule.facts(release) for asked in self._judging.cell]
             return self._facts_of_kinds.setdefault((release.image is None, *facts, *map(type, facts)), new)
         except (Exception, SystemExit):  # a rule may come from anybody; what it says may not even be comparable
             return new

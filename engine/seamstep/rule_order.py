@@ -102,10 +102,10 @@ class SearchOrder:
 
 
 class JudgingOrder:
-    """All rules, by what their answers depend on: ``row`` on no more than the host, the updates used and the source,
-    ``column`` on the target, ``cell`` on some facts of both. ``fresh`` are asked about each step, ``ahead`` about each
-    that is not refused already. ``arrange`` puts the answers of all but the last, one after the other, in the order of
-    the rules."""
+    """All rules, by what their answers depend on: ``host`` on the host alone, ``turn`` on the updates used too,
+    ``source`` on the source too, ``column`` on the target, ``cell`` on some facts of both. ``fresh`` are asked about
+    each step, ``ahead`` about each that is not refused already. ``arrange`` puts the answers of all but the last, one
+    after the other, in the order of the rules."""
 
     def __init__(self, rules: Sequence[Asked]) -> None:
         self.host: list[Asked] = []
@@ -125,7 +125,6 @@ class JudgingOrder:
         for asked in rules:
             group = self.cell if asked.compares_facts else by_scope.get(asked.rule.scope, self.fresh)
             (self.ahead if asked.rule.looks_ahead else group).append(asked)
-        self.facts = [asked.rule.facts for asked in self.cell]
         together = [*self.host, *self.turn, *self.source, *self.column, *self.cell, *self.fresh]
         places = [together.index(asked) for asked in rules if not asked.rule.looks_ahead]
         self.arrange: Callable[[list[Verdict]], tuple[Verdict, ...]]

@@ -15,7 +15,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import LATEST
-from seamstep.documents import Fields, canonical, parse_json, read_bytes, read_json, read_regular, write_atomic
+from seamstep.documents import (
+    Fields,
+    absolute,
+    canonical,
+    parse_json,
+    read_bytes,
+    read_json,
+    read_regular,
+    write_atomic,
+)
 from seamstep.errors import InputError, RefusedError, dotted
 from seamstep.positions import Places, line_and_column, scan
 
@@ -141,6 +150,15 @@ def test_a_file_may_be_as_large_as_its_limit(size: int, limit: int, fits: bool, 
         else:
             with pytest.raises(InputError, match="too large"):
                 read(str(file), limit, "thing")
+
+
+def test_a_path_from_the_root_needs_no_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    assert absolute("./a//../b") == f"{gone}/a/../b"
+    gone.rmdir()
+    assert (absolute("/a/./b/"), absolute("a/b")) == ("/a/b", "a/b")
 
 
 def test_canonical_form_is_one() -> None:

@@ -180,6 +180,44 @@ def test_a_rule_that_fails_blocks(answer: Any, says: str, caplog: pytest.LogCapt
     assert hops(plan(listed, made_policy(rules=(AppliedRule(Moody(answer), Level.WARN),)))) == ["1.5.10"]
 
 
+class Coy(Rule):
+    """A rule whose facts can't be had, or can't be compared, for all that it answers."""
+
+    name = "coy"
+    summary = "For tests."
+    source = "tests"
+
+    def facts(self, release: Release) -> Any:
+        return [release.version]
+
+    def check(self, step: Step, host: Any) -> Verdict:
+        return self.blocked("not there") if step.target.version == LADDER[-1] else self.passed("well")
+
+
+class CoyToo(Coy):
+    @property
+    def facts(self) -> Any:
+        raise SystemExit(3)
+
+    check = Coy.check
+
+
+class CoyAsWell(Coy):
+    def facts(self, release: Release) -> Any:
+        raise SystemExit(3)
+
+    check = Coy.check
+
+
+@pytest.mark.parametrize("rule", [Coy, CoyToo, CoyAsWell])
+def test_a_rule_without_usable_facts_is_asked_about_every_step(rule: type[Rule]) -> None:
+    listed = tuple(made_release(version) for version in LADDER)
+    graph = VersionGraph(listed, made_host(LADDER[0]), (AppliedRule(rule()),))
+    permitted = {(one, other) for one, other in product(LADDER, LADDER) if graph.judge(one, other, 0).permitted}
+    assert permitted == {(one, other) for one, other in product(LADDER, LADDER) if other != LADDER[-1]}
+    assert hops(plan(listed, made_policy(rules=(AppliedRule(rule()),), target=Target.parse("<1.5.10")))) == ["1.5.09"]
+
+
 @pytest.mark.parametrize("scope", Scope)
 def test_rules_are_asked_once_for_what_they_depend_on(scope: Scope) -> None:
     asked: list[tuple[V, V]] = []

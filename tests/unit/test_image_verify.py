@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import functools
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -245,13 +246,15 @@ def test_work_that_is_done_meanwhile() -> None:
     """It gives what it came to, once; what goes wrong with it, whoever asks for it hears."""
     asked: list[int] = []
 
-    def fail() -> int:
+    def fail(error: BaseException) -> int:
         asked.append(_thread.get_ident())
-        raise MemoryError("no room")
+        raise error
 
     assert meanwhile(_thread.get_ident)() != _thread.get_ident()
-    result = meanwhile(fail)
-    with pytest.raises(MemoryError, match="no room"):
-        result()
-    assert len(asked) == 2
-    assert asked[1] == _thread.get_ident()
+    for error in (MemoryError("no room"), SystemExit("no room")):
+        asked.clear()
+        result = meanwhile(functools.partial(fail, error))
+        with pytest.raises(type(error), match="no room"):
+            result()
+        assert len(asked) == 2
+        assert asked[1] == _thread.get_ident()

@@ -19,7 +19,7 @@ from seamstep.plan import Hop
 from seamstep.values import NamedTuple
 from seamstep.versions import ModuleVersion
 
-_TOLD = 50  # times that the progress of staging is told, or a little more
+_TOLD = 50  # times at most that the progress of staging is told
 
 #: Where the executor writes down what it does: takes the event and its details by name, and has them on disk when it
 #: returns. Raises OSError if that fails.

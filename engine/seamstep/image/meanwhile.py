@@ -14,14 +14,14 @@ T = TypeVar("T")
 def meanwhile(work: Callable[[], T]) -> Callable[[], T]:
     """Do ``work`` on a thread of its own. Returns what waits for its end and gives what it came to.
 
-    It goes on only while its starter lets other threads run, as hashlib does. Where a thread can't be had, or the work
-    fails on it, it is done when it is asked for.
+    It gains time only while its starter works without the interpreter, as hashlib does. Where a thread can't be had, or
+    the work fails on it, it is done when it is asked for.
     """
     found: list[T] = []
     ended = _thread.allocate_lock()
 
     def run() -> None:
-        with contextlib.suppress(Exception):  # whoever asks meets it again
+        with contextlib.suppress(BaseException):  # whoever asks meets it again
             found.append(work())
         ended.release()
 
