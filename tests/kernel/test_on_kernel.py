@@ -216,7 +216,8 @@ def test_an_interrupt_while_staging_leaves_nothing(lab: Lab, signal: str) -> Non
 def test_somebody_else_writes_into_the_staged_image(lab: Lab) -> None:
     plan = lab.plan("fewest-hops", lab.large.parent)
     lab.load()
-    node = MAINLINE.upload_path  # the first may be overwritten
+    node = MAINLINE.upload_path
+    # A byte that comes before the first chunk is overwritten, and harms nothing.
     again = f'while read value < {node}/loading && [ "$value" = 1 ]; do printf X > {node}/data; done'
     done = lab.race(plan, "loading", "1", again)
     assert (done.code, done.json["module_version"]) == (ExitCode.FAILED, "1.5.24"), done
