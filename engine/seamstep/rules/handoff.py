@@ -26,8 +26,7 @@ class Handoff(Rule):
     needs_image = True
 
     def facts(self, release: Release) -> Hashable:
-        image = release.usable_image()
-        return release.version if image is None else (image.sigstruct.module_hv, image.sigstruct.min_update_hv)
+        return self.image_facts(release, lambda sigstruct: (sigstruct.module_hv, sigstruct.min_update_hv))
 
     def check(self, step: Step, host: HostFacts) -> Verdict:
         images = self.both_images(step)

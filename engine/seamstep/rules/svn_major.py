@@ -20,8 +20,7 @@ class SvnMajor(Rule):
     needs_image = True
 
     def facts(self, release: Release) -> Hashable:
-        image = release.usable_image()
-        return release.version if image is None else image.sigstruct.svn_major
+        return self.image_facts(release, lambda sigstruct: sigstruct.svn_major)
 
     def check(self, step: Step, host: HostFacts) -> Verdict:
         images = self.both_images(step)
