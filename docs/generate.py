@@ -16,7 +16,7 @@ from lint_pages import lint_index, lint_page
 from manual import manual
 from policy_page import policy_page
 from rule_pages import every_rule, index, rule_page
-from seamstep.lint.codes import CODES
+from seamstep.analysis.lint.codes import CODES
 
 REFERENCE = Path(__file__).parent / "reference"
 

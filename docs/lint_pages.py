@@ -10,12 +10,12 @@ from difflib import unified_diff
 from pathlib import Path
 
 from rule_pages import GENERATED, page, paragraph, table
-from seamstep.lint import settings
-from seamstep.lint.codes import CODES
-from seamstep.lint.findings import Code
-from seamstep.lint.run import lint, targets
-from seamstep.lint.settings import Result, Settings
-from seamstep.report.findings import Linted, findings_text
+from seamstep.analysis.lint import settings
+from seamstep.analysis.lint.codes import CODES
+from seamstep.analysis.lint.findings import Code
+from seamstep.analysis.lint.run import lint, targets
+from seamstep.analysis.lint.settings import Result, Settings
+from seamstep.show.findings import Linted, findings_text
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "tests" / "cases" / "lint"

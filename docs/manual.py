@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from seamstep import __version__, cli
-from seamstep.completion import Argument, Command, Option
+from seamstep.cli.completion_scripts import Argument, Command, Option
 
 _DESCRIPTION = """\
 The Linux kernel can replace the Intel TDX module under running confidential VMs (TDs).

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rule_pages import GENERATED, page, paragraph, table
-from seamstep import resources
+from seamstep.base import resources
 
 #: A policy that says everything; a test plans with it.
 COMPLETE = Path(__file__).parents[1] / "tests" / "cases" / "accept" / "policy" / "complete.yaml"

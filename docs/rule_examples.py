@@ -9,16 +9,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from seamstep import features
-from seamstep.facts import HostFacts, UploadNode
-from seamstep.graph import VersionGraph
+from seamstep.base import features
+from seamstep.base.versions import ModuleVersion, SeamldrVersion, Specifier
+from seamstep.domain.facts import HostFacts, UploadNode
+from seamstep.domain.model import INTEL_SIGNER, Check, Image, Release, Sigstruct, Step, Verdict, Verification
 from seamstep.image.verify import signer_problem
-from seamstep.model import INTEL_SIGNER, Check, Image, Release, Sigstruct, Step, Verdict, Verification
+from seamstep.planning.graph import VersionGraph
 from seamstep.rules import BUILT_IN, HARD_RULES, AppliedRule, Denial, Deny, Rule, Waypoint
 from seamstep.rules.handoff import Handoff
 from seamstep.rules.minimum_svn import MinimumSvn
 from seamstep.rules.upload_interface import ERRATUM
-from seamstep.versions import ModuleVersion, SeamldrVersion, Specifier
 
 _SPR, _SRF = 0x806F8, 0xA06F0
 _STRANGER = "33" * 32

@@ -16,12 +16,15 @@ from typing import TYPE_CHECKING, Any
 import hypothesis
 import pytest
 
-from seamstep import catalog, facts, planner, policy_file
+from seamstep.base.versions import ModuleVersion, SeamldrVersion
 from seamstep.cli import main
 from seamstep.demo.synthetic import Parts, Signer, synthetic_image, synthetic_module
-from seamstep.facts import HostFacts
-from seamstep.plan import Plan
-from seamstep.versions import ModuleVersion, SeamldrVersion
+from seamstep.domain import facts
+from seamstep.domain.facts import HostFacts
+from seamstep.image import catalog
+from seamstep.plan.document import Plan
+from seamstep.planning import planner
+from seamstep.policy import policy_file
 
 if TYPE_CHECKING:
     from guest import Guest

@@ -18,13 +18,12 @@ import pytest
 from figures import LENGTHS
 
 from conftest import DAY, TRUSTED
-from seamstep import catalog
-from seamstep.facts import HostFacts
-from seamstep.graph import VersionGraph
-from seamstep.image import layout, verify
-from seamstep.model import Release, Step
-from seamstep.planner import Router, make_plan
-from seamstep.policy import PathChoice
+from seamstep.domain.facts import HostFacts
+from seamstep.domain.model import Release, Step
+from seamstep.image import catalog, layout, verify
+from seamstep.planning.graph import VersionGraph
+from seamstep.planning.planner import Router, make_plan
+from seamstep.policy.policy import PathChoice
 from seamstep.rules import HARD_RULES
 
 if TYPE_CHECKING:

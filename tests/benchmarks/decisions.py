@@ -9,10 +9,10 @@ from typing import Any, NamedTuple, Protocol
 
 from inputs import as_text
 
-from seamstep import cpus
-from seamstep.facts import HostFacts
-from seamstep.graph import Judgement, VersionGraph
-from seamstep.model import Release
+from seamstep.base import cpus
+from seamstep.domain.facts import HostFacts
+from seamstep.domain.model import Release
+from seamstep.planning.graph import Judgement, VersionGraph
 from seamstep.rules import HARD_RULES, AppliedRule
 from seamstep.rules.upload_interface import ERRATUM
 

@@ -8,15 +8,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from conftest import DAY, FACTS, LATEST, PUBLISHED, SIGNER, TRUSTED, plan_for, published_image
-from seamstep import catalog, facts, policy_file
+from seamstep.base.versions import ModuleVersion, SeamldrVersion
 from seamstep.cli.output import to_json
 from seamstep.demo.synthetic import Parts, synthetic_module
-from seamstep.facts import HostFacts, UploadNode
+from seamstep.domain import facts
+from seamstep.domain.facts import HostFacts, UploadNode
+from seamstep.domain.model import Check, Image, Release, Sigstruct, Verification
+from seamstep.image import catalog
 from seamstep.image.layout import PAGE
 from seamstep.image.pack import pack
-from seamstep.model import Check, Image, Release, Sigstruct, Verification
-from seamstep.policy import Policy
-from seamstep.versions import ModuleVersion, SeamldrVersion
+from seamstep.policy import policy_file
+from seamstep.policy.policy import Policy
 
 _PAGES = 140  # the newer half of the published modules have 109 to 146
 _CPUS = {"1.5": (0x806F8, 0xC06F0, 0xA06F0), "2.0": (0xA06D0, 0xA06E0)}

@@ -14,7 +14,7 @@ import sys
 import atheris
 
 with atheris.instrument_imports(include=["seamstep"]):
-    from seamstep.errors import InputError
+    from seamstep.base.errors import InputError
     from seamstep.image import files, layout, sigstruct, verify
     from seamstep.image.layout import MODULE_OFFSET, SIGSTRUCT_SIZE, SIZE_MAX
 

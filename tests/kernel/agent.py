@@ -26,8 +26,14 @@ from seamstep import cli
 _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "HOME": "/root"}
 #: What ``apply`` imports when it gets there.
 _LAZY = (
-    *("seamstep.cli.apply", "seamstep.cli.facts", "seamstep.cli.status", "seamstep.transaction", "seamstep.resources"),
-    *("seamstep.report.progress", "seamstep.image.verify", "seamstep.host.sysfs"),
+    *(
+        "seamstep.cli.apply",
+        "seamstep.cli.facts",
+        "seamstep.cli.status",
+        "seamstep.run.transaction",
+        "seamstep.base.resources",
+    ),
+    *("seamstep.show.progress", "seamstep.image.verify", "seamstep.host.sysfs"),
     *("cryptography.exceptions", "cryptography.hazmat.primitives.asymmetric.padding", "importlib.readers"),
 )
 

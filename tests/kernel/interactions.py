@@ -11,12 +11,12 @@ import struct
 from dataclasses import dataclass, field
 from typing import Any
 
+from seamstep.base.versions import ModuleVersion
 from seamstep.host.base import LEGACY, MAINLINE, Host
 from seamstep.host.simulated import Fault
 from seamstep.image.layout import PAGE
 from seamstep.image.pack import pack
 from seamstep.image.sigstruct import BODY, BODY_OFFSET, CPUID_COUNT_OFFSET, HANDOFF, HANDOFF_OFFSET
-from seamstep.versions import ModuleVersion
 
 Step = tuple[Any, ...]
 V24, V28, V34 = (ModuleVersion(f"1.5.{update}") for update in (24, 28, 34))

@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 from guest import Done, Guest
 
 from conftest import LATEST, SIGNER, TRUST
-from seamstep import catalog
+from seamstep.base.documents import Fields
 from seamstep.cli import main
 from seamstep.demo.synthetic import Parts, synthetic_image, synthetic_module
-from seamstep.documents import Fields
-from seamstep.facts import HostFacts
+from seamstep.domain.facts import HostFacts
 from seamstep.host.base import LEGACY, MAINLINE, MODULE_VERSION
+from seamstep.image import catalog
 from seamstep.image.pack import pack
 
 #: The installed command; the guest sees it where it is here.

@@ -15,10 +15,10 @@ from interactions import MODULES, Script, replay
 from record import OBSERVATIONS, observe
 from scripts import SCRIPTS
 
-from seamstep.facts import HostFacts, UploadNode
+from seamstep.base.versions import ModuleVersion, SeamldrVersion
+from seamstep.domain.facts import HostFacts, UploadNode
 from seamstep.host.base import LEGACY, MAINLINE
 from seamstep.host.simulated import SimulatedHost
-from seamstep.versions import ModuleVersion, SeamldrVersion
 
 KEPT = json.loads(OBSERVATIONS.read_text())
 

@@ -10,11 +10,11 @@ from interactions import ERRORS
 from lab import CPU1, SEAMSTEP, STATE, Lab, Seen
 
 from conftest import TRUST, Run, write_facts
+from seamstep.base.errors import ExitCode
+from seamstep.base.versions import ModuleVersion
 from seamstep.demo.synthetic import Parts
-from seamstep.errors import ExitCode
-from seamstep.facts import UploadNode
+from seamstep.domain.facts import UploadNode
 from seamstep.host.base import LEGACY, MAINLINE
-from seamstep.versions import ModuleVersion
 
 pytestmark = pytest.mark.kernel
 

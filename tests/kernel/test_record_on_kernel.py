@@ -11,7 +11,7 @@ from guest import PARAMETERS
 from lab import SEAMSTEP, STATE, Lab, Seen
 
 from conftest import TRUST
-from seamstep.errors import ExitCode
+from seamstep.base.errors import ExitCode
 from seamstep.host.base import MAINLINE
 
 pytestmark = pytest.mark.kernel

@@ -18,10 +18,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from seamstep import transaction
-from seamstep.executor import Reporter, RunResult, State
 from seamstep.host.simulated import SimulatedHost
-from seamstep.plan import Plan
+from seamstep.plan.document import Plan
+from seamstep.run import transaction
+from seamstep.run.executor import Reporter, RunResult, State
 
 _SYSTEM_CALLS = ("open", "write", "pwrite", "fsync", "rename", "ftruncate", "makedirs")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from seamstep.facts import HostFacts, UploadNode
-from seamstep.model import Check, Image, Release, Sigstruct, Verification
-from seamstep.versions import ModuleVersion, SeamldrVersion
+from seamstep.base.versions import ModuleVersion, SeamldrVersion
+from seamstep.domain.facts import HostFacts, UploadNode
+from seamstep.domain.model import Check, Image, Release, Sigstruct, Verification
 
 GOOD_FEATURES = 1 << 47 | 1 << 18 | 1 << 1
 SPR, SRF = 0x806F8, 0xA06F0

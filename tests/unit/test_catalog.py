@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from conftest import FACTS, LATEST, PUBLISHED, SIGNER, TRUST, TRUSTED, Run, published_image, write_facts
-from seamstep import catalog
+from seamstep.base.versions import ModuleVersion
 from seamstep.demo.synthetic import Parts, synthetic_module
-from seamstep.facts import HostFacts, UploadNode
+from seamstep.domain.facts import HostFacts, UploadNode
+from seamstep.domain.model import Check, Release
+from seamstep.image import catalog
 from seamstep.image.pack import pack
-from seamstep.model import Check, Release
-from seamstep.versions import ModuleVersion
 
 
 def blob(name: str = "m", svn: int = 0x10D, form: str = "2.0") -> bytes:

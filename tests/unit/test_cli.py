@@ -15,12 +15,12 @@ from test_host_facts import COMMON, LAYOUTS, tree
 
 from conftest import DAY, FACTS, LATEST, TRUST, Run, host_like, plan_for, write_facts
 from seamstep import cli
+from seamstep.base.versions import ModuleVersion
 from seamstep.cli import facts as facts_command
 from seamstep.cli.output import to_json
-from seamstep.facts import HostFacts
+from seamstep.domain.facts import HostFacts
 from seamstep.host.read_facts import read_facts
-from seamstep.plan import digest
-from seamstep.versions import ModuleVersion
+from seamstep.plan.document import digest
 
 HOP: dict[str, object] = {"from": "1.5.24", "to": "1.5.34", "image": None, "verdicts": [], "waived": []}
 IMAGE: dict[str, object] = {"path": "x", "sha256": "0" * 64, "mrseam": "0" * 96, "seamsvn": 1}

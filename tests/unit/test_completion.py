@@ -19,7 +19,7 @@ from terminals import open_terminal
 
 from conftest import Run
 from seamstep import cli
-from seamstep.completion import Kind, described
+from seamstep.cli.completion_scripts import Kind, described
 
 #: What is typed, something that has to be offered, and something that must not be.
 OFFERED = [

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seamstep import cpus
+from seamstep.base import cpus
 
 
 @pytest.mark.parametrize(

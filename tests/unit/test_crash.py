@@ -13,15 +13,15 @@ from crashing import again, run_to
 from test_executor import V24, V28, V34, simulated
 
 from conftest import plan_for
-from seamstep import past_runs, transaction
-from seamstep.errors import RefusedError, SeamstepError, TdxLostError
-from seamstep.executor import State
-from seamstep.facts import HostFacts
+from seamstep.base.errors import RefusedError, SeamstepError, TdxLostError
+from seamstep.domain.facts import HostFacts
 from seamstep.host.read_facts import read_facts
 from seamstep.host.simulated import Fault, SimulatedHost
-from seamstep.journal import NAME, History, open_folder, read
-from seamstep.plan import Plan
-from seamstep.recovery import Finding
+from seamstep.plan.document import Plan
+from seamstep.run import past_runs, transaction
+from seamstep.run.executor import State
+from seamstep.run.journal import NAME, History, open_folder, read
+from seamstep.run.recovery import Finding
 
 
 def history(folder: Path) -> History:

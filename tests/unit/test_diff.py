@@ -14,16 +14,17 @@ from hypothesis import strategies as st
 from made import GOOD_FEATURES, SPR, SRF, made_image, made_release
 
 from conftest import DAY, FACTS, FEBRUARY, LATEST, SIGNER, TRUST, Run, host_like
-from seamstep import environments, inventory, policy_file
+from seamstep.analysis import environments, inventory
+from seamstep.analysis.diff import ways
+from seamstep.base.errors import InputError
+from seamstep.base.versions import ModuleVersion, SeamldrVersion
 from seamstep.demo.synthetic import Parts, synthetic_module
-from seamstep.diff import ways
-from seamstep.errors import InputError
-from seamstep.facts import HostFacts
+from seamstep.domain.facts import HostFacts
+from seamstep.domain.model import Image, Release, Step, Verdict
 from seamstep.image.pack import pack
-from seamstep.model import Image, Release, Step, Verdict
-from seamstep.policy import PathChoice
+from seamstep.policy import policy_file
+from seamstep.policy.policy import PathChoice
 from seamstep.rules.minimum_module import MinimumModule
-from seamstep.versions import ModuleVersion, SeamldrVersion
 
 RELEASES = st.builds(
     made_release,

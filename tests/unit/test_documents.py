@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import LATEST
-from seamstep.documents import (
+from seamstep.base.documents import (
     Fields,
     absolute,
     canonical,
@@ -25,8 +25,8 @@ from seamstep.documents import (
     read_regular,
     write_atomic,
 )
-from seamstep.errors import InputError, RefusedError, dotted
-from seamstep.positions import Places, line_and_column, scan
+from seamstep.base.errors import InputError, RefusedError, dotted
+from seamstep.base.positions import Places, line_and_column, scan
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),

@@ -22,17 +22,17 @@ from test_graph import made_policy
 from test_oracle import hosts, policies, releases
 
 from conftest import FACTS, LATEST, TRUST, Run
+from seamstep.base.versions import ModuleVersion, Specifier
 from seamstep.cli import main
-from seamstep.drawing import dot, exchange, html, mermaid, svg
-from seamstep.drawing.choose import RUNNER_UP_HOPS, Blocked, Subject, scene
-from seamstep.drawing.layout import NODE_HEIGHT, layout
-from seamstep.drawing.scene import Arc, Lane, Mark, Node, Scene, State
-from seamstep.explain import Situation
-from seamstep.facts import UploadNode
-from seamstep.model import Outcome
-from seamstep.policy import PathChoice, Source
+from seamstep.domain.facts import UploadNode
+from seamstep.domain.model import Outcome
+from seamstep.planning.explain import Situation
+from seamstep.policy.policy import PathChoice, Source
 from seamstep.rules import Denial
-from seamstep.versions import ModuleVersion, Specifier
+from seamstep.show.drawing import dot, exchange, html, mermaid, svg
+from seamstep.show.drawing.choose import RUNNER_UP_HOPS, Blocked, Subject, scene
+from seamstep.show.drawing.layout import NODE_HEIGHT, layout
+from seamstep.show.drawing.scene import Arc, Lane, Mark, Node, Scene, State
 
 PICTURE = Path(__file__).parents[2] / "docs" / "images" / "graph.svg"
 #: How docs/images/graph.svg came to be.

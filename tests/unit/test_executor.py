@@ -12,15 +12,15 @@ from typing import Any, NamedTuple
 import pytest
 
 from conftest import plan_for
-from seamstep.errors import ExitCode, InputError, Problem, RefusedError
-from seamstep.executor import MOVES, Executor, Reporter, RunResult, State
-from seamstep.executor.states import Machine
-from seamstep.facts import HostFacts
+from seamstep.base.errors import ExitCode, InputError, Problem, RefusedError
+from seamstep.base.versions import ModuleVersion
+from seamstep.domain.facts import HostFacts
 from seamstep.host.read_facts import read_facts
 from seamstep.host.simulated import Fault, SimulatedHost
-from seamstep.image.files import read_for_upload
-from seamstep.plan import Hop, Plan
-from seamstep.versions import ModuleVersion
+from seamstep.plan.document import Hop, Plan
+from seamstep.run.executor import MOVES, Executor, Reporter, RunResult, State
+from seamstep.run.executor.states import Machine
+from seamstep.run.executor.upload_image import read_for_upload
 
 V24, V28, V34 = ModuleVersion("1.5.24"), ModuleVersion("1.5.28"), ModuleVersion("1.5.34")
 

@@ -13,12 +13,12 @@ from test_graph import made_policy
 from test_oracle import LADDER, Oracle, hosts, policies, releases
 
 from conftest import FACTS, LATEST, THOROUGH, Run, host_like, write_facts
-from seamstep import explain
-from seamstep.facts import HostFacts, UploadNode
-from seamstep.policy import Policy, Target
+from seamstep.base.versions import ModuleVersion, SeamldrVersion, Specifier
+from seamstep.domain.facts import HostFacts, UploadNode
+from seamstep.planning import explain
+from seamstep.policy.policy import Policy, Target
 from seamstep.rules import AppliedRule, Denial
 from seamstep.rules.strict_compat import StrictCompat
-from seamstep.versions import ModuleVersion, SeamldrVersion, Specifier
 
 V = ModuleVersion
 EXPLAIN = ("explain", "--mapping", LATEST, "--without-images")

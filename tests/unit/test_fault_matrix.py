@@ -15,10 +15,10 @@ from test_crash import history
 from test_executor import ERRORS, V24, V28, V34
 
 from conftest import plan_for
-from seamstep.errors import SeamstepError
-from seamstep.facts import HostFacts
+from seamstep.base.errors import SeamstepError
+from seamstep.domain.facts import HostFacts
 from seamstep.host.simulated import Fault, SimulatedHost
-from seamstep.journal import NAME
+from seamstep.run.journal import NAME
 
 NODE = "/sys/class/firmware/tdx_module"
 

@@ -14,19 +14,19 @@ from made import GOOD_FEATURES, Content, made_host, made_image, made_release
 from test_oracle import LADDER, hosts, policies, releases
 
 from conftest import DAY
-from seamstep.errors import RefusedError
-from seamstep.graph import VersionGraph
-from seamstep.mapping import MappingFile
-from seamstep.model import Outcome, Release, Step, Verdict
-from seamstep.planner import make_plan
-from seamstep.policy import PathChoice, Policy, Source, Target
+from seamstep.base.errors import RefusedError
+from seamstep.base.versions import ModuleVersion, Specifier
+from seamstep.domain.mapping import MappingFile
+from seamstep.domain.model import Outcome, Release, Step, Verdict
+from seamstep.planning.graph import VersionGraph
+from seamstep.planning.planner import make_plan
+from seamstep.policy.policy import PathChoice, Policy, Source, Target
 from seamstep.rules import BUILT_IN, HARD_RULES, AppliedRule, Denial, Level, Rule, Scope, Waiver, policy_rules
 from seamstep.rules.forward_only import ForwardOnly
 from seamstep.rules.minimum_module import MinimumModule
 from seamstep.rules.no_stranding import NoStranding
 from seamstep.rules.same_series import SameSeries
 from seamstep.rules.strict_compat import StrictCompat
-from seamstep.versions import ModuleVersion, Specifier
 
 SOURCES = (Source("p", "00" * 32, None),)
 V = ModuleVersion

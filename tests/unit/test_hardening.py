@@ -15,18 +15,18 @@ from test_executor import V24, V28, Recorder, simulated
 from test_host_facts import COMMON, LAYOUTS, tree
 
 from conftest import FACTS, LATEST, PUBLISHED, SIGNER, TRUST, TRUSTED, Run, plan_for, published_parts
-from seamstep import catalog, plan_checks
+from seamstep.base.errors import ExitCode
 from seamstep.cli.output import to_json
 from seamstep.demo.synthetic import Parts, synthetic_module
-from seamstep.errors import ExitCode
-from seamstep.executor import Executor, Reporter, State, performing
-from seamstep.facts import HostFacts
+from seamstep.domain.facts import HostFacts
+from seamstep.domain.model import INTEL_SIGNER
 from seamstep.host.read_facts import read_facts
 from seamstep.host.simulated import SimulatedHost
-from seamstep.image import files, published
+from seamstep.image import catalog, files, published
 from seamstep.image.pack import pack
-from seamstep.model import INTEL_SIGNER
+from seamstep.plan import checks as plan_checks
 from seamstep.rules import HARD_RULES
+from seamstep.run.executor import Executor, Reporter, State, performing
 
 
 def test_whom_we_trust_by_ourselves() -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from seamstep import hooks
-from seamstep.hooks import OUTPUT_MAX, HookResult, run_hook
+from seamstep.run import hooks
+from seamstep.run.hooks import OUTPUT_MAX, HookResult, run_hook
 
 
 def python(program: str) -> tuple[str, ...]:

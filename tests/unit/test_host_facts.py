@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import Run
-from seamstep.facts import HostFacts, UploadNode, load
+from seamstep.base.versions import ModuleVersion, SeamldrVersion
+from seamstep.domain.facts import HostFacts, UploadNode, load
 from seamstep.host.read_facts import read_facts
 from seamstep.host.simulated import Fault, SimulatedHost
 from seamstep.host.sysfs import SysfsHost
-from seamstep.versions import ModuleVersion, SeamldrVersion
 
 CPUINFO = """processor\t: {n}
 vendor_id\t: GenuineIntel

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from conftest import SIGNER, TRUST, TRUSTED, Run
+from seamstep.base.errors import InputError
 from seamstep.demo.synthetic import Parts, Signer, synthetic_module
-from seamstep.errors import InputError
 from seamstep.image import files, verify
 from seamstep.image.layout import SIZE_MAX
 from seamstep.image.pack import pack
-from seamstep.plan import PlannedImage
+from seamstep.plan.document import PlannedImage
+from seamstep.run.executor.upload_image import read_for_upload
 
 MODULE = synthetic_module("files", 5)
 SIGNED = SIGNER.sigstruct(MODULE, Parts())
@@ -176,23 +177,23 @@ def test_the_same_bytes_are_verified_once_and_no_others_pass_for_them(
     monkeypatch.setattr(verify, "all_checks", counted)
     upload = forms["2.0"].read_bytes()
     plan, verified = planned(forms[form], form, upload), set[tuple[str, str]]()
-    assert [files.read_for_upload(plan, TRUSTED, verified) for _ in range(3)] == [upload] * 3
+    assert [read_for_upload(plan, TRUSTED, verified) for _ in range(3)] == [upload] * 3
     assert len(asked) == 1
     for lie in (plan._replace(mrseam="00" * 48), plan._replace(upload_sha256="00" * 32)):
         with pytest.raises(ValueError, match=r"another MRSEAM|other bytes"):
-            files.read_for_upload(lie, TRUSTED, verified)
+            read_for_upload(lie, TRUSTED, verified)
     if form == "separate":
         signed = forms[form].with_suffix(".sigstruct")
         whole = signed.read_bytes()
         signed.write_bytes(whole[:600] + bytes([whole[600] ^ 1]) + whole[601:])
         with pytest.raises(ValueError, match="not authentic"):
-            files.read_for_upload(plan, TRUSTED, verified)
+            read_for_upload(plan, TRUSTED, verified)
         signed.write_bytes(whole)
     forms[form].write_bytes(forms[form].read_bytes()[:-1] + b"!")
     changed = planned(forms[form], form, upload)
     for _ in range(2):
         with pytest.raises(ValueError, match="not authentic"):
-            files.read_for_upload(changed, TRUSTED, verified)
+            read_for_upload(changed, TRUSTED, verified)
     assert len(verified) == 1
 
 
@@ -200,16 +201,16 @@ def test_the_same_bytes_are_verified_once_and_no_others_pass_for_them(
 def test_what_is_uploaded_is_what_was_planned(forms: dict[str, Path], form: str) -> None:
     upload = forms["2.0"].read_bytes()
     plan = planned(forms[form], form, upload)
-    assert files.read_for_upload(plan, TRUSTED) == upload
+    assert read_for_upload(plan, TRUSTED) == upload
     with pytest.raises(ValueError, match="is not authentic: signer"):
-        files.read_for_upload(plan, files.TRUSTED)
+        read_for_upload(plan, files.TRUSTED)
     for lie in ({"mrseam": "00" * 48}, {"seamsvn": 1}):
         with pytest.raises(ValueError, match="another MRSEAM or seamsvn"):
-            files.read_for_upload(plan._replace(**lie), TRUSTED)
+            read_for_upload(plan._replace(**lie), TRUSTED)
     with pytest.raises(ValueError, match="repacks to other bytes"):
-        files.read_for_upload(planned(forms[form], form, b"something else"), TRUSTED)
+        read_for_upload(planned(forms[form], form, b"something else"), TRUSTED)
     forms[form].write_bytes(forms[form].read_bytes()[:-1] + b"!")
     with pytest.raises(ValueError, match="not the one the plan was made with"):
-        files.read_for_upload(plan, TRUSTED)
+        read_for_upload(plan, TRUSTED)
     with pytest.raises(ValueError, match=r"not authentic: .*module-hash"):
-        files.read_for_upload(planned(forms[form], form, upload), TRUSTED)
+        read_for_upload(planned(forms[form], form, upload), TRUSTED)

@@ -8,7 +8,7 @@ import pytest
 from made import Content, made_image
 from test_rules import HOST, SOURCE, TARGET, rule_of
 
-from seamstep.model import Image, Outcome, Release, Step
+from seamstep.domain.model import Image, Outcome, Release, Step
 
 BLOCK, UNKNOWN, PASS = Outcome.BLOCK, Outcome.UNKNOWN, Outcome.PASS
 GOOD = made_image((0x806F8,), 0x10D, 1, 0)

@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import PUBLISHED, SIGNER, THOROUGH, TRUSTED, published_image
+from seamstep.base.errors import InputError
 from seamstep.demo.synthetic import Parts, Signer, synthetic_module
-from seamstep.errors import InputError
+from seamstep.domain.model import INTEL_SIGNER, Check
 from seamstep.image import files, layout, sigstruct, verify
 from seamstep.image.layout import MODULE_OFFSET, PAGE, SIGSTRUCT_OFFSET, SIGSTRUCT_SIZE
 from seamstep.image.meanwhile import meanwhile
 from seamstep.image.pack import FORMATS, pack
-from seamstep.model import INTEL_SIGNER, Check
 
 MODULE = synthetic_module("test", 3)
 SIGNED = SIGNER.sigstruct(MODULE, Parts())

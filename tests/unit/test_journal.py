@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seamstep.errors import RefusedError
-from seamstep.journal import NAME, History, Journal, open_folder, read
-from seamstep.journal import writing as writing_module
-from seamstep.journal.record import scan
+from seamstep.base.errors import RefusedError
+from seamstep.run.journal import NAME, History, Journal, open_folder, read
+from seamstep.run.journal import writing as writing_module
+from seamstep.run.journal.record import scan
 
 WALL = 1_795_000_000.0
 

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from conftest import TRUST, Run, plan_for
-from seamstep import journald
+from seamstep.base.versions import ModuleVersion
 from seamstep.cli.output import to_json
-from seamstep.executor import Executor, RunResult, State
-from seamstep.facts import HostFacts
+from seamstep.domain.facts import HostFacts
 from seamstep.host.simulated import SimulatedHost
-from seamstep.journald import JournalReporter
-from seamstep.versions import ModuleVersion
+from seamstep.run import journald
+from seamstep.run.executor import Executor, RunResult, State
+from seamstep.run.journald import JournalReporter
 
 Event = dict[str, str]
 DOCS = Path(__file__).parents[2] / "docs" / "service.md"

@@ -18,9 +18,9 @@ import pytest
 
 from conftest import DATA, FEBRUARY, LATEST, Run
 from seamstep import rules
-from seamstep.facts import HostFacts
-from seamstep.lint.codes import CODES
-from seamstep.model import Step, Verdict
+from seamstep.analysis.lint.codes import CODES
+from seamstep.domain.facts import HostFacts
+from seamstep.domain.model import Step, Verdict
 from seamstep.rules import Rule
 
 EXAMPLES = Path(__file__).parents[1] / "cases" / "lint"
@@ -666,7 +666,7 @@ def test_hostile_files_end_in_2_and_little_memory(tmp_path: Path, name: str) -> 
 
 
 def test_much_at_fault_is_told_in_part(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seamstep.lint.run.FINDINGS_MAX", 1)
+    monkeypatch.setattr("seamstep.analysis.lint.run.FINDINGS_MAX", 1)
     ran = run("lint", FEBRUARY)
     assert "there are more findings; these are the first" in ran.out
     assert "1 more finding" in ran.out
@@ -685,7 +685,7 @@ def test_many_notes_do_not_hide_an_error(run: Run, tmp_path: Path) -> None:
 def test_a_baseline_of_the_first_findings_does_not_hide_one_more(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("seamstep.lint.run.FINDINGS_MAX", 1)
+    monkeypatch.setattr("seamstep.analysis.lint.run.FINDINGS_MAX", 1)
     path, baseline, document = tmp_path / "m.json", tmp_path / "baseline.json", json.loads(GOOD.read_text())
     document |= {"a": 0, "b": 0}
     run("lint", write(path, document), "-o", baseline)
@@ -694,7 +694,7 @@ def test_a_baseline_of_the_first_findings_does_not_hide_one_more(
 
 
 def test_there_is_an_end_to_looking(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seamstep.lint.run._EXAMINED_MAX", 3)
+    monkeypatch.setattr("seamstep.analysis.lint.run._EXAMINED_MAX", 3)
     ran = run("lint", FEBRUARY)
     assert (ran.code, "more than 3 findings" in ran.out) == (2, True)
 
@@ -710,7 +710,7 @@ def test_only_regular_files_are_found(run: Run, tmp_path: Path) -> None:
 def test_what_takes_too_many_questions_is_said_to_be_open(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("seamstep.lint.subject._QUESTIONS_MAX", 60)
+    monkeypatch.setattr("seamstep.analysis.lint.subject._QUESTIONS_MAX", 60)
     entry = json.loads(GOOD.read_text())["tdx_module_releases"][0]
     versions = [f"1.5.{number:02}" for number in range(40)]
     entries = [dict(entry, version=one, min_module_version_for_td_preserving=one) for one in versions]
@@ -730,7 +730,7 @@ def test_running_out_of_questions_over_images_is_told(run: Run, monkeypatch: pyt
     """Somewhere between all questions and none, those about the mapping file can still be asked, not those after."""
     arguments = example("handoff-forbids-step", "bad")
     for most in range(60):
-        monkeypatch.setattr("seamstep.lint.subject._QUESTIONS_MAX", most)
+        monkeypatch.setattr("seamstep.analysis.lint.subject._QUESTIONS_MAX", most)
         found = codes(run, *arguments)
         assert ("handoff-forbids-step" in found) or ("not-examined" in found), most
     assert "not-examined" not in found

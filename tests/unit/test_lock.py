@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from conftest import TRUST, Run, plan_for
+from seamstep.base.errors import BusyError, RefusedError
 from seamstep.cli.output import to_json
-from seamstep.errors import BusyError, RefusedError
-from seamstep.facts import HostFacts
-from seamstep.lock import NAME, locked
+from seamstep.domain.facts import HostFacts
+from seamstep.run.lock import NAME, locked
 
 HOLDER = """
 import os, sys, time
-from seamstep.lock import locked
+from seamstep.run.lock import locked
 with locked(os.open(sys.argv[1], os.O_RDONLY), sys.argv[1]):
     print("held", flush=True)
     time.sleep(60)

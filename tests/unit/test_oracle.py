@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 from made import GOOD_FEATURES, SPR, SRF, made_host, made_image, made_release
 
 from conftest import DAY, THOROUGH
-from seamstep.facts import HostFacts
-from seamstep.mapping import MappingFile
-from seamstep.model import Outcome, Release, Step
-from seamstep.planner import make_plan
-from seamstep.policy import PathChoice, Policy, Source, Target
+from seamstep.base.versions import ModuleVersion, SeamldrVersion, Specifier
+from seamstep.domain.facts import HostFacts
+from seamstep.domain.mapping import MappingFile
+from seamstep.domain.model import Outcome, Release, Step
+from seamstep.planning.planner import make_plan
+from seamstep.policy.policy import PathChoice, Policy, Source, Target
 from seamstep.rules import AppliedRule, Denial, Level, Waiver
 from seamstep.rules.no_stranding import NoStranding
 from seamstep.rules.strict_compat import StrictCompat
 from seamstep.rules.svn_rollback import SvnRollback
-from seamstep.versions import ModuleVersion, SeamldrVersion, Specifier
 
 LADDER = [ModuleVersion(f"1.5.{update:02}") for update in range(1, 11)]
 OTHERS = [ModuleVersion(f"2.0.{update:02}") for update in range(1, 4)]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from seamstep import cli
-from seamstep.errors import ExitCode
+from seamstep.base.errors import ExitCode
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

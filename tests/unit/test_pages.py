@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from conftest import DAY
-from seamstep import cli, policy_file
+from seamstep import cli
+from seamstep.policy import policy_file
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(DOCS.glob("*.md"))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from conftest import LATEST, Run, host_like, write_facts
-from seamstep.facts import HostFacts
+from seamstep.domain.facts import HostFacts
 
 
 class Case(NamedTuple):

@@ -16,13 +16,14 @@ from typing import Any
 import pytest
 
 from conftest import FACTS, LATEST, Run
-from seamstep import policy_file, policy_layers
-from seamstep.errors import InputError
-from seamstep.facts import HostFacts
-from seamstep.model import Release, Step
-from seamstep.policy import PathChoice, Policy
+from seamstep.base.errors import InputError
+from seamstep.base.versions import ModuleVersion
+from seamstep.domain.facts import HostFacts
+from seamstep.domain.model import Release, Step
+from seamstep.policy import layers as policy_layers
+from seamstep.policy import policy_file
+from seamstep.policy.policy import PathChoice, Policy
 from seamstep.rules import Level, plugins
-from seamstep.versions import ModuleVersion
 
 HEAD = "schema: seamstep/policy/v1\nname: {name}\n"
 V = ModuleVersion("1.5.06")

@@ -15,8 +15,9 @@ from test_oracle import LADDER, Oracle
 from test_policies import written
 
 from conftest import LATEST, TRUST, Run
-from seamstep import environments, policy_file, policy_review
-from seamstep.versions import SeamldrVersion
+from seamstep.analysis import environments, policy_review
+from seamstep.base.versions import SeamldrVersion
+from seamstep.policy import policy_file
 
 MAPPING = ("--mapping", LATEST)
 USELESS = """deny:

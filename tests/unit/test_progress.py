@@ -19,10 +19,10 @@ import pytest
 
 from conftest import TRUST, plan_for
 from seamstep.cli.output import to_json
-from seamstep.executor import Reporter, State
-from seamstep.facts import HostFacts
-from seamstep.plan import Plan
-from seamstep.report.progress import BarReporter, LineReporter, Reporters, reporter
+from seamstep.domain.facts import HostFacts
+from seamstep.plan.document import Plan
+from seamstep.run.executor import Reporter, State
+from seamstep.show.progress import BarReporter, LineReporter, Reporters, reporter
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*(?:3[0-9]|4[0-9])(?:;[0-9;]*)?m")
 FULL = "━" * 20

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from seamstep.executor import State
-from seamstep.report.prometheus import OUTCOMES, exposition
+from seamstep.run.executor import State
+from seamstep.show.formats.prometheus import OUTCOMES, exposition
 
 DOCS = Path(__file__).parents[2] / "docs" / "service.md"
 NOW = 1_795_500_000.0

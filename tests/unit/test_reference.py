@@ -18,8 +18,10 @@ import rule_examples
 from conftest import DAY
 from policy_page import COMPLETE
 from rule_pages import cell, every_rule
-from seamstep import policy_file, rules, yaml_text
-from seamstep.model import Outcome
+from seamstep import rules
+from seamstep.base import yaml_text
+from seamstep.domain.model import Outcome
+from seamstep.policy import policy_file
 from seamstep.rules import Rule
 
 ROOT = Path(__file__).parents[2]

@@ -18,10 +18,12 @@ import pytest
 from test_drawing import HOSTILE, check_printable
 
 from conftest import DAY, FACTS, LATEST, SIGNER, TRUST, Run, host_like, plan_for, write_facts
-from seamstep import measurements, policy_file, resources
-from seamstep.facts import HostFacts
-from seamstep.review.material import Planned
-from seamstep.review.verdicts import verdict_rows
+from seamstep.base import resources
+from seamstep.domain.facts import HostFacts
+from seamstep.plan import measurements
+from seamstep.policy import policy_file
+from seamstep.show.review.material import Planned
+from seamstep.show.review.verdicts import verdict_rows
 
 MOMENT = "1795000000"
 

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import pytest
 from made import made_image
 
-from seamstep.facts import HostFacts, UploadNode
-from seamstep.model import Outcome, Release, Step
+from seamstep.base.versions import ModuleVersion, SeamldrVersion
+from seamstep.domain.facts import HostFacts, UploadNode
+from seamstep.domain.model import Outcome, Release, Step
 from seamstep.rules import HARD_RULES, Rule, policy_rules
 from seamstep.rules.minimum_svn import MinimumSvn
-from seamstep.versions import ModuleVersion, SeamldrVersion
 
 HOST = HostFacts(
     profile="mainline",

@@ -13,10 +13,12 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from conftest import DAY, FACTS, LATEST, Run
-from seamstep import policy_file, resources, scenario_file, scenarios, yaml_text
-from seamstep.errors import InputError
-from seamstep.model import INTEL_SIGNER
-from seamstep.scenarios import Coverage, Part
+from seamstep.analysis import scenario_file, scenarios
+from seamstep.analysis.scenarios import Coverage, Part
+from seamstep.base import resources, yaml_text
+from seamstep.base.errors import InputError
+from seamstep.domain.model import INTEL_SIGNER
+from seamstep.policy import policy_file
 
 Write = Callable[..., str]
 FORWARD = {"path": ["1.5.24", "1.5.34"]}

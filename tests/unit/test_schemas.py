@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from conftest import DAY, FACTS, FEBRUARY, LATEST, host_like, plan_for
-from seamstep import facts, mapping, policy_file, resources, validation
-from seamstep.documents import read_json
-from seamstep.errors import InputError
-from seamstep.facts import HostFacts
+from seamstep.base import resources, validation
+from seamstep.base.documents import read_json
+from seamstep.base.errors import InputError
+from seamstep.domain import facts, mapping
+from seamstep.domain.facts import HostFacts
+from seamstep.policy import policy_file
 
 KINDS = ("mapping", "facts", "policy", "scenario", "plan")
 

@@ -13,8 +13,8 @@ import pytest
 from terminals import on_terminal, unstyled
 
 from conftest import FACTS, LATEST, TRUST, Run, host_like, plan_for, write_facts
-from seamstep.facts import HostFacts
-from seamstep.report.screen import explanation_screen, plan_screen
+from seamstep.domain.facts import HostFacts
+from seamstep.show.screen import explanation_screen, plan_screen
 
 DRAWN = """\
   1.5.24 ───▶ 1.5.28 ──▶ 1.5.34

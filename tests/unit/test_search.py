@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seamstep.search import Found, cheapest, least_cost, newest_reachable
+from seamstep.planning.paths import Found, cheapest, least_cost, newest_reachable
 
 Ladder = dict[tuple[int, int], int | None]
 

@@ -13,7 +13,7 @@ import pytest
 
 from conftest import Run
 from seamstep import cli, service
-from seamstep.errors import ExitCode
+from seamstep.base.errors import ExitCode
 
 COMMAND = "/opt/seamstep/bin/seamstep"
 
@@ -176,7 +176,7 @@ def test_one_capability_for_the_service_and_none_for_the_metrics() -> None:
 
 
 def test_stopping_waits_longer_than_the_kernel_gets() -> None:
-    from seamstep.executor import outcome
+    from seamstep.run.executor import outcome
 
     assert sections("seamstep.service")["Service"]["TimeoutStopSec"] == "11min"
     assert outcome.IDLE_TIMEOUT < 11 * 60

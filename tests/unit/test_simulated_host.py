@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from conftest import SIGNER
+from seamstep.base.versions import ModuleVersion
 from seamstep.demo.synthetic import synthetic_image
-from seamstep.facts import HostFacts
+from seamstep.domain.facts import HostFacts
 from seamstep.host.simulated import Fault, SimulatedHost
-from seamstep.versions import ModuleVersion
 
 NODE = "/sys/class/firmware/tdx_module"
 VERSION = "/sys/devices/faux/tdx_host/version"

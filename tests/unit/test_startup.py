@@ -10,7 +10,7 @@ import pytest
 
 from conftest import FACTS, LATEST, TRUST, plan_for
 from seamstep.cli.output import to_json
-from seamstep.facts import HostFacts
+from seamstep.domain.facts import HostFacts
 
 PROGRAM = "from seamstep.cli import main; code = main(sys.argv[1:])"
 

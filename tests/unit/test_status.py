@@ -23,14 +23,14 @@ from test_startup import modules_of
 from test_transaction import with_settings
 
 from conftest import TRUST, Run, plan_for
-from seamstep import status
 from seamstep.cli import apply as apply_command
 from seamstep.cli.output import to_json
-from seamstep.facts import HostFacts
+from seamstep.domain.facts import HostFacts
 from seamstep.host.simulated import Fault
-from seamstep.journal import NAME
-from seamstep.lock import locked
-from seamstep.report.status import status_text
+from seamstep.run import status
+from seamstep.run.journal import NAME
+from seamstep.run.lock import locked
+from seamstep.show.status import status_text
 
 V24 = {"sys/devices/faux/tdx_host/version": "1.5.24\n"}
 
@@ -123,7 +123,7 @@ def test_a_run_that_is_under_way(run: Run, spr: HostFacts, images: Path, tmp_pat
     settings = {"before": [["sh", "-c", f"until [ -e {released} ]; do sleep 0.1; done"]], "after": [["true"]]}
     plan.write_text(to_json(with_settings(plan_for(spr, images), **settings).document))
     program = (
-        "import sys; from seamstep import plan, transaction; from seamstep.host.simulated import SimulatedHost;"
+        "import sys; from seamstep.plan import document as plan; from seamstep.run import transaction; from seamstep.host.simulated import SimulatedHost;"
         "loaded = plan.load(sys.argv[1]); host = SimulatedHost(loaded.host, {})\n"
         "with transaction.begun(host, sys.argv[2]) as begun: begun.perform(loaded)"
     )
@@ -188,7 +188,7 @@ def test_a_journal_in_ruins_is_told_and_fatal_to_nobody(run: Run, root: Path) ->
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_status_without_privileges() -> None:
     script = (
-        "import os, sys; from seamstep import status; from seamstep.facts import HostFacts; os.setuid(65534);"
+        "import os, sys; from seamstep.run import status; from seamstep.domain.facts import HostFacts; os.setuid(65534);"
         "d = status.status(HostFacts(), *status.read_history(sys.argv[1]), None);"
         "print(d['last_run'], d['unknown']['last_run'])"
     )

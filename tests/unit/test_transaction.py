@@ -16,17 +16,17 @@ from test_crash import applied_hops, history
 from test_executor import V24, V28, V34, Recorder, simulated
 
 from conftest import plan_for
-from seamstep import transaction
-from seamstep.errors import ExitCode, NotUpdatableError, RefusedError, UnknownOutcomeError
-from seamstep.executor import Executor, ReadBack, RunResult, State, Stop
-from seamstep.executor.commands import Commands
-from seamstep.facts import HostFacts
-from seamstep.hooks import HookResult
+from seamstep.base.errors import ExitCode, NotUpdatableError, RefusedError, UnknownOutcomeError
+from seamstep.domain.facts import HostFacts
 from seamstep.host.read_facts import read_facts
 from seamstep.host.simulated import Fault, SimulatedHost
-from seamstep.past_runs import PastHop, PastRun
-from seamstep.plan import Plan
-from seamstep.recovery import Now, classify_interrupted
+from seamstep.plan.document import Plan
+from seamstep.run import transaction
+from seamstep.run.executor import Executor, ReadBack, RunResult, State, Stop
+from seamstep.run.executor.commands import Commands
+from seamstep.run.hooks import HookResult
+from seamstep.run.past_runs import PastHop, PastRun
+from seamstep.run.recovery import Now, classify_interrupted
 
 HW_ERROR = Fault(error="hw-error")
 BUSY = Fault(error="device-busy")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from seamstep.values import NamedTuple, made
+from seamstep.base.values import NamedTuple, made
 
 
 class Theirs(typing.NamedTuple):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seamstep.versions import ModuleVersion, SeamldrVersion, Specifier
+from seamstep.base.versions import ModuleVersion, SeamldrVersion, Specifier
 
 numbers = st.tuples(st.integers(0, 65535), st.integers(0, 65535), st.integers(0, 65535))
 

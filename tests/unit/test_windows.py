@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seamstep.apply_settings import ApplySettings
-from seamstep.documents import Fields
-from seamstep.errors import InputError
-from seamstep.windows import Window, closed
+from seamstep.base.documents import Fields
+from seamstep.base.errors import InputError
+from seamstep.plan.settings import ApplySettings
+from seamstep.plan.windows import Window, closed
 
 BERLIN = ZoneInfo("Europe/Berlin")
 

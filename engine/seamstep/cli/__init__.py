@@ -18,7 +18,7 @@ from seamstep import __version__
 if TYPE_CHECKING:
     import argparse
 
-    from seamstep.completion import Command
+    from seamstep.cli.completion_scripts import Command
 
 #: Every command, and what it is for. Each is a module beside this one.
 COMMANDS = {
@@ -87,8 +87,8 @@ def parser(command: str | None = None) -> argparse.ArgumentParser:
 
 def described_parser() -> Command:
     """The parser as shells and the manual see it; names of policies are those that ship."""
-    from seamstep import resources
-    from seamstep.completion import described
+    from seamstep.base import resources
+    from seamstep.cli.completion_scripts import described
 
     return described(parser(), {"NAME": sorted(resources.policies())})
 
@@ -108,7 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _spell_out(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    from seamstep.report.text import ASCII
+    from seamstep.show.text import ASCII
 
     characters = error.object[error.start : error.end]
     return characters.translate(ASCII).encode("ascii", "backslashreplace").decode(), error.end

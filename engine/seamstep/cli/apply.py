@@ -11,18 +11,18 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
+from seamstep.base.errors import ExitCode, InputError, Problem, RefusedError, StalePlanError
 from seamstep.cli import options as shared
 from seamstep.cli.output import emit, plan_for_people
 from seamstep.cli.plan import exit_code
-from seamstep.errors import ExitCode, InputError, Problem, RefusedError, StalePlanError
-from seamstep.report.text import printable
+from seamstep.show.text import printable
 
 if TYPE_CHECKING:
-    from seamstep.executor import Reporter
     from seamstep.host.base import Host
-    from seamstep.journald import JournalReporter
-    from seamstep.plan import Plan
-    from seamstep.transaction import Transaction
+    from seamstep.plan.document import Plan
+    from seamstep.run.executor import Reporter
+    from seamstep.run.journald import JournalReporter
+    from seamstep.run.transaction import Transaction
 
 _REFERENCE_LIMIT = 16 << 20
 _PLANNING = ("mapping", "images", "catalog", "policy", "target", "as_of")
@@ -51,8 +51,8 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> ExitCode:
     """Perform a plan on the host and tell what came of it."""
-    from seamstep.journald import SOCKET, JournalReporter
-    from seamstep.report.progress import LineReporter
+    from seamstep.run.journald import SOCKET, JournalReporter
+    from seamstep.show.progress import LineReporter
 
     shared.check_output(options)
     _refuse_user(options)
@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> ExitCode:
         _refuse_signers(saved, options)
     host = _host(options, saved)
     with _state_folder(options) as folder:
-        from seamstep import transaction
+        from seamstep.run import transaction
 
         journal = JournalReporter(path=SOCKET if _is_real(options) else "")
         heard = _beside(LineReporter(sys.stderr), journal)
@@ -80,15 +80,15 @@ def _is_real(options: argparse.Namespace) -> bool:
 
 def _beside(reporter: Reporter, journal: JournalReporter) -> Reporter:
     """Both; in a service, where standard error is the journal, nothing is told it twice."""
-    from seamstep.journald import stderr_is_journal
-    from seamstep.report.progress import Reporters
+    from seamstep.run.journald import stderr_is_journal
+    from seamstep.show.progress import Reporters
 
     return journal if stderr_is_journal() else Reporters(reporter, journal)
 
 
 def _perform(options: argparse.Namespace, begun: Transaction, plan: Plan, journal: JournalReporter) -> ExitCode:
-    from seamstep.plan import PlanOutcome
-    from seamstep.report.progress import LineReporter, reporter
+    from seamstep.plan.document import PlanOutcome
+    from seamstep.show.progress import LineReporter, reporter
 
     if plan.outcome is not PlanOutcome.UPDATE:
         return _nothing_to_do(options, plan, begun, _beside(LineReporter(sys.stderr), journal))
@@ -238,7 +238,7 @@ def _refuse_signers(plan: Plan, options: argparse.Namespace) -> None:
 
 
 def _saved_plan(options: argparse.Namespace) -> Plan | None:
-    from seamstep import plan
+    from seamstep.plan import document as plan
 
     if not options.plan:
         if options.simulate:
@@ -254,8 +254,8 @@ def _refuse_drift(plan: Plan) -> None:
     """Raise StalePlanError if the mapping file or the policy is not what the plan was made from."""
     import hashlib
 
-    from seamstep import resources
-    from seamstep.documents import read_regular
+    from seamstep.base import resources
+    from seamstep.base.documents import read_regular
 
     drifted = []
     references = [("mapping", plan.document["mapping"])]

@@ -6,7 +6,7 @@ import argparse
 import os
 from typing import Any, NoReturn
 
-from seamstep.errors import InputError, Problem
+from seamstep.base.errors import InputError, Problem
 
 
 class Formatter(argparse.HelpFormatter):

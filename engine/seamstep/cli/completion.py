@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from seamstep.base.errors import ExitCode
 from seamstep.cli.output import say
-from seamstep.errors import ExitCode
 
 _EPILOG = """to complete on every start of the shell:
   bash  seamstep completion bash > ~/.local/share/bash-completion/completions/seamstep
@@ -36,5 +36,5 @@ def run(options: argparse.Namespace) -> ExitCode:
 
     from seamstep.cli import described_parser
 
-    say(import_module(f"seamstep.completion.{options.shell}").script(described_parser()))
+    say(import_module(f"seamstep.cli.completion_scripts.{options.shell}").script(described_parser()))
     return ExitCode.DONE

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from seamstep.base.errors import ExitCode
 from seamstep.cli import options as shared
 from seamstep.cli.output import emit, to_json
-from seamstep.errors import ExitCode
-from seamstep.report.text import printable
+from seamstep.show.text import printable
 
 _FILES = {"catalog": "catalog", "facts": "facts.json", "signer": "signer"}
 

@@ -6,12 +6,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seamstep.base.errors import ExitCode
 from seamstep.cli import options as shared
 from seamstep.cli.output import deliver, to_json
-from seamstep.errors import ExitCode
 
 if TYPE_CHECKING:
-    from seamstep.diff.difference import Difference, Side
+    from seamstep.analysis.diff.difference import Difference, Side
 
 _CONDITIONS = ("opened", "closed", "removed", "stranded", "any")
 
@@ -46,8 +46,8 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> ExitCode:
     """Compare two catalogs. NO when ``--fail-on`` says so."""
-    from seamstep import inventory
-    from seamstep.diff import difference
+    from seamstep.analysis import inventory
+    from seamstep.analysis.diff import difference
 
     shared.check_output(options)
     chosen = shared.policy(options, shared.day(options))
@@ -64,8 +64,8 @@ def run(options: argparse.Namespace) -> ExitCode:
 
 def _side(path: str, signers: frozenset[str]) -> Side:
     """A mapping file without images, or a folder with both."""
-    from seamstep import catalog
-    from seamstep.diff.difference import Side
+    from seamstep.analysis.diff.difference import Side
+    from seamstep.image import catalog
     from seamstep.image.files import TRUSTED
 
     folder = Path(path).is_dir()
@@ -76,8 +76,8 @@ def _side(path: str, signers: frozenset[str]) -> Side:
 
 
 def _text(options: argparse.Namespace, found: Difference, policy: str) -> str:
-    from seamstep.report.difference import difference_document
-    from seamstep.report.difference_text import difference_markdown, difference_text
+    from seamstep.show.difference import difference_document
+    from seamstep.show.difference_text import difference_markdown, difference_text
 
     if options.json or options.format == "json":
         return to_json(difference_document(found, options.old, options.new, policy))

@@ -6,12 +6,12 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
+from seamstep.base.errors import ExitCode, InputError, Problem
 from seamstep.cli import options as shared
 from seamstep.cli.output import emit, on_terminal
-from seamstep.errors import ExitCode, InputError, Problem
 
 if TYPE_CHECKING:
-    from seamstep.versions import ModuleVersion
+    from seamstep.base.versions import ModuleVersion
 
 
 def add(commands: Any) -> None:
@@ -33,7 +33,7 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> ExitCode:
     """Explain. NO where there is no path."""
-    from seamstep import explain
+    from seamstep.planning import explain
 
     shared.check_output(options)
     if options.to and options.target:
@@ -76,17 +76,17 @@ def run(options: argparse.Namespace) -> ExitCode:
 
 def _for_people(document: dict[str, Any]) -> str:
     if on_terminal(sys.stdout):
-        from seamstep.report.screen import explanation_screen
+        from seamstep.show.screen import explanation_screen
 
         return explanation_screen(document, sys.stdout)
-    from seamstep.report.explanation import explanation_text
+    from seamstep.show.explanation import explanation_text
 
     return explanation_text(document)
 
 
 def _goal(situation: Any, to: str | None, found: ModuleVersion | None) -> ModuleVersion | None:
     """The release to explain: the one named, the one the path leads to, or the newest that is wanted."""
-    from seamstep.versions import ModuleVersion
+    from seamstep.base.versions import ModuleVersion
 
     graph = situation.graph()
     if to:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from seamstep.base.errors import ExitCode
 from seamstep.cli import options as shared
 from seamstep.cli.output import emit
-from seamstep.errors import ExitCode
 
 
 def add(commands: Any) -> None:
@@ -24,7 +24,7 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> ExitCode:
     """Read and show the facts."""
     from seamstep.host.read_facts import read_facts
-    from seamstep.report.text import facts_text
+    from seamstep.show.text import facts_text
 
     shared.check_output(options)
     facts = read_facts(shared.sysfs_host(options))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from seamstep.base.errors import ExitCode, InputError, Problem
 from seamstep.cli import options as shared
 from seamstep.cli.output import deliver, to_json
-from seamstep.errors import ExitCode, InputError, Problem
 
 if TYPE_CHECKING:
-    from seamstep.drawing.scene import Scene
-    from seamstep.facts import HostFacts
+    from seamstep.domain.facts import HostFacts
+    from seamstep.show.drawing.scene import Scene
 
 _SUFFIXES = {
     ".svg": "svg",
@@ -74,8 +74,8 @@ def run(options: argparse.Namespace) -> ExitCode:
     """Draw the graph."""
     from pathlib import Path
 
-    from seamstep.drawing.choose import Blocked, Subject, scene
-    from seamstep.explain import Situation
+    from seamstep.planning.explain import Situation
+    from seamstep.show.drawing.choose import Blocked, Subject, scene
 
     shared.check_output(options)
     form = options.format or _SUFFIXES.get(Path(options.output or "").suffix.lower(), "svg")
@@ -95,7 +95,7 @@ def run(options: argparse.Namespace) -> ExitCode:
 
 
 def _drawn(scene: Scene, form: str) -> str:
-    from seamstep.drawing import dot, exchange, html, mermaid, svg
+    from seamstep.show.drawing import dot, exchange, html, mermaid, svg
 
     if form == "json":
         return to_json(exchange.node_link(scene))
@@ -123,9 +123,9 @@ def _kind_of_host(options: argparse.Namespace) -> HostFacts | None:
     Raises:
         InputError: an option is missing, contradicts another, or has no such form.
     """
-    from seamstep import cpus
-    from seamstep.environments import Environment
-    from seamstep.versions import ModuleVersion, SeamldrVersion
+    from seamstep.analysis.environments import Environment
+    from seamstep.base import cpus
+    from seamstep.base.versions import ModuleVersion, SeamldrVersion
 
     if not options.platform:
         for name in ("seamldr", "running", "profile"):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from seamstep.base.errors import ExitCode, InputError, Problem
 from seamstep.cli import options as shared
 from seamstep.cli.output import emit
-from seamstep.errors import ExitCode, InputError, Problem
 
 
 def add(commands: Any) -> None:
@@ -26,8 +26,8 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> ExitCode:
     """Read and show the journal."""
-    from seamstep import status
-    from seamstep.report.status import history_text
+    from seamstep.run import status
+    from seamstep.show.status import history_text
 
     shared.check_output(options)
     folder = shared.state_folder(options)

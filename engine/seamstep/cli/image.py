@@ -6,13 +6,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seamstep.base.errors import ExitCode, InputError, Problem
 from seamstep.cli import options as shared
 from seamstep.cli.output import emit
-from seamstep.errors import ExitCode, InputError, Problem
-from seamstep.report.text import printable
+from seamstep.show.text import printable
 
 if TYPE_CHECKING:
-    from seamstep.model import Image
+    from seamstep.domain.model import Image
 
 
 def add(commands: Any) -> None:
@@ -52,7 +52,7 @@ def _add_writing(parser: argparse.ArgumentParser, run: Any) -> None:
 def run_inspect(options: argparse.Namespace) -> ExitCode:
     """Show images."""
     from seamstep.image import files
-    from seamstep.report.images import image_document, image_text
+    from seamstep.show.images import image_document, image_text
 
     images: list[Image] = []
     problems: list[Problem] = []
@@ -71,7 +71,7 @@ def run_inspect(options: argparse.Namespace) -> ExitCode:
 def run_verify(options: argparse.Namespace) -> ExitCode:
     """Verify images; NO on any finding, INVALID where one can't be read."""
     from seamstep.image import files, verify
-    from seamstep.report.images import checks_text
+    from seamstep.show.images import checks_text
 
     trusted = files.TRUSTED | shared.signers(options)
     paths, findings = _images(options.files, trusted)
@@ -105,7 +105,7 @@ def run_verify(options: argparse.Namespace) -> ExitCode:
 
 def _images(arguments: list[str], trusted: frozenset[str]) -> tuple[list[str], list[Problem]]:
     """The images that the arguments name, and for folders with a mapping file what is wrong with the catalog."""
-    from seamstep import catalog
+    from seamstep.image import catalog
 
     paths: list[str] = []
     findings: list[Problem] = []
@@ -142,7 +142,7 @@ def run_join(options: argparse.Namespace) -> ExitCode:
 def _write(image: Image, options: argparse.Namespace) -> ExitCode:
     import hashlib
 
-    from seamstep.documents import write_atomic
+    from seamstep.base.documents import write_atomic
     from seamstep.image import files
 
     content = files.packed(image, options.to)

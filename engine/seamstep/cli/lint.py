@@ -5,16 +5,16 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from seamstep.base.errors import ExitCode, InputError, Problem
 from seamstep.cli import options as shared
 from seamstep.cli.output import say, to_json
-from seamstep.errors import ExitCode, InputError, Problem
 
 if TYPE_CHECKING:
     from collections import Counter
 
-    from seamstep.lint.findings import Finding
-    from seamstep.lint.settings import Settings
-    from seamstep.report.findings import Linted
+    from seamstep.analysis.lint.findings import Finding
+    from seamstep.analysis.lint.settings import Settings
+    from seamstep.show.findings import Linted
 
 _FORMATS = ("text", "json", "sarif", "junit", "github")
 
@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> ExitCode:
     """Lint. NO for findings that count, INVALID if anything could not be read."""
     from collections import Counter
 
-    from seamstep.lint import settings
+    from seamstep.analysis.lint import settings
 
     shared.check_output(options)
     as_of = shared.day(options)
@@ -80,7 +80,7 @@ def run(options: argparse.Namespace) -> ExitCode:
     if options.output:
         from pathlib import Path
 
-        from seamstep.documents import write_atomic
+        from seamstep.base.documents import write_atomic
 
         content = _report(linted, "json" if form == "text" else form, baseline=bool(options.baseline))
         write_atomic(Path(options.output), content.encode(), replace=options.force)
@@ -91,23 +91,23 @@ def settings_of(options: argparse.Namespace) -> Settings:
     """What ``--config`` names, or the file of the usual name, or no settings. Raises what reading it raises."""
     from pathlib import Path
 
-    from seamstep.lint import settings
+    from seamstep.analysis.lint import settings
 
     path = options.config or (settings.DEFAULT_FILE if Path(settings.DEFAULT_FILE).exists() else None)
     if not path:
         return settings.Settings()
-    from seamstep.lint.codes import CODES
+    from seamstep.analysis.lint.codes import CODES
 
     return settings.load(path, CODES)
 
 
 def _lint(options: argparse.Namespace, chosen: Settings, as_of: Any, known: Counter[str]) -> Linted:
     """Every file that can be read, whatever is wrong with the others."""
-    from seamstep.lint import run as linter
-    from seamstep.lint import settings
-    from seamstep.lint.findings import Severity
-    from seamstep.model import INTEL_SIGNER
-    from seamstep.report.findings import Linted
+    from seamstep.analysis.lint import run as linter
+    from seamstep.analysis.lint import settings
+    from seamstep.analysis.lint.findings import Severity
+    from seamstep.domain.model import INTEL_SIGNER
+    from seamstep.show.findings import Linted
 
     if options.images and len(options.paths) > 1:
         raise InputError(Problem("--images", "is for one mapping file; give folders that hold both"))
@@ -139,12 +139,12 @@ def _lint(options: argparse.Namespace, chosen: Settings, as_of: Any, known: Coun
 
 
 def _report(linted: Linted, form: str, *, baseline: bool) -> str:
-    from seamstep.report import findings
+    from seamstep.show import findings
 
     if form == "json":
         return to_json(findings.findings_document(linted))
     if form == "sarif":
-        from seamstep.report.sarif import sarif_document
+        from seamstep.show.formats.sarif import sarif_document
 
         return to_json(sarif_document(linted, baseline=baseline))
     text = {"text": findings.findings_text, "junit": findings.findings_junit, "github": findings.findings_github}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from seamstep.base.errors import ExitCode, InputError, Problem
 from seamstep.cli import options as shared
 from seamstep.cli.output import deliver, to_json
-from seamstep.errors import ExitCode, InputError, Problem
 
 
 def add(commands: Any) -> None:
@@ -37,8 +37,9 @@ def run(options: argparse.Namespace) -> ExitCode:
 
 
 def _of_plan(options: argparse.Namespace) -> tuple[str, ExitCode]:
-    from seamstep import measurements, plan
-    from seamstep.report.images import PHASES, csv_text, measurements_text
+    from seamstep.plan import document as plan
+    from seamstep.plan import measurements
+    from seamstep.show.images import PHASES, csv_text, measurements_text
 
     if options.mapping or options.images or options.catalog:
         raise InputError(Problem("--plan", "says already which images are meant; leave the catalog out"))
@@ -54,10 +55,11 @@ def _of_plan(options: argparse.Namespace) -> tuple[str, ExitCode]:
 
 
 def _of_catalog(options: argparse.Namespace) -> tuple[str, ExitCode]:
-    from seamstep import catalog, measurements
+    from seamstep.domain.model import NO_IMAGE
+    from seamstep.image import catalog
     from seamstep.image.files import TRUSTED
-    from seamstep.model import NO_IMAGE
-    from seamstep.report.images import csv_text, measurements_text
+    from seamstep.plan import measurements
+    from seamstep.show.images import csv_text, measurements_text
 
     mapping, images = shared.sources(options, why="measurements stand in the images")
     loaded = catalog.load(mapping, images, TRUSTED | shared.signers(options))

@@ -7,16 +7,16 @@ import re
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
-from seamstep import facts as facts_document
-from seamstep.errors import InputError, NotUpdatableError, Problem, TdxLostError
-from seamstep.facts import HostFacts
-from seamstep.values import NamedTuple
+from seamstep.base.errors import InputError, NotUpdatableError, Problem, TdxLostError
+from seamstep.base.values import NamedTuple
+from seamstep.domain import facts as facts_document
+from seamstep.domain.facts import HostFacts
 
 if TYPE_CHECKING:
-    from seamstep.catalog import Catalog
     from seamstep.host.sysfs import SysfsHost
-    from seamstep.plan import Plan
-    from seamstep.policy import Policy
+    from seamstep.image.catalog import Catalog
+    from seamstep.plan.document import Plan
+    from seamstep.policy.policy import Policy
 
 DEFAULT_POLICY = "fewest-hops"
 _TOLD_MAX = 10
@@ -35,7 +35,7 @@ def check_output(options: argparse.Namespace) -> None:
     if options.output:
         from pathlib import Path
 
-        from seamstep.documents import check_writable
+        from seamstep.base.documents import check_writable
 
         check_writable(Path(options.output), replace=options.force)
 
@@ -186,7 +186,7 @@ class Inputs(NamedTuple):
 
 def inputs(options: argparse.Namespace, *, without_images: bool = False, host: HostFacts | None = None) -> Inputs:
     """Everything that the options name; with ``host`` they name none. Raises what reading it raises."""
-    from seamstep import catalog
+    from seamstep.image import catalog
     from seamstep.image.files import TRUSTED
 
     why = "images are needed to tell which CPUs a release supports, or give --without-images for a provisional plan"
@@ -203,7 +203,7 @@ def inputs(options: argparse.Namespace, *, without_images: bool = False, host: H
 
 def make_plan(options: argparse.Namespace, *, without_images: bool = False) -> Plan:
     """Plan as the options say. Raises what reading the inputs raises."""
-    from seamstep import planner
+    from seamstep.planning import planner
 
     given_ = inputs(options, without_images=without_images)
     return planner.make_plan(
@@ -220,8 +220,8 @@ def tell_of_images(loaded: Catalog) -> None:
     """Say on standard error what is wrong with the images; a release that merely has none is nothing to tell."""
     import sys
 
-    from seamstep.catalog import Kind
-    from seamstep.report.text import printable
+    from seamstep.image.catalog import Kind
+    from seamstep.show.text import printable
 
     worth = [finding.problem for finding in loaded.findings if finding.kind is not Kind.MISSING]
     worth += loaded.unreadable
@@ -237,8 +237,9 @@ def policy(options: argparse.Namespace, as_of: date) -> Policy:
     Raises:
         InputError: a layer can't be read or is invalid, or an option is.
     """
-    from seamstep import policy_file, policy_layers
-    from seamstep.policy import Target
+    from seamstep.policy import layers as policy_layers
+    from seamstep.policy import policy_file
+    from seamstep.policy.policy import Target
 
     chosen = policy_layers.merge([policy_file.layer(name, as_of) for name in options.policy or [DEFAULT_POLICY]])
     if options.target:
@@ -266,7 +267,7 @@ def sources(options: argparse.Namespace, *, why: str) -> tuple[str, str | None]:
     Raises:
         InputError: one is missing, or both ways of naming them are mixed.
     """
-    from seamstep.catalog import MAPPING_FILE
+    from seamstep.image.catalog import MAPPING_FILE
 
     if options.catalog and (options.mapping or options.images):
         raise InputError(Problem("--catalog", "stands for --mapping and --images; give either"))

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any, TextIO
 
-from seamstep.errors import InputError, SeamstepError
+from seamstep.base.errors import InputError, SeamstepError
 
 
 class OutputLostError(Exception):
@@ -34,10 +34,10 @@ def on_terminal(stream: TextIO) -> bool:
 def plan_for_people(document: Mapping[str, Any], stream: TextIO) -> str:
     """A plan document as ``stream`` can show it: drawn on a terminal, else as lines that can be searched."""
     if on_terminal(stream):
-        from seamstep.report.screen import plan_screen
+        from seamstep.show.screen import plan_screen
 
         return plan_screen(document, stream)
-    from seamstep.report.text import plan_text
+    from seamstep.show.text import plan_text
 
     return plan_text(document)
 
@@ -56,7 +56,7 @@ def emit(
     if output:
         from pathlib import Path
 
-        from seamstep.documents import write_atomic
+        from seamstep.base.documents import write_atomic
 
         write_atomic(Path(output), to_json(document).encode(), replace=replace)
 
@@ -81,7 +81,7 @@ def deliver(text: str, output: str | None, code: int = 0, *, replace: bool) -> N
         return
     from pathlib import Path
 
-    from seamstep.documents import write_atomic
+    from seamstep.base.documents import write_atomic
 
     write_atomic(Path(output), text.encode(), replace=replace)
 
@@ -94,7 +94,7 @@ def drop_stdout() -> None:
 
 def print_error(error: Exception, *, code: int, as_json: bool) -> None:
     """Tell the user what went wrong: as JSON on standard output, or as text on standard error."""
-    from seamstep.report.text import printable
+    from seamstep.show.text import printable
 
     known = isinstance(error, SeamstepError)
     message = str(error) if known else f"internal error: {type(error).__name__}: {error}"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from seamstep.base.errors import ExitCode
 from seamstep.cli import options as shared
 from seamstep.cli.output import emit, plan_for_people
-from seamstep.errors import ExitCode
 
 if TYPE_CHECKING:
-    from seamstep.plan import Plan
+    from seamstep.plan.document import Plan
 
 #: A path that these refuse from the first step on is refused because of the host, whatever the release.
 _HOST_RULES = {"upload-interface", "updates-remaining"}
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> ExitCode:
 def exit_code(plan: Plan, update: ExitCode = ExitCode.DONE) -> ExitCode:
     """The exit code that a plan's outcome means; ``update`` is the one for an update. A host can't be updated where a
     rule about the host alone says so; that it can't be told, or that an update is under way, is another answer."""
-    from seamstep.plan import PlanOutcome
+    from seamstep.plan.document import PlanOutcome
 
     if plan.outcome is PlanOutcome.UPDATE:
         return update

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from seamstep.base.errors import ExitCode
 from seamstep.cli import options as shared
 from seamstep.cli.output import say, to_json
-from seamstep.errors import ExitCode
 
 
 def add(actions: Any) -> None:
@@ -50,8 +50,8 @@ def _percent(text: str) -> float:
 
 def run(options: argparse.Namespace) -> ExitCode:
     """Run the scenarios and show what they came to."""
-    from seamstep import scenario_file, scenarios
-    from seamstep.report import scenarios as report
+    from seamstep.analysis import scenario_file, scenarios
+    from seamstep.show import scenarios as report
 
     results = scenarios.run_all(scenario_file.load(scenario_file.find(options.paths or [scenario_file.shipped()])))
     covered = scenarios.coverage(results)

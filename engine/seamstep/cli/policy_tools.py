@@ -5,16 +5,16 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from seamstep.base.errors import ExitCode, InputError, Problem
 from seamstep.cli import options as shared
 from seamstep.cli.output import emit, say, to_json
-from seamstep.errors import ExitCode, InputError, Problem
-from seamstep.report.text import printable
+from seamstep.show.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from seamstep.model import Release
-    from seamstep.policy_layers import Layer
+    from seamstep.domain.model import Release
+    from seamstep.policy.layers import Layer
 
 _SCHEMAS = ("policy", "scenario", "mapping", "facts", "plan")
 
@@ -61,7 +61,8 @@ def _add_day(parser: argparse.ArgumentParser) -> None:
 
 def run_check(options: argparse.Namespace) -> ExitCode:
     """Check policies. NO on any finding."""
-    from seamstep import policy_file, policy_review
+    from seamstep.analysis import policy_review
+    from seamstep.policy import policy_file
 
     as_of = shared.day(options)
     given = options.mapping or options.catalog
@@ -88,7 +89,7 @@ def run_check(options: argparse.Namespace) -> ExitCode:
 
 
 def _releases(options: argparse.Namespace, layer: Layer) -> Sequence[Release]:
-    from seamstep import catalog
+    from seamstep.image import catalog
     from seamstep.image.files import TRUSTED
 
     mapping, images = shared.sources(options, why="")
@@ -98,8 +99,9 @@ def _releases(options: argparse.Namespace, layer: Layer) -> Sequence[Release]:
 
 def run_show(options: argparse.Namespace) -> ExitCode:
     """Show policies as they are written, or what they amount to together."""
-    from seamstep import policy_file, policy_layers
-    from seamstep.report.effective import effective_document, effective_text
+    from seamstep.policy import layers as policy_layers
+    from seamstep.policy import policy_file
+    from seamstep.show.effective import effective_document, effective_text
 
     as_of = shared.day(options)
     layers = [policy_file.layer(name, as_of) for name in options.policies]
@@ -115,8 +117,9 @@ def run_show(options: argparse.Namespace) -> ExitCode:
 
 def run_diff(options: argparse.Namespace) -> ExitCode:
     """Compare two policies. NO when ``--fail-on`` says so."""
-    from seamstep import environments, policy_file, policy_review
-    from seamstep.report import policies
+    from seamstep.analysis import environments, policy_review
+    from seamstep.policy import policy_file
+    from seamstep.show import policies
 
     as_of = shared.day(options)
     old, new = (policy_file.layer(name, as_of) for name in (options.old, options.new))
@@ -141,7 +144,8 @@ def run_diff(options: argparse.Namespace) -> ExitCode:
 
 def run_schema(options: argparse.Namespace) -> ExitCode:
     """Print a schema; that of policies knows the rules of installed plug-ins."""
-    from seamstep import policy_file, resources
+    from seamstep.base import resources
+    from seamstep.policy import policy_file
 
     say(to_json(policy_file.schema() if options.kind == "policy" else resources.schema(options.kind)))
     return ExitCode.DONE

@@ -8,15 +8,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from seamstep import __version__
+from seamstep.base.errors import ExitCode, InputError, Problem
 from seamstep.cli import options as shared
 from seamstep.cli.output import deliver
-from seamstep.errors import ExitCode, InputError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from seamstep.policy import Policy
-    from seamstep.report.findings import Linted
+    from seamstep.policy.policy import Policy
+    from seamstep.show.findings import Linted
 
 _EPOCH = "SOURCE_DATE_EPOCH"
 #: The last second of the year 9999, which is as far as dates go.
@@ -51,11 +51,11 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> ExitCode:
     """Write the report."""
 
-    from seamstep import planner
-    from seamstep.drawing.choose import scene
-    from seamstep.explain import Situation
-    from seamstep.review.material import Material, Planned
-    from seamstep.review.report import report
+    from seamstep.planning import planner
+    from seamstep.planning.explain import Situation
+    from seamstep.show.drawing.choose import scene
+    from seamstep.show.review.material import Material, Planned
+    from seamstep.show.review.report import report
 
     shared.check_output(options)
     made = _moment()
@@ -96,7 +96,8 @@ def _moment() -> datetime:
 
 def _others(options: argparse.Namespace, inputs: shared.Inputs) -> Iterator[Policy]:
     """The shipped policies, under the options' target and signers; not that which is gone by already."""
-    from seamstep import policy_file, resources
+    from seamstep.base import resources
+    from seamstep.policy import policy_file
 
     for name in resources.policies():
         policy = policy_file.load(name, inputs.as_of)
@@ -108,11 +109,11 @@ def _others(options: argparse.Namespace, inputs: shared.Inputs) -> Iterator[Poli
 def _linted(options: argparse.Namespace, inputs: shared.Inputs) -> Linted:
     from collections import Counter
 
+    from seamstep.analysis.lint import run as linter
+    from seamstep.analysis.lint import settings
     from seamstep.cli.lint import settings_of
-    from seamstep.lint import run as linter
-    from seamstep.lint import settings
-    from seamstep.model import INTEL_SIGNER
-    from seamstep.report.findings import Linted
+    from seamstep.domain.model import INTEL_SIGNER
+    from seamstep.show.findings import Linted
 
     path, images = shared.sources(options, why="")
     target = linter.Target(path, None if options.without_images else images)

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
+from seamstep.base.errors import ExitCode, InputError, Problem, RefusedError, SeamstepError
 from seamstep.cli.output import OutputLostError, drop_stdout, print_error
-from seamstep.errors import ExitCode, InputError, Problem, RefusedError, SeamstepError
 
 
 def run(arguments: Sequence[str], parse: Callable[[], argparse.Namespace]) -> int:

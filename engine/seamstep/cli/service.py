@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from seamstep.base.errors import ExitCode, InputError, Problem
 from seamstep.cli import options as shared
 from seamstep.cli.output import say, to_json
-from seamstep.errors import ExitCode, InputError, Problem
 
 _NEXT = """
 Next:

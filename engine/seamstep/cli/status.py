@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from seamstep.base.errors import ExitCode
 from seamstep.cli import options as shared
 from seamstep.cli.output import emit
-from seamstep.errors import ExitCode
-from seamstep.facts import HostFacts
+from seamstep.domain.facts import HostFacts
 
 
 def add(commands: Any) -> None:
@@ -33,9 +33,9 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> ExitCode:
     """Read and show the status."""
-    from seamstep import status
     from seamstep.host.read_facts import read_facts
-    from seamstep.report.status import status_text
+    from seamstep.run import status
+    from seamstep.show.status import status_text
 
     shared.check_output(options)
     facts = read_facts(shared.sysfs_host(options))
@@ -58,9 +58,9 @@ def _metrics(document: dict[str, Any], options: argparse.Namespace) -> ExitCode:
     import time
     from pathlib import Path
 
+    from seamstep.base.documents import write_atomic
     from seamstep.cli.output import say
-    from seamstep.documents import write_atomic
-    from seamstep.report.prometheus import exposition
+    from seamstep.show.formats.prometheus import exposition
 
     text = exposition(document, time.time())
     if options.output:

@@ -9,18 +9,20 @@ from datetime import date
 from pathlib import Path
 from typing import Any, TextIO
 
-from seamstep import catalog, planner, policy_file
+from seamstep.base.errors import ExitCode, InputError, Problem, RefusedError
+from seamstep.base.resources import PACKAGE
+from seamstep.base.versions import ModuleVersion, SeamldrVersion
 from seamstep.demo.synthetic import Signer, synthetic_image
-from seamstep.errors import ExitCode, InputError, Problem, RefusedError
-from seamstep.executor import Executor, Reporter, RunResult
-from seamstep.facts import HostFacts, UploadNode
+from seamstep.domain.facts import HostFacts, UploadNode
 from seamstep.host.read_facts import read_facts
 from seamstep.host.simulated import SimulatedHost
-from seamstep.plan import Plan
-from seamstep.report import progress
-from seamstep.report.text import facts_text
-from seamstep.resources import PACKAGE
-from seamstep.versions import ModuleVersion, SeamldrVersion
+from seamstep.image import catalog
+from seamstep.plan.document import Plan
+from seamstep.planning import planner
+from seamstep.policy import policy_file
+from seamstep.run.executor import Executor, Reporter, RunResult
+from seamstep.show import progress
+from seamstep.show.text import facts_text
 
 _POLICIES = ("fewest-hops", "shortest-path")
 _PHASE_SECONDS = 0.08

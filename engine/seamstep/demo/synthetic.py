@@ -9,11 +9,11 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from cryptography.hazmat.primitives.hashes import SHA384
 
+from seamstep.base.values import NamedTuple
+from seamstep.base.versions import ModuleVersion
 from seamstep.image import sigstruct
 from seamstep.image.layout import PAGE, SIGSTRUCT_SIZE
 from seamstep.image.pack import pack
-from seamstep.values import NamedTuple
-from seamstep.versions import ModuleVersion
 
 _HEADER_LENGTH = 0xE1  # words before the signed body
 _MODULE_PAGES = 4

@@ -7,10 +7,10 @@ import re
 from collections.abc import Callable
 from typing import TypeVar
 
-from seamstep import cpus
-from seamstep.facts import HostFacts, UploadNode
+from seamstep.base import cpus
+from seamstep.base.versions import ModuleVersion, SeamldrVersion
+from seamstep.domain.facts import HostFacts, UploadNode
 from seamstep.host.base import LEGACY, MAINLINE, MODULE_VERSION, Host, Profile
-from seamstep.versions import ModuleVersion, SeamldrVersion
 
 T = TypeVar("T")
 

@@ -16,11 +16,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum, auto
 
-from seamstep import cpus
-from seamstep.facts import HostFacts
+from seamstep.base import cpus
+from seamstep.base.values import NamedTuple
+from seamstep.base.versions import ModuleVersion
+from seamstep.domain.facts import HostFacts
 from seamstep.host.base import FIRMWARE, LEGACY, MAINLINE, MODULE_VERSION, PAGE, PROFILES
-from seamstep.values import NamedTuple
-from seamstep.versions import ModuleVersion
 
 _PHASES = ("receiving", "preparing", "transferring", "programming")
 _TRANSFERRING, _PROGRAMMING = 2, 3

@@ -8,13 +8,12 @@ import hashlib
 import os
 import stat
 
-from seamstep.documents import read_regular, unreadable
-from seamstep.errors import InputError, Problem
+from seamstep.base.documents import read_regular, unreadable
+from seamstep.base.errors import InputError, Problem
+from seamstep.domain.model import INTEL_SIGNER, Check, Image, Verification
 from seamstep.image import layout, sigstruct, verify
 from seamstep.image.layout import MODULE_OFFSET, SEPARATE, SIGSTRUCT_SIZE, SIZE_MAX
 from seamstep.image.pack import pack
-from seamstep.model import INTEL_SIGNER, Check, Image, Verification
-from seamstep.plan import PlannedImage
 
 _WHAT = "TDX module image"
 TRUSTED = frozenset({INTEL_SIGNER})
@@ -151,7 +150,7 @@ def repack(path: str, content: memoryview, signed: memoryview | None, format_: s
     if signed is None:
         structure = _sound(path, content)
         if structure.format == format_:
-            return _bytes(content)
+            return as_bytes(content)
         content, signed = structure.module, structure.sigstruct
     try:
         return pack(signed, content, format_)
@@ -159,40 +158,10 @@ def repack(path: str, content: memoryview, signed: memoryview | None, format_: s
         raise InputError(Problem(path, str(error))) from None
 
 
-def _bytes(content: memoryview) -> bytes:
-    """What a view shows; no copy where that is all of some bytes."""
+def as_bytes(content: memoryview) -> bytes:
+    """The bytes of a view; no copy where that is all of some bytes."""
     shown = content.obj
     return shown if isinstance(shown, bytes) and len(shown) == len(content) else bytes(content)
-
-
-def read_for_upload(
-    planned: PlannedImage, trusted: frozenset[str], verified: set[tuple[str, str]] | None = None
-) -> bytes:
-    """The bytes to upload for a planned image, verified again: what is judged and what is uploaded is one read.
-    ``verified`` remembers, by the digests of image and sigstruct, what was found sound with the same ``trusted``.
-
-    Raises:
-        InputError: unreadable.
-        ValueError: not the image that was planned with, or a check fails.
-    """
-    content = whole(planned.path)
-    signed = whole(planned.sigstruct) if planned.sigstruct else None
-    digests = hashlib.sha256(content).hexdigest(), hashlib.sha256(signed or b"").hexdigest()
-    if digests[0] != planned.sha256:
-        raise ValueError(f"the image {planned.path} is not the one the plan was made with")
-    if verified is None or digests not in verified:
-        problems = Verification(verify.all_checks(content, signed, trusted), planned.sha256).problems
-        if problems:
-            raise ValueError(f"the image {planned.path} is not authentic: {'; '.join(problems)}")
-        if verified is not None:
-            verified.add(digests)
-    says = sigstruct.parse(bytes(signed if signed is not None else layout.of(content).sigstruct))
-    if (says.mrseam, says.seamsvn) != (planned.mrseam, planned.seamsvn):
-        raise ValueError(f"the image {planned.path} has another MRSEAM or seamsvn than the plan says")
-    upload = repack(planned.path, content, signed, planned.upload_format)
-    if (digests[0] if upload == _bytes(content) else hashlib.sha256(upload).hexdigest()) != planned.upload_sha256:
-        raise ValueError(f"the image {planned.path} repacks to other bytes than the plan was made with")
-    return upload
 
 
 def _sound(path: str, content: memoryview) -> layout.Structure:

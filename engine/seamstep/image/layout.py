@@ -13,8 +13,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from seamstep.model import Check
-from seamstep.values import NamedTuple
+from seamstep.base.values import NamedTuple
+from seamstep.domain.model import Check
 
 PAGE = 4096
 SIGNATURE = b"TDX-BLOB"

@@ -12,8 +12,8 @@ import struct
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from seamstep.domain.model import Sigstruct
 from seamstep.image.layout import SIGSTRUCT_SIZE, sigstruct_size_problem
-from seamstep.model import Sigstruct
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey

@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import hashlib
 
+from seamstep.domain.model import INTEL_SIGNER, Check
 from seamstep.image import layout, sigstruct
 from seamstep.image.meanwhile import meanwhile
-from seamstep.model import INTEL_SIGNER, Check
 
 #: All checks in the order in which they are reported, and what each says when it is ok.
 CHECKS = {

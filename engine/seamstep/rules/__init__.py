@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from seamstep.base.values import NamedTuple
 from seamstep.rules.base import Level, Rule, Scope
 from seamstep.rules.cpu_supported import CpuSupported
 from seamstep.rules.cpus_online import CpusOnline
@@ -26,7 +27,6 @@ from seamstep.rules.update_compatibility import UpdateCompatibility
 from seamstep.rules.updates_remaining import UpdatesRemaining
 from seamstep.rules.upload_interface import UploadInterface
 from seamstep.rules.waypoint import Waypoint
-from seamstep.values import NamedTuple
 
 __all__ = [
     "BUILT_IN",
@@ -42,7 +42,7 @@ __all__ = [
     "policy_rules",
 ]
 
-from seamstep.versions import ModuleVersion, Specifier
+from seamstep.base.versions import ModuleVersion, Specifier
 
 
 class Waiver(NamedTuple):

@@ -8,9 +8,9 @@ from collections.abc import Callable, Hashable, Mapping
 from enum import Enum, StrEnum, auto
 from typing import Any, ClassVar
 
-from seamstep.facts import HostFacts
-from seamstep.model import Image, Outcome, Release, Sigstruct, Step, Verdict
-from seamstep.values import made
+from seamstep.base.values import made
+from seamstep.domain.facts import HostFacts
+from seamstep.domain.model import Image, Outcome, Release, Sigstruct, Step, Verdict
 
 _PASS, _BLOCK = Outcome.PASS, Outcome.BLOCK
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from seamstep.facts import HostFacts
-from seamstep.model import Step, Verdict
+from seamstep.domain.facts import HostFacts
+from seamstep.domain.model import Step, Verdict
 from seamstep.rules.base import Rule, Scope
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from seamstep.facts import HostFacts
-from seamstep.model import Step, Verdict
+from seamstep.base.values import NamedTuple
+from seamstep.base.versions import Specifier
+from seamstep.domain.facts import HostFacts
+from seamstep.domain.model import Step, Verdict
 from seamstep.rules.base import Rule, Scope
-from seamstep.values import NamedTuple
-from seamstep.versions import Specifier
 
 
 class Denial(NamedTuple):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from seamstep import features
-from seamstep.facts import HostFacts
-from seamstep.model import Release, Step, Verdict
+from seamstep.base import features
+from seamstep.domain.facts import HostFacts
+from seamstep.domain.model import Release, Step, Verdict
 from seamstep.rules.base import Level, Rule
 
 _BITS = 64

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from seamstep import features
-from seamstep.facts import HostFacts
-from seamstep.model import Step, Verdict
+from seamstep.base import features
+from seamstep.domain.facts import HostFacts
+from seamstep.domain.model import Step, Verdict
 from seamstep.rules.base import Rule, Scope
 
 _NEEDED = (features.NO_RBP_MOD, features.TD_PRESERVING)

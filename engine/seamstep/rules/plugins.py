@@ -9,10 +9,10 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING
 
-from seamstep import installed_packages
-from seamstep.errors import described, log_failure
-from seamstep.facts import HostFacts
-from seamstep.model import Step, Verdict
+from seamstep.base import installed_packages
+from seamstep.base.errors import described, log_failure
+from seamstep.domain.facts import HostFacts
+from seamstep.domain.model import Step, Verdict
 from seamstep.rules.base import Level, Rule, Scope
 
 if TYPE_CHECKING:

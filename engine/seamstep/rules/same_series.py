@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from seamstep.facts import HostFacts
-from seamstep.model import Release, Step, Verdict
+from seamstep.domain.facts import HostFacts
+from seamstep.domain.model import Release, Step, Verdict
 from seamstep.rules.base import Rule
 
 

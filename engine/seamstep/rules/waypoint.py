@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from seamstep.facts import HostFacts
-from seamstep.model import Step, Verdict
+from seamstep.base.versions import ModuleVersion
+from seamstep.domain.facts import HostFacts
+from seamstep.domain.model import Step, Verdict
 from seamstep.rules.base import Rule
-from seamstep.versions import ModuleVersion
 
 
 class Waypoint(Rule):

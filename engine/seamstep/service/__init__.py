@@ -12,9 +12,9 @@ import re
 from enum import StrEnum
 from pathlib import Path
 
-from seamstep.documents import read_regular, write_atomic
-from seamstep.errors import InputError, Problem, RefusedError
-from seamstep.values import NamedTuple
+from seamstep.base.documents import read_regular, write_atomic
+from seamstep.base.errors import InputError, Problem, RefusedError
+from seamstep.base.values import NamedTuple
 
 UNITS = ("seamstep.service", "seamstep.timer", "seamstep-metrics.service", "seamstep-metrics.timer")
 SETTINGS = "etc/seamstep/seamstep.env"

@@ -1,0 +1,218 @@
+"""What becomes of the ways between releases: steps that open and close, paths that change, releases that are stranded,
+found by asking the graph of each side, on the same kinds of hosts.
+
+Only series in which something differs are asked. There, a step between two releases that are alike on both sides can
+differ only by what lies ahead of it (see ``rules.base.Scope`` and ``model.Outlook``), so it is asked only if that does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from seamstep.analysis import environments
+from seamstep.analysis.diff.releases import alike
+from seamstep.analysis.environments import Environment, Pair
+from seamstep.analysis.policy_review import PathChange, StepChange
+from seamstep.base.errors import InputError, Problem
+from seamstep.base.values import NamedTuple
+from seamstep.base.versions import ModuleVersion
+from seamstep.domain.model import Release
+from seamstep.planning.graph import VersionGraph
+from seamstep.planning.planner import Route, router
+from seamstep.policy.policy import PathChoice, Policy
+
+#: How many steps to or from a changed release, times kinds of hosts, are compared at most; ten others count as one.
+STEPS_MAX = 2_500_000
+#: The longest ladder of which the paths of smallest steps are compared: each such path is as long as the ladder.
+LADDER_MAX = 200
+
+Path = tuple[ModuleVersion, ...]
+Ladders = tuple[list[Release], list[Release]]
+_FEWEST = (PathChoice.FEWEST_HOPS,)
+
+
+class Stranding(NamedTuple):
+    """A release from which no step leads on, although its series has a newer one; ``stranded`` is false where that was
+    so and is no longer."""
+
+    version: ModuleVersion
+    stranded: bool
+    environments: tuple[Environment, ...]
+
+
+class WaysDiff(NamedTuple):
+    """What changes; ``environments`` are all kinds of hosts that were asked, ``left_out`` the series too long for
+    paths of smallest steps to be compared. Every list is ascending."""
+
+    environments: tuple[Environment, ...]
+    steps: tuple[StepChange, ...]
+    paths: dict[PathChoice, tuple[PathChange, ...]]
+    strandings: tuple[Stranding, ...]
+    left_out: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.steps or any(self.paths.values()) or self.strandings)
+
+
+def compare(old: Sequence[Release], new: Sequence[Release], policy: Policy, *, without_images: bool) -> WaysDiff:
+    """What changes for hosts under a policy. With ``without_images``, rules that need an image are left open.
+
+    Raises:
+        InputError: no release names a P-SEAMLDR, or there is more to compare than ``STEPS_MAX``.
+    """
+    kinds = tuple(environments.environments((*old, *new)))
+    ladders = [(ladder, _same_releases(*ladder)) for ladder in differing(old, new)]
+    long = tuple(_series(ladder) for ladder, _ in ladders if max(map(len, ladder)) > LADDER_MAX)
+    _bound(ladders, len(kinds))
+    steps: dict[tuple[Pair, bool, tuple[str, ...]], list[Environment]] = {}
+    paths: dict[tuple[PathChoice, ModuleVersion, Path, Path], list[Environment]] = {}
+    stranded: dict[tuple[ModuleVersion, bool], list[Environment]] = {}
+    for environment in kinds:
+        for ladder, same in ladders:
+            before, after = (_Side(side, policy, environment, without_images) for side in ladder)
+            for key in _steps(before, after, same):
+                steps.setdefault(key, []).append(environment)
+            for way in _paths(before, after, policy, _FEWEST if _series(ladder) in long else tuple(PathChoice)):
+                paths.setdefault(way, []).append(environment)
+            for release in _strandings(before, after):
+                stranded.setdefault(release, []).append(environment)
+    return WaysDiff(
+        environments=kinds,
+        steps=tuple(
+            StepChange(*pair, opened, rules, tuple(steps[pair, opened, rules])) for pair, opened, rules in sorted(steps)
+        ),
+        paths={
+            choice: tuple(PathChange(*key[1:], tuple(paths[key])) for key in sorted(paths) if key[0] is choice)
+            for choice in PathChoice
+        },
+        strandings=tuple(Stranding(*key, tuple(stranded[key])) for key in sorted(stranded)),
+        left_out=long,
+    )
+
+
+def differing(old: Sequence[Release], new: Sequence[Release]) -> Iterator[Ladders]:
+    """The ladders of each series in which something differs that a rule can tell."""
+    for series in sorted({release.version.series for release in (*old, *new)}):
+        before, after = ([release for release in side if release.version.series == series] for side in (old, new))
+        if len(before) != len(after) or not all(map(alike, before, after)):
+            yield before, after
+
+
+def _series(ladders: Ladders) -> str:
+    return next(release.version.series for ladder in ladders for release in ladder)
+
+
+def _same_releases(old: Sequence[Release], new: Sequence[Release]) -> frozenset[ModuleVersion]:
+    before = {release.version: release for release in old}
+    return frozenset(one.version for one in new if one.version in before and alike(before[one.version], one))
+
+
+def _bound(ladders: Sequence[tuple[Ladders, frozenset[ModuleVersion]]], kinds: int) -> None:
+    total = 0
+    for ladder, same in ladders:
+        size = len({release.version for side in ladder for release in side})
+        settled = _pairs(len(same))
+        total += kinds * (_pairs(size) - settled + settled // 10)
+    if total > STEPS_MAX:
+        message = f"{total:,} steps to compare, on {kinds} kinds of hosts together; at most {STEPS_MAX:,} are"
+        raise InputError(Problem("OLD and NEW", f"{message}: compare fewer changed releases, or P-SEAMLDRs, at a time"))
+
+
+def _pairs(size: int) -> int:
+    return size * (size - 1) // 2
+
+
+class _Side:
+    """One ladder of one catalog, as one kind of host sees it under the policy. A host may run a release that the
+    catalog lacks: then it sees the ladder with the release inserted, of which nothing is known."""
+
+    def __init__(
+        self, releases: Sequence[Release], policy: Policy, environment: Environment, without_images: bool
+    ) -> None:
+        self._inputs = releases, policy, environment
+        self._without_images = without_images
+        self.listed = frozenset(release.version for release in releases)
+        self._graphs: dict[ModuleVersion | None, VersionGraph] = {}
+
+    def graph(self, running: ModuleVersion) -> VersionGraph:
+        """The graph for a host that runs this release; one serves all that are listed."""
+        key = None if running in self.listed else running
+        if key not in self._graphs:
+            self._graphs[key] = environments.graph(*self._inputs, running, without_images=self._without_images)
+        return self._graphs[key]
+
+    def permits(self, source: ModuleVersion, target: ModuleVersion) -> bool:
+        if target not in self.listed:
+            return False
+        graph = self.graph(source)
+        return graph.step_cost(source.series, graph.rank(source), graph.rank(target), 0) is not None
+
+    def refusing(self, source: ModuleVersion, target: ModuleVersion) -> tuple[str, ...]:
+        """The rules that refuse a step; none where the target is not listed."""
+        return environments.refused_by(self.graph(source), (source, target)) if target in self.listed else ()
+
+    def open_ended(self) -> frozenset[ModuleVersion]:
+        """Releases from which no step cuts anything off. It is enough to ask of the steps to the next release: what can
+        be reached from one and also from the next can, step by step, be reached from all that follow."""
+        found: set[ModuleVersion] = set(sorted(self.listed)[-1:])
+        for source, target in reversed([*pairwise(sorted(self.listed))]):
+            if self.graph(source).cut_off(source, target):
+                break
+            found.add(source)
+        return frozenset(found)
+
+    def stuck(self, running: ModuleVersion) -> bool:
+        """Whether there is a newer release and no step leads on."""
+        newer = [*self.graph(running).newer(running)]
+        return bool(newer) and not any(self.permits(running, target) for target in reversed(newer))
+
+    def met(self, version: ModuleVersion) -> bool:
+        """Whether a host of this kind may come to run the release, or leave it."""
+        listed = sorted(self.listed)
+        return any(self.permits(other, version) for other in listed if other < version) or any(
+            self.permits(version, other) for other in listed if version < other
+        )
+
+
+def _steps(old: _Side, new: _Side, same: frozenset[ModuleVersion]) -> Iterator[tuple[Pair, bool, tuple[str, ...]]]:
+    versions = sorted(old.listed | new.listed)
+    changed = [version for version in versions if version not in same]
+    open_ended = old.open_ended() & new.open_ended()
+    for rank, source in enumerate(versions):
+        before, after = old.graph(source), new.graph(source)
+        smooth = source in same and source in open_ended
+        for target in changed if smooth else versions[rank + 1 :]:
+            if target <= source:
+                continue
+            settled = source in same and target in same
+            if settled and before.cut_off(source, target) == after.cut_off(source, target):
+                continue
+            permitted = old.permits(source, target)
+            if permitted != new.permits(source, target):
+                refusing = new if permitted else old
+                yield (source, target), not permitted, refusing.refusing(source, target)
+
+
+def _paths(
+    old: _Side, new: _Side, policy: Policy, choices: Sequence[PathChoice]
+) -> Iterator[tuple[PathChoice, ModuleVersion, Path, Path]]:
+    for source in sorted(old.listed | new.listed):
+        before, after = (router(side.graph(source), policy, source) for side in (old, new))
+        for choice in choices:
+            old_way, new_way = _versions(before.best(choice)), _versions(after.best(choice))
+            if old_way != new_way:
+                yield choice, source, old_way, new_way
+
+
+def _versions(route: Route | None) -> Path:
+    return route.versions[1:] if route else ()
+
+
+def _strandings(old: _Side, new: _Side) -> Iterator[tuple[ModuleVersion, bool]]:
+    """A release counts only on hosts that may run it; one that was not listed before was not stranded before."""
+    for version in sorted(old.listed | new.listed):
+        was = version in old.listed and old.stuck(version)
+        now = new.stuck(version)
+        if was != now and (old.met(version) or new.met(version)):
+            yield version, now

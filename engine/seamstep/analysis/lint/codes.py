@@ -1,0 +1,21 @@
+"""Every code of the linter, in one explicit table."""
+
+from __future__ import annotations
+
+from seamstep.analysis.lint import (
+    check_compat,
+    check_features,
+    check_images,
+    check_reach,
+    check_releases,
+    check_text,
+    settings,
+)
+from seamstep.analysis.lint.findings import Code
+
+#: Every code by its name.
+CODES: dict[str, Code] = {
+    code.name: code
+    for module in (check_text, check_releases, check_compat, check_features, check_reach, check_images, settings)
+    for code in module.CODES
+}

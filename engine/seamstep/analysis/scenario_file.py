@@ -1,0 +1,277 @@
+"""Read scenarios. Strict: every mistake in all files at once, each with file, line, column and key path."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from seamstep.analysis.scenarios import Expectation, Part, Scenario, parts_of
+from seamstep.base import cpus, resources, yaml_text
+from seamstep.base.documents import Document, Fields, read_bytes
+from seamstep.base.errors import InputError, KeyPath, Problem, in_reading_order
+from seamstep.base.validation import check, did_you_mean
+from seamstep.base.values import NamedTuple
+from seamstep.base.versions import ModuleVersion
+from seamstep.domain import facts, mapping
+from seamstep.domain.facts import HostFacts
+from seamstep.domain.mapping import MappingFile
+from seamstep.domain.model import DEBUG_BIT, INTEL_SIGNER, Check, Image, Sigstruct, Verification
+from seamstep.plan.document import PlanOutcome
+from seamstep.policy import layers as policy_layers
+from seamstep.policy import policy_file
+from seamstep.policy.policy import Policy
+from seamstep.rules import HARD_RULES, Deny, Waypoint, policy_rules
+
+DEMO = "demo"
+_SIZE_LIMIT = 4 << 20
+_SUFFIXES = (".yaml", ".yml")
+_DEFAULT_DAY = date(2026, 1, 1)
+_DEFAULT_SVN = 0x10D
+
+
+class _MadeUp(NamedTuple):
+    """The content of a made-up image: authentic, and another for each release."""
+
+    version: str
+
+    def verification(self) -> Verification:
+        return Verification((Check("signature", True),), self.sha256_as("2.0"))
+
+    def sha256_as(self, format_: str) -> str:
+        return hashlib.sha256(f"{self.version} {format_}".encode()).hexdigest()
+
+
+def shipped() -> str:
+    """The folder of the scenarios that ship with seamstep, for the policies that do."""
+    return os.path.join(resources.folder("policies"), "tests")
+
+
+def find(paths: Iterable[str]) -> list[str]:
+    """The scenario files among ``paths``: a file is itself, a folder all .yaml and .yml files at any depth, sorted;
+    none twice.
+
+    Raises:
+        InputError: there is no such file or folder.
+    """
+    found: list[str] = []
+    for path in paths:
+        if Path(path).is_dir():
+            below = (file for file in Path(path).rglob("*") if file.suffix in _SUFFIXES and file.is_file())
+            found += sorted(map(str, below))
+        elif Path(path).exists():
+            found.append(path)
+        else:
+            raise InputError(Problem(path, "no such file or folder"))
+    by_file = {str(Path(path).resolve()): path for path in reversed(found)}
+    return list(reversed(by_file.values()))
+
+
+def load(files: Iterable[str]) -> list[Scenario]:
+    """Read scenario files, and the facts, mapping files and policies that they name.
+
+    Raises:
+        InputError: something is unreadable or invalid; lists all problems of all files.
+    """
+    scenarios: list[Scenario] = []
+    problems: list[Problem] = []
+    inputs = _Inputs()
+    for file in files:
+        try:
+            documents = yaml_text.read_all(read_bytes(file, _SIZE_LIMIT, "scenario file"), file)
+        except InputError as error:
+            problems += error.problems
+            continue
+        names: set[str] = set()
+        for document in documents:
+            reader = _Reader(document, inputs)
+            scenario = reader.scenario()
+            name = str(document.data.get("name", document.locate(())))
+            if name in names:
+                reader.complain(("name",), "another scenario of this file has this name")
+            names.add(name)
+            problems += in_reading_order(reader.problems)
+            scenarios += [scenario] if scenario else []
+    if problems:
+        raise InputError(dict.fromkeys(problems))
+    return scenarios
+
+
+class _Inputs:
+    """What scenarios refer to, each file read once."""
+
+    def __init__(self) -> None:
+        self.mapping: Callable[[str], MappingFile] = functools.cache(mapping.load)
+        self.policy: Callable[[tuple[str, ...], date], Policy] = functools.cache(_policy)
+
+
+def _policy(names: tuple[str, ...], as_of: date) -> Policy:
+    return policy_layers.merge([policy_file.layer(name, as_of) for name in names])
+
+
+class _Reader:
+    """Turns one document into a scenario; what is wrong stands in ``problems``."""
+
+    def __init__(self, document: Document, inputs: _Inputs) -> None:
+        self.document = document._replace(data=yaml_text.typed(document.data, resources.schema("scenario")))
+        self.data: Mapping[str, Any] = self.document.data
+        self.problems = check(self.document, "scenario")
+        self._inputs = inputs
+        self._broken = {problem.path[0] for problem in self.problems if problem.path}
+
+    def complain(self, path: KeyPath, message: str) -> None:
+        """Note a problem."""
+        self.problems.append(self.document.problem(path, message))
+
+    def scenario(self) -> Scenario | None:
+        """The scenario; None if there are problems."""
+        host: HostFacts | None = self.field("facts", self.host)
+        file: MappingFile | None = self.field("mapping", self.mapping)
+        images: Mapping[ModuleVersion, Image] = self.field(
+            "images", lambda value: self.images(value, file, host), default={}
+        )
+        as_of: date = self.field("as_of", self.day, default=_DEFAULT_DAY)
+        policy: Policy | None = self.field("policy", lambda value: self._inputs.policy(self.layers(value), as_of))
+        expected: Expectation | None = self.field("expect", lambda value: self.expectation(value, host))
+        if self.problems or host is None or file is None or policy is None or expected is None:
+            return None
+        releases = (release._replace(image=images.get(release.version)) for release in file.releases)
+        return Scenario(
+            name=self.data["name"],
+            host=host,
+            mapping=file,
+            releases=tuple(releases),
+            without_images="images" not in self.data,
+            policy=policy,
+            parts=self.parts(policy),
+            as_of=as_of,
+            expected=expected,
+            document=self.document,
+        )
+
+    def field(self, key: str, read: Callable[[Any], Any], default: Any = None) -> Any:
+        """What ``read`` makes of the value; ``default`` where it is missing or wrong. Problems without a line, such as
+        a file that is not there, are those of the key that names it."""
+        if key not in self.data or key in self._broken:
+            return default
+        try:
+            return read(self.data[key])
+        except InputError as error:
+            self.problems += [
+                problem if problem.line else self.document.problem((key,), str(problem)) for problem in error.problems
+            ]
+            return default
+
+    def path(self, text: str) -> str:
+        """A path as the scenario file means it."""
+        return text if text.startswith("/") else f"{Path(self.document.source).parent}/{text}"
+
+    def host(self, value: str | dict[str, Any]) -> HostFacts:
+        host = facts.load(self.path(value)) if isinstance(value, str) else self.inline_host(value)
+        if host.module_version is None:
+            raise InputError(
+                self.document.problem(("facts",), "the running module's version is needed, and it is null")
+            )
+        return host
+
+    def inline_host(self, value: dict[str, Any]) -> HostFacts:
+        data = yaml_text.typed({"schema": facts.SCHEMA, **value}, resources.schema("facts"))
+        inner = self.document._replace(data=data, locate=lambda path: self.document.locate(("facts", *path)))
+        problems: Sequence[Problem] = check(inner, "facts")
+        if not problems:
+            try:
+                return HostFacts.from_document(Fields(data, inner.source))
+            except InputError as error:
+                problems = error.problems
+        raise InputError([self.document.problem(("facts", *problem.path), problem.message) for problem in problems])
+
+    def mapping(self, value: str) -> MappingFile:
+        return self._inputs.mapping(resources.demo_mapping() if value == DEMO else self.path(value))
+
+    def layers(self, value: str | list[str]) -> tuple[str, ...]:
+        names = [value] if isinstance(value, str) else value
+        return tuple(self.path(name) if "/" in name or name.endswith(_SUFFIXES) else name for name in names)
+
+    def day(self, value: str) -> date:
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            raise InputError(self.document.problem(("as_of",), f"there is no day {value}")) from None
+
+    def parts(self, policy: Policy) -> frozenset[Part]:
+        """Those in force, and those that have expired: what no scenario sees in force is not covered."""
+        parts = parts_of(policy)
+        # An entry that has expired may contradict another one; then only those in force can be told.
+        with contextlib.suppress(InputError):
+            parts |= parts_of(self._inputs.policy(self.layers(self.data["policy"]), date.min))
+        return parts
+
+    def images(
+        self, value: dict[str, Any], file: MappingFile | None, host: HostFacts | None
+    ) -> Mapping[ModuleVersion, Image]:
+        images: dict[ModuleVersion, Image] = {}
+        known = {release.version for release in file.releases} if file else set()
+        problems = []
+        for key, says in value.items():
+            path: KeyPath = ("images", key)
+            try:
+                version = ModuleVersion(key)
+            except ValueError as error:
+                problems.append(self.document.problem(path, str(error)))
+                continue
+            if version in images:
+                problems.append(self.document.problem(path, f"{version} stands twice; keep one"))
+            elif file and version not in known:
+                hint = did_you_mean(str(version), map(str, sorted(known)))
+                problems.append(self.document.problem(path, f"the mapping file has no release {version}{hint}"))
+            images[version] = _made_up(version, says, (host and host.cpu_signatures) or ())
+        if problems:
+            raise InputError(problems)
+        return images
+
+    def expectation(self, value: dict[str, Any], host: HostFacts | None) -> Expectation:
+        problems = []
+        if ("path" in value) == ("outcome" in value):
+            problems.append(self.document.problem(("expect",), "expected either 'path' or 'outcome'"))
+        rules = {*HARD_RULES, *policy_rules(), Deny.name, Waypoint.name}
+        for index, name in enumerate(value.get("refused", ())):
+            if name not in rules:
+                message = f"there is no rule {name!r}{did_you_mean(name, rules)}"
+                problems.append(self.document.problem(("expect", "refused", index), message))
+        path = []
+        for index, text in enumerate(value.get("path", ())):
+            try:
+                path.append(ModuleVersion(text))
+            except ValueError as error:
+                problems.append(self.document.problem(("expect", "path", index), str(error)))
+        if path and not problems and host and path[0] != host.module_version:
+            message = f"a path begins with the running version, {host.module_version}"
+            problems.append(self.document.problem(("expect", "path", 0), message))
+        if problems:
+            raise InputError(problems)
+        outcome = PlanOutcome(value.get("outcome", PlanOutcome.UPDATE))
+        return Expectation(outcome, tuple(path), tuple(value.get("refused", ())), value.get("note", ""))
+
+
+def _made_up(version: ModuleVersion, says: Mapping[str, Any], host_cpus: tuple[int, ...]) -> Image:
+    named = says.get("cpuid")
+    sigstruct = Sigstruct(
+        module_type=DEBUG_BIT if says.get("debug") else 0,
+        vendor=0x8086,
+        build_date="20260101",
+        mrseam=hashlib.sha384(str(version).encode()).hexdigest(),
+        seamsvn=says.get("seamsvn", _DEFAULT_SVN),
+        attributes=0,
+        module_hv=says.get("module_hv", 0),
+        min_update_hv=says.get("min_update_hv", 0),
+        no_downgrade=False,
+        handoff_pages=13,
+        cpuid=host_cpus if named is None else tuple(map(cpus.parse_signature, named)),
+        signer=says.get("signer", INTEL_SIGNER),
+    )
+    return Image(f"made-up/{version}.blob", None, "2.0", 12288, 4096, sigstruct, _MadeUp(str(version)))

@@ -1,0 +1,345 @@
+"""Reading untrusted files and writing ours.
+
+All input is hostile: sizes are bounded before anything is parsed, JSON is strict (UTF-8, no duplicate keys, no NaN),
+and what is wrong is reported with file, line, column and key path.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import stat
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+
+from seamstep.base.errors import PROBLEMS_MAX, InputError, KeyPath, Problem, RefusedError
+from seamstep.base.values import NamedTuple
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from seamstep.base.positions import Places
+
+T = TypeVar("T")
+_DIGITS_MAX = 64
+_VALUES_MAX = 1_000_000
+Locate = Callable[[KeyPath], tuple[int, int] | None]
+
+
+class Document(NamedTuple):
+    """A parsed file: its data, its digest, and where in the text each key path stands."""
+
+    source: str
+    data: Any
+    sha256: str
+    locate: Locate
+
+    def problem(self, path: KeyPath, message: str) -> Problem:
+        """A problem at ``path``, with line and column."""
+        line, column = self.locate(path) or (None, None)
+        return Problem(self.source, message, path, line, column)
+
+
+def read_bytes(path: str, limit: int, what: str, *, standard_input: bool = False) -> bytes:
+    """The content of the file ``path``, at most ``limit`` bytes; ``-`` is standard input where that is allowed.
+
+    Raises:
+        InputError: the file can't be read, is empty or is larger than ``limit``.
+    """
+    try:
+        if path == "-" and standard_input:
+            content = sys.stdin.buffer.read(limit + 1) if sys.stdin else b""
+        else:
+            with open(path, "rb") as file:  # pathlib takes long to import
+                content = _at_most(file, limit + 1)
+    except (OSError, ValueError) as error:
+        raise unreadable(path, what, error) from None
+    return _bounded(content, path, limit, what)
+
+
+def read_regular(path: str, limit: int, what: str) -> bytes:
+    """As :func:`read_bytes`, for a path that somebody else chose: nothing but a regular file is touched, so that no
+    FIFO or device can hold us up."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise InputError(Problem(path, f"can't read the {what}: not a regular file"))
+            content = _at_most(file, limit + 1)
+    except (OSError, ValueError) as error:
+        raise unreadable(path, what, error) from None
+    return _bounded(content, path, limit, what)
+
+
+def _at_most(file: BinaryIO, limit: int) -> bytes:
+    """The first ``limit`` bytes of a file. Room is made for what it says to hold, since making room for all that it may
+    hold takes longer than to read it; it may hold more than it says (a file that grows, a pipe, a file in /proc)."""
+    size = os.fstat(file.fileno()).st_size
+    content = file.read(min(size + 1, limit))
+    return content if len(content) <= size else content + file.read(limit - len(content))
+
+
+def absolute(path: str) -> str:
+    """A path from the root on; as it is where the working directory was removed, so that there is no such path. ".."
+    stays in it: what is before that may be a link."""
+    try:
+        whole = path if path.startswith("/") else os.path.join(os.getcwd(), path)
+    except FileNotFoundError:
+        return path
+    return "/" + "/".join(part for part in whole.split("/") if part not in {"", "."})
+
+
+def _bounded(content: bytes, path: str, limit: int, what: str) -> bytes:
+    if len(content) > limit:
+        raise InputError(Problem(path, f"too large for a {what}: more than {limit} bytes"))
+    if not content:
+        raise InputError(Problem(path, f"the file is empty; expected a {what}"))
+    return content
+
+
+def unreadable(path: str, what: str, error: Exception) -> InputError:
+    """The InputError that says why ``path`` can't be read."""
+    return InputError(Problem(path, f"can't read the {what}: {_reason(error)}"))
+
+
+def _reason(error: Exception) -> str:
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+
+
+def decode(content: bytes, source: str) -> str:
+    """``content`` as text.
+
+    Raises:
+        InputError: it is not UTF-8; names the line.
+    """
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = content[: error.start]
+        column = error.start - before.rfind(b"\n")
+        message = f"not UTF-8 text: byte 0x{content[error.start]:02x}"
+        raise InputError(Problem(source, message, line=before.count(b"\n") + 1, column=column)) from None
+
+
+class _DuplicateKeyError(Exception):
+    """An object names a key twice."""
+
+
+def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise _DuplicateKeyError
+    return result
+
+
+def _bounded_integer(digits: str) -> int:
+    if len(digits) > _DIGITS_MAX:
+        raise ValueError(f"a number of {len(digits)} digits; at most {_DIGITS_MAX} are allowed")
+    return int(digits)
+
+
+def _refuse_constant(constant: str) -> None:
+    raise ValueError(f"{constant} is not allowed in JSON")
+
+
+def read_json(
+    path: str, limit: int, what: str, *, standard_input: bool = False, values_max: int = _VALUES_MAX
+) -> Document:
+    """Read a strict JSON file whose top level is an object.
+
+    Raises:
+        InputError: unreadable, not UTF-8, not JSON, a duplicate key, nested too deeply, more than ``values_max``
+            values, or not an object.
+    """
+    content = read_bytes(path, limit, what, standard_input=standard_input)
+    text = decode(content, path)
+    data = parse_object(text, path, what, values_max=values_max)
+
+    @functools.cache
+    def places() -> Places:
+        from seamstep.base.positions import Places
+
+        return Places(text)
+
+    def locate(key_path: KeyPath) -> tuple[int, int] | None:
+        return places().line_and_column(places().offset(key_path))
+
+    return Document(path, data, hashlib.sha256(content).hexdigest(), locate)
+
+
+def parse_object(
+    text: str, source: str, what: str, *, values_max: int = _VALUES_MAX, keep_duplicates: bool = False
+) -> dict[str, Any]:
+    """Parse strict JSON whose top level is an object, a ``what``. Raises InputError as :func:`read_json` does."""
+    data = parse_json(text, source, values_max=values_max, keep_duplicates=keep_duplicates)
+    if not isinstance(data, dict):
+        raise InputError(Problem(source, f"expected a {what}: a JSON object at the top level", line=1, column=1))
+    return data
+
+
+def parse_json(text: str, source: str, *, values_max: int = _VALUES_MAX, keep_duplicates: bool = False) -> Any:
+    """Parse strict JSON; with ``keep_duplicates`` the last of several equal keys counts, as most readers have it.
+    Raises InputError as :func:`read_json` does."""
+    if sum(map(text.count, ",[{")) > values_max:  # no more values than these, counted before any takes memory
+        raise InputError(Problem(source, f"too many values; at most {values_max} are allowed"))
+    try:
+        data = json.loads(
+            text,
+            object_pairs_hook=None if keep_duplicates else _refuse_duplicates,
+            parse_int=_bounded_integer,
+            parse_constant=_refuse_constant,
+        )
+        if "\\u" in text:
+            json.dumps(data, ensure_ascii=False).encode()
+    except _DuplicateKeyError:
+        parse_json(text, source, values_max=values_max, keep_duplicates=True)  # what follows may not be JSON at all
+        raise InputError(_duplicates(text, source)) from None
+    except json.JSONDecodeError as error:
+        message = "starts with a byte order mark; save it without one" if text[:1] == "\ufeff" else error.msg
+        raise InputError(Problem(source, f"not JSON: {message}", line=error.lineno, column=error.colno)) from None
+    except UnicodeEncodeError:
+        raise InputError(Problem(source, "not JSON text: it escapes half of a surrogate pair")) from None
+    except RecursionError:
+        raise InputError(Problem(source, "nested too deeply")) from None
+    except ValueError as error:
+        raise InputError(Problem(source, f"not JSON: {error}")) from None
+    return data
+
+
+def _duplicates(text: str, source: str) -> list[Problem]:
+    from seamstep.base.positions import line_and_column, scan
+
+    _, duplicates = scan(text)
+    return [
+        Problem(source, "this key stands twice in its object; keep one", path, *line_and_column(text, offset))
+        for path, offset in duplicates[:PROBLEMS_MAX]
+    ]
+
+
+def canonical(data: Any) -> bytes:
+    """The one byte form of JSON-able data that digests are taken over: sorted keys, no spaces, ASCII."""
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")
+
+
+def check_writable(path: Path, *, replace: bool) -> None:
+    """Find out before the work begins whether its result could be written.
+
+    Raises:
+        RefusedError: the file exists and ``replace`` is false, or it is not a regular file.
+        InputError: there is no such folder.
+    """
+    try:
+        found = os.stat(path)  # exists() hides the errors that must be told
+    except FileNotFoundError:
+        if not path.name or not path.parent.is_dir():
+            raise InputError(Problem(str(path), "can't write: no such folder")) from None
+        return
+    except (OSError, ValueError) as error:
+        raise InputError(Problem(str(path), f"can't write: {_reason(error)}")) from None
+    if not stat.S_ISREG(found.st_mode):
+        raise RefusedError(f"{path} is not a regular file; it is left alone")
+    if not replace:
+        raise RefusedError(f"{path} exists; give --force to overwrite it")
+
+
+def write_atomic(path: Path, content: bytes, *, replace: bool, mode: int = 0o600) -> None:
+    """Write a whole file or nothing; a reader never sees a part of it. A symbolic link is followed.
+
+    Raises:
+        RefusedError: the file exists and ``replace`` is false, or it is not a regular file.
+        InputError: the file can't be written.
+    """
+    check_writable(path, replace=replace)
+    path = path.resolve()
+    import secrets
+
+    temporary = path.parent / f".seamstep.{secrets.token_hex(8)}"
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            if not replace:
+                # Claims the name without a race, on any file system; the rename then fills it.
+                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode))
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except FileExistsError:
+        raise RefusedError(f"{path} exists; give --force to overwrite it") from None
+    except (OSError, ValueError) as error:
+        raise InputError(Problem(str(path), f"can't write: {_reason(error)}")) from None
+
+
+class Fields:
+    """Typed access to one JSON object from a machine-written document (a plan, the facts in it).
+
+    It needs no schema library, so that reading a saved plan stays light. Every accessor raises InputError with the key
+    path when the value is missing or has another type.
+    """
+
+    __slots__ = ("data", "path", "source")
+
+    def __init__(self, data: object, source: str, path: KeyPath = ()) -> None:
+        self.source, self.path = source, path
+        if not isinstance(data, Mapping):
+            raise self.error(None, "expected an object")
+        self.data: Mapping[str, Any] = data
+
+    def error(self, key: str | None, message: str) -> InputError:
+        """An InputError at ``key`` (or at this object)."""
+        path = self.path if key is None else (*self.path, key)
+        return InputError(Problem(self.source, message, path))
+
+    def _get(self, key: str, kind: type | tuple[type, ...], expected: str) -> Any:
+        value = self.data.get(key)
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise self.error(key, f"expected {expected}" + ("" if key in self.data else ", but the key is missing"))
+        return value
+
+    def text(self, key: str) -> str:
+        """A string."""
+        return str(self._get(key, str, "text"))
+
+    def integer(self, key: str) -> int:
+        """A non-negative whole number."""
+        value: int = self._get(key, int, "a whole number")
+        if value < 0:
+            raise self.error(key, "expected a whole number that is not negative")
+        return value
+
+    def boolean(self, key: str) -> bool:
+        """A boolean."""
+        return bool(self._get(key, bool, "true or false"))
+
+    def sub(self, key: str) -> Fields:
+        """An object."""
+        return Fields(self.data.get(key), self.source, (*self.path, key))
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """A list of strings."""
+        values: Sequence[object] = self._get(key, list, "a list of texts")
+        if not all(isinstance(value, str) for value in values):
+            raise self.error(key, "expected a list of texts")
+        return tuple(str(value) for value in values)
+
+    def items(self, key: str) -> list[Fields]:
+        """A list of objects."""
+        values: Sequence[object] = self._get(key, list, "a list of objects")
+        return [Fields(value, self.source, (*self.path, key, index)) for index, value in enumerate(values)]
+
+    def parsed(self, key: str, parse: Callable[[str], T]) -> T:
+        """A string that ``parse`` turns into a value; its ValueError becomes the InputError's message."""
+        try:
+            return parse(self.text(key))
+        except ValueError as error:
+            raise self.error(key, str(error)) from None
+
+    def optional(self, key: str, read: Callable[[str], T]) -> T | None:
+        """What ``read(key)`` gives, or None for null or a missing key."""
+        return None if self.data.get(key) is None else read(key)

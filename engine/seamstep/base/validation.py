@@ -1,0 +1,88 @@
+"""JSON Schema checks whose messages help: what is wrong, what was expected, where.
+
+A schema says what it expects in ``title`` ("a version of three numbers, such as 1.5.06"); the message quotes it.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from seamstep.base import resources
+from seamstep.base.documents import Document
+from seamstep.base.errors import PROBLEMS_MAX, KeyPath, Problem, in_reading_order
+from seamstep.base.values import NamedTuple
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import ValidationError
+
+_SHOWN = 60
+
+
+class Breach(NamedTuple):
+    """One way in which data breaks a schema: where, what is wrong, and the keyword of the schema that says so."""
+
+    path: KeyPath
+    message: str
+    keyword: str
+
+
+def check(document: Document, kind: str, schema: dict[str, Any] | None = None) -> list[Problem]:
+    """Every way in which the document breaks the schema of its kind (or ``schema``), in reading order."""
+    found = dict.fromkeys(breach[:2] for breach in breaches(document.data, kind, schema))
+    some = itertools.islice(found, PROBLEMS_MAX + 1)
+    return in_reading_order(document.problem(path, message) for path, message in some)
+
+
+def breaches(data: object, kind: str, schema: dict[str, Any] | None = None) -> Iterator[Breach]:
+    """Every way in which data breaks the schema of its kind (or ``schema``), in the schema's order."""
+    validator = _validator(kind) if schema is None else _draft(schema)
+    return (breach for error in validator.iter_errors(data) for breach in _explain(error))
+
+
+@functools.cache
+def _validator(kind: str) -> Draft202012Validator:
+    return _draft(resources.schema(kind))
+
+
+def _draft(schema: dict[str, Any]) -> Draft202012Validator:
+    from jsonschema import Draft202012Validator
+
+    return Draft202012Validator(schema)
+
+
+def did_you_mean(word: str, candidates: Iterable[str]) -> str:
+    """``; did you mean 'x'?``, or nothing where no candidate is near."""
+    import difflib
+
+    near = difflib.get_close_matches(word, list(candidates), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def shown(value: object) -> str:
+    """A value for a message, on one line and not too long."""
+    text = repr(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
+def _explain(error: ValidationError) -> Iterator[Breach]:
+    path: KeyPath = tuple(error.absolute_path)
+    schema: Any = error.schema
+    instance: Any = error.instance
+    keyword = str(error.validator)
+    if keyword == "additionalProperties":
+        known = schema.get("properties", {})
+        for key in instance:
+            if key not in known:
+                yield Breach((*path, key), f"unknown key{did_you_mean(key, known)}", keyword)
+    elif keyword == "required":
+        for key in schema["required"]:
+            if key not in instance:
+                yield Breach(path, f"the key {key!r} is missing", keyword)
+    else:
+        expected = schema.get("title") or f"{keyword} {error.validator_value}"
+        yield Breach(path, f"{shown(instance)} is not {expected}", keyword)

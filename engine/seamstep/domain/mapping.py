@@ -1,0 +1,135 @@
+"""The mapping file: which TDX module releases there are and what each asks of a host.
+
+Source: mapping_file.json of Intel's repository confidential-computing.tdx.tdx-module.binaries, in both published
+shapes, with and without ``strict_compat_versions``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from seamstep.base.documents import read_json
+from seamstep.base.errors import InputError, KeyPath
+from seamstep.base.validation import check
+from seamstep.base.values import NamedTuple
+from seamstep.base.versions import ModuleVersion, SeamldrVersion
+from seamstep.domain.model import Release
+
+WHAT = "mapping file"
+SIZE_LIMIT = 16 << 20
+_HEX = re.compile(r"0x[0-9A-Fa-f]{1,16}", re.ASCII)
+T = TypeVar("T")
+
+HEADER, RELEASES = "Header", "tdx_module_releases"
+VERSION = "version"
+MINIMUM_MODULE = "min_module_version_for_td_preserving"
+STRICT_COMPAT = "strict_compat_versions"
+MINIMUM_SEAMLDRS = "min_seamldr_versions"
+FEATURES = "tdx_feature0"
+#: The keys of a release.
+KEYS = (VERSION, MINIMUM_MODULE, STRICT_COMPAT, MINIMUM_SEAMLDRS, FEATURES)
+
+
+class MappingFile(NamedTuple):
+    """A mapping file: its releases in ascending order, and every key it has that seamstep does not know."""
+
+    path: str
+    sha256: str
+    releases: tuple[Release, ...]
+    header: Mapping[str, Any] = MappingProxyType({})
+    extra: Mapping[str, Any] = MappingProxyType({})
+
+
+def load(path: str) -> MappingFile:
+    """Read a mapping file.
+
+    Raises:
+        InputError: unreadable or invalid; lists all problems.
+    """
+    document = read_json(path, SIZE_LIMIT, WHAT)
+    problems = [] if is_whole(document.data) else check(document, "mapping")
+    if problems:
+        raise InputError(problems)
+    releases: dict[ModuleVersion, Release] = {}
+    for index, entry in enumerate(document.data[RELEASES]):
+        release, faults = read_release(entry)
+        problems += [document.problem((RELEASES, index, *fault.path), fault.message) for fault in faults]
+        if release is None:
+            continue
+        if release.version in releases:
+            message = f"release {release.version} stands twice; keep one"
+            problems.append(document.problem((RELEASES, index, VERSION), message))
+        releases[release.version] = release
+    if problems:
+        raise InputError(problems)
+    if not releases:
+        raise InputError(document.problem((RELEASES,), "lists no release"))
+    return MappingFile(
+        path=path,
+        sha256=document.sha256,
+        releases=tuple(releases[version] for version in sorted(releases)),
+        header=document.data.get(HEADER, {}),
+        extra={key: value for key, value in document.data.items() if key not in {HEADER, RELEASES}},
+    )
+
+
+def is_whole(data: Mapping[str, Any]) -> bool:
+    """Whether data fits the schema of mapping files, found out without the schema library; False also where it only may
+    not fit, and the schema has to be asked."""
+    listed = data.get(RELEASES)
+    return isinstance(data.get(HEADER, {}), dict) and isinstance(listed, list) and all(map(_is_whole, listed))
+
+
+def _is_whole(entry: object) -> bool:
+    if not isinstance(entry, dict):
+        return False
+    lists: list[Any] = [entry.get(MINIMUM_SEAMLDRS), entry.get(STRICT_COMPAT, [])]
+    if not all(isinstance(items, list) for items in lists):
+        return False
+    texts = [entry.get(VERSION), entry.get(MINIMUM_MODULE), entry.get(FEATURES), *lists[0], *lists[1]]
+    return all(isinstance(text, str) for text in texts) and not read_release(entry)[1]
+
+
+class Fault(NamedTuple):
+    """A value of a release that can't be read: where in the release, and what is wrong with it."""
+
+    path: KeyPath
+    message: str
+
+
+def read_release(entry: Mapping[str, Any]) -> tuple[Release | None, list[Fault]]:
+    """A release of a mapping file, as far as it can be read: a value that can't is not known, an item of a list that
+    can't is left out. None without a version."""
+    faults: list[Fault] = []
+
+    def one(parse: Callable[[str], T], value: object, *path: str | int) -> T | None:
+        try:
+            return parse(value) if isinstance(value, str) else None
+        except ValueError as error:
+            faults.append(Fault(path, str(error)))
+            return None
+
+    def several(parse: Callable[[str], T], key: str) -> tuple[T, ...]:
+        values = entry.get(key)
+        items = values if isinstance(values, list) else []
+        read = (one(parse, value, key, index) for index, value in enumerate(items))
+        return tuple(value for value in read if value is not None)
+
+    version = one(ModuleVersion, entry.get(VERSION), VERSION)
+    rest: dict[str, Any] = {
+        "minimum_module": one(ModuleVersion, entry.get(MINIMUM_MODULE), MINIMUM_MODULE),
+        "minimum_seamldrs": several(SeamldrVersion, MINIMUM_SEAMLDRS),
+        "features0": one(_features0, entry.get(FEATURES), FEATURES),
+        "strict_compat": several(ModuleVersion, STRICT_COMPAT) if isinstance(entry.get(STRICT_COMPAT), list) else None,
+        "extra": {key: value for key, value in entry.items() if key not in KEYS},
+    }
+    return (Release(version, **rest) if version else None), faults
+
+
+def _features0(text: str) -> int:
+    if not _HEX.fullmatch(text):
+        raise ValueError(f"{text!r} is not a hex number of at most 64 bits, such as 0x1F0FBF")
+    return int(text, 16)

@@ -1,0 +1,216 @@
+"""The catalog: the releases of a mapping file, each with its image.
+
+An image belongs to the release that its file name tells, ``tdx_module_<version>.blob``, or ``.bin`` and ``.sigstruct``
+beside each other: nothing inside an image names its version. Loading reads headers and sigstructs; verification comes
+when somebody asks.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from enum import StrEnum
+
+from seamstep.base.documents import absolute
+from seamstep.base.errors import InputError, Problem
+from seamstep.base.values import NamedTuple
+from seamstep.base.versions import ModuleVersion
+from seamstep.domain import mapping
+from seamstep.domain.model import NO_IMAGE, Image, Release
+from seamstep.image import files, published
+from seamstep.image.files import TRUSTED
+
+MAPPING_FILE = "mapping_file.json"
+_IMAGE_NAME = re.compile(r"tdx_module_([0-9]+\.[0-9]+\.[0-9]+)\.(blob|bin|sigstruct)", re.ASCII)
+_SUFFIXES = (".blob", files.MODULE_SUFFIX, files.SIGSTRUCT_SUFFIX)
+_FILES_MAX = 100_000
+
+
+class Kind(StrEnum):
+    """What can be wrong with the images of a catalog as a whole."""
+
+    PASSED_OVER = "image-passed-over"
+    MISNAMED = "image-misnamed"
+    WITHOUT_RELEASE = "image-without-release"
+    MISSING = "image-missing"
+    TWICE = "image-twice"
+    DIFFER = "images-differ"
+    IMPOSTOR = "image-of-another-release"
+    SHARED = "mrseam-shared"
+
+
+class Finding(NamedTuple):
+    """Something wrong with the images of a catalog as a whole, and the release concerned, if one is."""
+
+    kind: Kind
+    problem: Problem
+    version: ModuleVersion | None = None
+
+
+class Images(NamedTuple):
+    """Releases with the images found for them. ``findings`` lists what is wrong with the images as a whole (a release
+    without an image, an image without a release, two images of one release), ``unreadable`` the images that can't be
+    used at all. Neither stops anybody, but a release whose image is in doubt has none."""
+
+    releases: tuple[Release, ...]
+    findings: tuple[Finding, ...] = ()
+    unreadable: tuple[Problem, ...] = ()
+
+
+class Catalog(NamedTuple):
+    """Releases in ascending order; ``findings`` and ``unreadable`` as in :class:`Images`."""
+
+    mapping: mapping.MappingFile
+    releases: tuple[Release, ...]
+    findings: tuple[Finding, ...] = ()
+    unreadable: tuple[Problem, ...] = ()
+
+
+def load(mapping_path: str, images: str | None = None, trusted: frozenset[str] = TRUSTED) -> Catalog:
+    """Read a mapping file and, below the folder ``images``, the images of its releases.
+
+    Raises:
+        InputError: the mapping file is unreadable or invalid, or ``images`` is not a folder.
+    """
+    file = mapping.load(mapping_path)
+    if images is None:
+        return Catalog(file, file.releases)
+    return Catalog(file, *with_images(file.releases, mapping_path, images, trusted))
+
+
+def with_images(bare: Iterable[Release], mapping_path: str, images: str, trusted: frozenset[str] = TRUSTED) -> Images:
+    """The releases of a mapping file with the images below the folder ``images``. Raises InputError if it is none."""
+    found: dict[ModuleVersion, list[str]] = {}
+    findings: list[Finding] = []
+    unreadable: list[Problem] = []
+    paths, skipped = find(images)
+    findings += [Finding(Kind.PASSED_OVER, problem) for problem in skipped]
+    for path in paths:
+        version = version_of(path)
+        if version is None:
+            message = "its name tells no release; expected tdx_module_<version>.blob, .bin or .sigstruct"
+            findings.append(Finding(Kind.MISNAMED, Problem(path, message)))
+        else:
+            found.setdefault(version, []).append(path)
+    releases = []
+    for release in bare:
+        readable, errors = _read_all(found.pop(release.version, []), trusted)
+        unreadable += errors
+        releases.append(_with_image(release, readable, errors, findings))
+    for version, extra in sorted(found.items()):
+        message = f"an image without a release: the mapping file lacks {version}"
+        findings += [Finding(Kind.WITHOUT_RELEASE, Problem(path, message), version) for path in extra]
+    for release in releases:
+        if release.image is None and release.image_problem == NO_IMAGE:
+            problem = Problem(mapping_path, f"release {release.version} has no image")
+            findings.append(Finding(Kind.MISSING, problem, release.version))
+    return Images(_without_impostors(releases, findings), tuple(findings), tuple(unreadable))
+
+
+def find(images: str) -> tuple[list[str], list[Problem]]:
+    """The images below a folder, as absolute paths in sorted order, and what was passed over. A module and its
+    sigstruct count once, as the module (or as the sigstruct where there is no module).
+
+    Raises:
+        InputError: not a folder, or more files than any catalog has.
+    """
+    paths: list[str] = []
+    skipped: list[Problem] = []
+
+    def passed_over(error: OSError) -> None:
+        if error.filename == images:
+            raise InputError(Problem(images, f"can't read the images: {error.strerror}"))
+        skipped.append(Problem(str(error.filename), f"can't look into this folder: {error.strerror}"))
+
+    count = 0
+    for folder, folders, names in os.walk(images, onerror=passed_over):
+        folders.sort()
+        skipped += [
+            Problem(os.path.join(folder, name), "a symbolic link to a folder is not followed")
+            for name in folders
+            if os.path.islink(os.path.join(folder, name))
+        ]
+        count += len(names)
+        if count > _FILES_MAX:
+            raise InputError(Problem(images, f"more than {_FILES_MAX} files below it; name the images' own folder"))
+        here = set(names)
+        for name in sorted(names):
+            stem = name.removesuffix(files.SIGSTRUCT_SUFFIX)
+            is_second = stem != name and stem + files.MODULE_SUFFIX in here
+            if name.endswith(_SUFFIXES) and not is_second:
+                paths.append(absolute(os.path.join(folder, name)))
+    for path in paths:
+        if not path.isprintable() and not _is_text(path):
+            raise InputError(Problem(ascii(path), "the name of this file is not UTF-8; rename it"))
+    return paths, skipped
+
+
+def _is_text(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def version_of(path: str) -> ModuleVersion | None:
+    """The release that an image's file name tells; None if it tells none."""
+    match = _IMAGE_NAME.fullmatch(os.path.basename(path))
+    try:
+        return ModuleVersion(match[1]) if match else None
+    except ValueError:
+        return None
+
+
+def _read_all(paths: list[str], trusted: frozenset[str]) -> tuple[list[Image], list[Problem]]:
+    images: list[Image] = []
+    errors: list[Problem] = []
+    for path in paths:
+        try:
+            images.append(files.read(path, trusted))
+        except InputError as error:
+            errors += error.problems
+    return images, errors
+
+
+def _with_image(release: Release, images: list[Image], errors: list[Problem], findings: list[Finding]) -> Release:
+    """The release with its image; a joined one goes before separate files, which Intel publishes beside it."""
+    joined = [image for image in images if image.sigstruct_path is None]
+    separate = [image for image in images if image.sigstruct_path is not None]
+    for alike in (joined, separate):
+        for image in alike[1:]:
+            problem = Problem(image.path, f"a second image of {release.version}, beside {alike[0].path}")
+            findings.append(Finding(Kind.TWICE, problem, release.version))
+    images = joined + separate
+    if len({image.sigstruct for image in images}) > 1:
+        message = f"the images of {release.version} contradict each other: {', '.join(image.path for image in images)}"
+        findings.append(Finding(Kind.DIFFER, Problem(images[0].path, message), release.version))
+        return release._replace(image_problem=message)
+    if images:
+        return release._replace(image=images[0])
+    return release._replace(image_problem="; ".join(map(str, errors))) if errors else release
+
+
+def _without_impostors(releases: list[Release], findings: list[Finding]) -> tuple[Release, ...]:
+    """The releases, of which none has the image of another: an MRSEAM under two versions, or under another than it is
+    known to be, says that some file has the wrong name, and nobody can tell which module would be installed."""
+    holders: dict[str, list[Release]] = {}
+    for release in releases:
+        if release.image:
+            holders.setdefault(release.image.sigstruct.mrseam, []).append(release)
+    doubts: dict[ModuleVersion, str] = {}
+    for mrseam, holding in holders.items():
+        known = published.version_of(mrseam)
+        wrong = [release for release in holding if known and str(release.version) != known]
+        doubtful = wrong or (holding if len(holding) > 1 and not known else [])
+        others = " and ".join(str(release.version) for release in holding)
+        for release in doubtful:
+            message = f"it is the image of {known}" if known else f"one image stands for {others}"
+            doubts[release.version] = f"{message} (MRSEAM {mrseam}): a file has the wrong name"
+            problem = Problem(release.image.path if release.image else "", doubts[release.version])
+            findings.append(Finding(Kind.IMPOSTOR if known else Kind.SHARED, problem, release.version))
+    return tuple(
+        release._replace(image=None, image_problem=doubts[release.version]) if release.version in doubts else release
+        for release in releases
+    )

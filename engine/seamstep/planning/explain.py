@@ -1,0 +1,186 @@
+"""Why this path, why not another, and what would have to change. Pure.
+
+The changes are not read off the verdicts but tried: each candidate changes the host, the policy or the catalog as it
+says, and the planner decides whether the path is there then. The smallest sets that open it are told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import combinations, islice
+from typing import Any
+
+from seamstep.base import cpus
+from seamstep.base.values import NamedTuple
+from seamstep.base.versions import ModuleVersion, SeamldrVersion, Specifier
+from seamstep.domain.facts import HostFacts, UploadNode
+from seamstep.domain.model import Outcome, Release
+from seamstep.planning.graph import Judgement, VersionGraph
+from seamstep.planning.planner import Route, Router, budget_of
+from seamstep.policy.policy import Policy
+from seamstep.rules import HARD_RULES, Deny, Level, Scope, Waiver, Waypoint
+
+_PLENTY = 1 << 16
+#: Hard rules that hold for a module that is loaded at boot, too.
+_AT_BOOT = {rule.name for rule in HARD_RULES.values() if rule.scope is Scope.TARGET}
+_SETS_MAX = 5
+_SIZE_MAX = 3
+_CANDIDATES_MAX = 32
+
+
+class Situation(NamedTuple):
+    """Everything a plan is made from."""
+
+    releases: tuple[Release, ...]
+    host: HostFacts
+    policy: Policy
+    without_images: bool = False
+
+    def graph(self) -> VersionGraph:
+        """The graph of this situation."""
+        return VersionGraph(self.releases, self.host, self.policy.applied_rules(), without_images=self.without_images)
+
+    def router(self, graph: VersionGraph) -> Router:
+        """The routes to what the policy wants."""
+        wanted = [version for version in graph.newer(graph.running) if self.policy.target.names(version)]
+        return Router(graph, wanted, budget_of(self.host, self.policy))
+
+
+class Change(NamedTuple):
+    """Something that could be changed: in words, and what it does to a situation."""
+
+    text: str
+    apply: Callable[[Situation], Situation]
+
+
+def steps_that_matter(graph: VersionGraph, router: Router, goal: ModuleVersion, best: Route | None) -> list[Judgement]:
+    """The hops of the best route, the direct step, and every step into ``goal`` from whatever can be reached, each with
+    all its verdicts; ascending."""
+    pairs = set(zip(best.versions, best.versions[1:], strict=False)) if best else set()
+    pairs |= {(source, goal) for source in router.reached if source < goal and source.series == goal.series}
+    pairs.add((graph.running, goal))
+    return [graph.judge(source, target, router.reached.get(source, 0)) for source, target in sorted(pairs)]
+
+
+def runner_up(router: Router, policy: Policy, best: Route) -> Route | None:
+    """The second-best route to the same target: the best of those that lack some step of the best."""
+    steps = zip(best.versions, best.versions[1:], strict=False)
+    others = (router.best(policy.choice, frozenset({step})) for step in steps)
+    found = [route for route in others if route]
+    return min(found, key=lambda route: route.key(policy.choice), default=None)
+
+
+def smallest_changes(situation: Situation, goal: ModuleVersion) -> list[tuple[str, ...]]:
+    """The smallest sets of changes after which ``goal`` can be reached, in words; at most a handful of sets of at most
+    three changes. Empty where nothing that is known of would do."""
+    candidates = list(islice(_candidates(situation, goal), _CANDIDATES_MAX))
+    for size in range(1, _SIZE_MAX + 1):
+        sets = (chosen for chosen in combinations(candidates, size) if _opens(situation, chosen, goal))
+        found = [tuple(change.text for change in chosen) for chosen in islice(sets, _SETS_MAX)]
+        if found:
+            return found
+    return []
+
+
+def _opens(situation: Situation, changes: Iterable[Change], goal: ModuleVersion) -> bool:
+    for change in changes:
+        situation = change.apply(situation)
+    return situation.router(situation.graph()).target == goal
+
+
+def _candidates(situation: Situation, goal: ModuleVersion) -> Iterator[Change]:
+    """Every single change that bears on steps at or below ``goal``; what is easiest to do comes first."""
+    graph = situation.graph()
+    series = graph.running.series
+    if goal.series != series:
+        return
+    ladder = [release for release in graph.ladder(series) if graph.running <= release.version <= goal]
+    yield from _host_changes(situation.host, ladder)
+    yield from _policy_changes(situation.policy, ladder)
+    yield from _waiver_changes(graph, situation.policy, ladder)
+    yield from _module_changes(graph, ladder, goal)
+
+
+def _on_host(text: str, **changes: Any) -> Change:
+    return Change(text, lambda situation: situation._replace(host=situation.host._replace(**changes)))
+
+
+def _on_policy(text: str, **changes: Any) -> Change:
+    return Change(text, lambda situation: situation._replace(policy=situation.policy._replace(**changes)))
+
+
+def _host_changes(host: HostFacts, ladder: Sequence[Release]) -> Iterator[Change]:
+    if host.cpus_present and host.cpus_online != host.cpus_present:
+        offline = cpus.parse_list(host.cpus_present) - cpus.parse_list(host.cpus_online or "")
+        yield _on_host(f"bring CPUs {cpus.format_list(offline)} online", cpus_online=host.cpus_present)
+    if host.upload is None or host.upload.status != "idle":
+        busy = host.upload is not None and host.upload.status is not None
+        text = "wait until the update under way is done" if busy else "boot a kernel that offers TDX module updates"
+        profile = host.profile or "mainline"
+        yield _on_host(text, upload=UploadNode("tdx_module", "idle"), profile=profile, cpu_bugs=host.cpu_bugs or ())
+    if (host.remaining_updates or 0) < len(ladder):
+        yield _on_host("reboot, to have updates again", remaining_updates=_PLENTY)
+    minimums = sorted({minimum for release in ladder for minimum in release.minimum_seamldrs})
+    for minimum in minimums:
+        if host.seamldr_version is None or not _covers(host.seamldr_version, minimum):
+            verb = "raise" if host.seamldr_version and host.seamldr_version < minimum else "change"
+            yield _on_host(f"{verb} the P-SEAMLDR to {minimum}", seamldr_version=minimum)
+
+
+def _covers(running: SeamldrVersion, minimum: SeamldrVersion) -> bool:
+    return running.series == minimum.series and running.update >= minimum.update
+
+
+def _module_changes(graph: VersionGraph, ladder: Sequence[Release], goal: ModuleVersion) -> Iterator[Change]:
+    for release in ladder:
+        if not graph.running < release.version < goal:
+            continue
+        refusing = {verdict.rule for verdict in graph.judge(graph.running, release.version, 0).blocking}
+        if not refusing & _AT_BOOT:
+            text = f"let the BIOS or the boot loader start {release.version}"
+            yield _on_host(text, module_version=release.version)
+
+
+def _policy_changes(policy: Policy, ladder: Sequence[Release]) -> Iterator[Change]:
+    if policy.max_hops is not None and policy.max_hops < len(ladder):
+        yield _on_policy(f"allow more hops than {policy.max_hops}", max_hops=None)
+    if policy.keep_updates:
+        yield _on_policy(f"keep fewer updates in reserve than {policy.keep_updates}", keep_updates=0)
+    versions = [release.version for release in ladder]
+    for denial in policy.denials:
+        if not any(version in denial.versions for version in versions):
+            continue
+        others = tuple(other for other in policy.denials if other != denial)
+        yield _on_policy(f"lift the denial of {denial.versions.text} ({denial.reason})", denials=others)
+    for waypoint in policy.waypoints:
+        if not versions[0] < waypoint < versions[-1]:
+            continue
+        rest = tuple(other for other in policy.waypoints if other != waypoint)
+        yield _on_policy(f"drop the waypoint {waypoint}", waypoints=rest)
+
+
+def _waiver_changes(graph: VersionGraph, policy: Policy, ladder: Sequence[Release]) -> Iterator[Change]:
+    demanded = {applied.rule.name for applied in policy.rules if applied.level is Level.REQUIRE}
+    never = {*HARD_RULES, Deny.name, Waypoint.name}
+    seen: set[tuple[str, ModuleVersion]] = set()
+    for source, target in combinations([release.version for release in ladder], 2):
+        for verdict in graph.judge(source, target, 0).blocking:
+            key = verdict.rule, target
+            if verdict.rule in demanded - never and verdict.outcome is Outcome.BLOCK and key not in seen:
+                seen.add(key)
+                yield Change(f"waive {verdict.rule} for {source} → {target}", _waive(*key))
+
+
+def _waive(rule: str, target: ModuleVersion) -> Callable[[Situation], Situation]:
+    waiver = Waiver(rule, Specifier(str(target)), "", "", "")
+
+    def apply(situation: Situation) -> Situation:
+        rules = tuple(
+            applied._replace(waivers=tuple((*group, waiver) for group in applied.waivers or ((),)))
+            if applied.rule.name == rule
+            else applied
+            for applied in situation.policy.rules
+        )
+        return situation._replace(policy=situation.policy._replace(rules=rules))
+
+    return apply

@@ -1,0 +1,314 @@
+"""From graph and policy to plan. Pure: values in, values out.
+
+The search itself is in ``search``; here it is asked for the newest release within the budget and for the best way to it
+by both ways of choosing, and the answer becomes a plan with the reasons for what was not chosen.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date
+from itertools import pairwise
+from typing import Any
+
+from seamstep.base.documents import absolute
+from seamstep.base.errors import InputError, Problem, RefusedError
+from seamstep.base.validation import did_you_mean
+from seamstep.base.values import NamedTuple
+from seamstep.base.versions import ModuleVersion
+from seamstep.domain.facts import IMAGE_FORMATS, HostFacts
+from seamstep.domain.mapping import MappingFile
+from seamstep.domain.model import Image, Release, Verdict
+from seamstep.plan.document import Plan, PlanOutcome
+from seamstep.planning import paths as search
+from seamstep.planning.graph import Judgement, VersionGraph
+from seamstep.policy.policy import PathChoice, Policy
+
+
+class Route(NamedTuple):
+    """A permitted path: its versions from the running one on, and its cost (squared ranks plus prefer costs)."""
+
+    versions: tuple[ModuleVersion, ...]
+    cost: int
+
+    @property
+    def hops(self) -> int:
+        """How many updates it takes."""
+        return len(self.versions) - 1
+
+    def key(self, choice: PathChoice) -> tuple[int, int, tuple[ModuleVersion, ...]]:
+        """What a way of choosing minimises."""
+        if choice is PathChoice.FEWEST_HOPS:
+            return self.hops, self.cost, self.versions
+        return self.cost, self.hops, self.versions
+
+
+class Router:
+    """Finds routes from the running module of a graph, or from ``start``, within a budget of updates.
+
+    ``wanted`` are the releases to lead to, ascending; ``target`` is the newest of them that can be reached, None if
+    none can; ``reached`` are all versions that were reached on the way to finding out, with the fewest hops to each.
+    """
+
+    def __init__(
+        self, graph: VersionGraph, wanted: Sequence[ModuleVersion], budget: int, start: ModuleVersion | None = None
+    ) -> None:
+        self._graph = graph
+        self.wanted = wanted
+        source = start or graph.running
+        self._series = source.series
+        self._start = graph.rank(source)
+        self._versions = [release.version for release in graph.ladder(self._series)]
+        ranks = [graph.rank(version) for version in wanted]
+        goal, fewest = search.newest_reachable(self.step, self._start, ranks, len(self._versions), budget)
+        self._budget = budget
+        self.reached = {self._versions[rank]: hops for rank, hops in fewest.items()}
+        self.target = None if goal is None else self._versions[goal]
+
+    def step(self, source: int, target: int, used: int) -> int | None:
+        """The cost of a step between two ranks, None if it is not permitted."""
+        return self._graph.step_cost(self._series, source, target, used)
+
+    def best(
+        self, choice: PathChoice, banned: frozenset[tuple[ModuleVersion, ModuleVersion]] = frozenset()
+    ) -> Route | None:
+        """The best route to the target by a way of choosing, without the banned steps; None if there is none."""
+        if self.target is None:
+            return None
+        out = {(self._graph.rank(source), self._graph.rank(target)) for source, target in banned}
+
+        def step(source: int, target: int, used: int) -> int | None:
+            return None if (source, target) in out else self.step(source, target, used)
+
+        goal, most = self._graph.rank(self.target), self._budget
+        if choice is PathChoice.FEWEST_HOPS and not out:
+            most = self.reached[self.target]
+        elif choice is PathChoice.FEWEST_HOPS:
+            _, fewest = search.newest_reachable(step, self._start, [goal], goal + 1, self._budget)
+            most = fewest.get(goal, 0)
+        found = search.cheapest(step, self._start, goal, most)
+        return Route(tuple(self._versions[rank] for rank in found.ranks), found.cost) if found else None
+
+
+class Answer(NamedTuple):
+    """Where a policy leads from a release: ``best`` is the way to the newest release that is wanted and can be reached,
+    None if none can."""
+
+    outcome: PlanOutcome
+    router: Router
+    best: Route | None
+
+
+def router(graph: VersionGraph, policy: Policy, start: ModuleVersion | None = None) -> Router:
+    """What finds the ways from the running module, or from ``start``, to what the policy wants."""
+    wanted = [version for version in graph.newer(start or graph.running) if policy.target.names(version)]
+    return Router(graph, wanted, budget_of(graph.host, policy), start)
+
+
+def find_way(graph: VersionGraph, policy: Policy, start: ModuleVersion | None = None) -> Answer:
+    """Where the policy leads the host from its running module, or from ``start``."""
+    found = router(graph, policy, start)
+    best = found.best(policy.choice)
+    outcome = PlanOutcome.UPDATE if best else PlanOutcome.NO_PATH if found.wanted else PlanOutcome.UP_TO_DATE
+    return Answer(outcome, found, best)
+
+
+def make_plan(
+    mapping: MappingFile,
+    releases: Sequence[Release],
+    host: HostFacts,
+    policy: Policy,
+    *,
+    as_of: date,
+    without_images: bool = False,
+) -> Plan:
+    """The plan for a host under a policy.
+
+    Args:
+        mapping: where the releases come from.
+        releases: those of the catalog, with their images.
+        host: its facts; the running version must be known.
+        policy: where to go and how to choose.
+        as_of: the day that decided what of the policy is in force; stands in the plan.
+        without_images: leave rules that need an image open, and mark the plan provisional.
+
+    Raises:
+        InputError: the policy's target is one version, and there is no such release.
+        ValueError: the running version is not known.
+    """
+    graph = VersionGraph(releases, host, policy.applied_rules(), without_images=without_images)
+    check_target(graph, policy)
+    outcome, found, best = find_way(graph, policy)
+    wanted = found.wanted
+    if best:
+        reason = f"{' → '.join(map(str, best.versions))}, {_count(best.hops, 'hop')}"
+    elif wanted:
+        reason = _why_no_path(graph, policy, wanted, budget_of(host, policy))
+    else:
+        reason = _why_up_to_date(graph, policy)
+    judgements = _hops(graph, best)
+    document = {
+        "outcome": outcome.value,
+        "reason": reason,
+        "provisional": any(judgement.left_open for judgement in judgements),
+        "host": host.to_document(),
+        "policy": {
+            "name": policy.name,
+            "sha256": policy.sha256,
+            "target": policy.target.text,
+            "layers": [{"name": one.name, "sha256": one.sha256, "path": one.file} for one in policy.sources],
+        },
+        "as_of": as_of.isoformat(),
+        "mapping": {"sha256": mapping.sha256, "path": absolute(mapping.path)},
+        "source": str(graph.running),
+        "target": str(best.versions[-1]) if best else None,
+        "objective": {"path": policy.choice.value, "cost": best.cost if best else None},
+        "signers": sorted(policy.signers),
+        "source_image": _source_image(graph.release(graph.running)) if best else None,
+        "hops": [_hop_document(judgement, host.profile) for judgement in judgements],
+        "alternatives": _alternatives(found, best) if best else [],
+        "rejected": _rejected(graph, found, wanted),
+        "attestation": {
+            "before": _measurement(graph.release(graph.running)),
+            "after": _measurement(graph.release(best.versions[-1] if best else graph.running)),
+        },
+        "apply": dict(policy.apply),
+    }
+    return Plan.seal(document)
+
+
+def budget_of(host: HostFacts, policy: Policy) -> int:
+    """How many updates a plan may take."""
+    usable = max((host.remaining_updates or 0) - policy.keep_updates, 0)
+    return usable if policy.max_hops is None else min(usable, policy.max_hops)
+
+
+def check_target(graph: VersionGraph, policy: Policy) -> None:
+    """Raise InputError if the target is one version that the running module's series should have and lacks."""
+    version = policy.target.version
+    if version is None or version in graph:
+        return
+    if version.series == graph.running.series and version > graph.running:
+        known = [str(release.version) for release in graph.ladder(version.series)]
+        hint = did_you_mean(str(version), known) or f"; its series has {', '.join(known)}"
+        message = f"the target {version} is not in the mapping file{hint}"
+        raise InputError(Problem("target", message))
+
+
+def _why_up_to_date(graph: VersionGraph, policy: Policy) -> str:
+    series = graph.running.series
+    if not policy.target.specifiers:
+        return f"{graph.running} is the newest release of series {series}"
+    return f"series {series} has no release newer than {graph.running} that the target {policy.target.text} names"
+
+
+def _why_no_path(graph: VersionGraph, policy: Policy, wanted: Sequence[ModuleVersion], budget: int) -> str:
+    first = [graph.judge(graph.running, target, 0) for target in graph.newer(graph.running)]
+    if not any(judgement.permitted for judgement in first):
+        counts = Counter(verdict.rule for judgement in first for verdict in judgement.blocking)
+        rules = ", ".join(f"{rule} ({count} of {len(first)})" for rule, count in counts.most_common())
+        return f"no update from {graph.running} is permitted; refused by {rules}"
+    names = str(wanted[0]) if len(wanted) == 1 else f"any of {', '.join(map(str, wanted))}"
+    if budget == 0:
+        return (
+            f"the policy keeps {_count(policy.keep_updates, 'update')} in reserve, and "
+            f"{_count(graph.host.remaining_updates or 0, 'update')} remain: none may be used"
+        )
+    return f"no permitted path leads from {graph.running} to {names} within {_count(budget, 'hop')}"
+
+
+def _hops(graph: VersionGraph, best: Route | None) -> list[Judgement]:
+    if best is None:
+        return []
+    hops = [graph.judge(source, target, used) for used, (source, target) in enumerate(pairwise(best.versions))]
+    for hop in hops:
+        if not hop.permitted:
+            rules = ", ".join(verdict.rule for verdict in hop.blocking)
+            raise RefusedError(
+                f"{hop.step} was permitted when the path was looked for, and is refused by {rules} now: a rule that"
+                " does not answer alike twice, or whose facts say too little, can't be planned with"
+            )
+    return hops
+
+
+def _hop_document(judgement: Judgement, profile: str | None) -> dict[str, Any]:
+    image = judgement.step.target.image
+    return {
+        "from": str(judgement.step.source.version),
+        "to": str(judgement.step.target.version),
+        "image": _image_document(image, profile) if image else None,
+        "verdicts": _documents(judgement.verdicts),
+        "waived": [
+            {"rule": waiver.rule, "reason": waiver.reason, "by": waiver.by, "until": waiver.until}
+            for _, waivers in judgement.waived
+            for waiver in waivers
+        ],
+    }
+
+
+def _image_document(image: Image, profile: str | None) -> dict[str, Any]:
+    upload = IMAGE_FORMATS[profile or "mainline"]
+    sha256 = image.content.verification().sha256
+    return {
+        "path": image.path,
+        "sigstruct": image.sigstruct_path,
+        "sha256": sha256,
+        "format": image.format,
+        "mrseam": image.sigstruct.mrseam,
+        "seamsvn": image.sigstruct.seamsvn,
+        "upload": {"format": upload, "sha256": sha256 if image.format == upload else image.content.sha256_as(upload)},
+    }
+
+
+def _alternatives(router: Router, best: Route) -> list[dict[str, Any]]:
+    by_choice = ((choice, router.best(choice)) for choice in PathChoice)
+    return [
+        {"path": choice.value, "versions": [str(version) for version in route.versions], "cost": route.cost}
+        for choice, route in by_choice
+        if route and route != best
+    ]
+
+
+def _rejected(graph: VersionGraph, router: Router, wanted: Sequence[ModuleVersion]) -> list[dict[str, Any]]:
+    """The refused steps that tell why it is not another way: all out of the running module, and those from whatever can
+    be reached to the newest release that is wanted, unless the plan leads there."""
+    if not wanted:
+        return []
+    steps = [(graph.running, target) for target in graph.newer(graph.running)]
+    if router.target != wanted[-1]:
+        others = sorted(version for version in router.reached if graph.running < version < wanted[-1])
+        steps += [(source, wanted[-1]) for source in others]
+    judgements = (graph.judge(source, target, router.reached[source]) for source, target in steps)
+    return [
+        {
+            "from": str(judgement.step.source.version),
+            "to": str(judgement.step.target.version),
+            "verdicts": _documents(judgement.blocking),
+        }
+        for judgement in judgements
+        if not judgement.permitted
+    ]
+
+
+def _documents(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
+    return [verdict.to_document() for verdict in verdicts]
+
+
+def _source_image(release: Release) -> dict[str, Any] | None:
+    """The file that what the rules know of the running module rests on."""
+    image = release.usable_image()
+    return {"path": image.path, "sha256": image.content.verification().sha256} if image else None
+
+
+def _measurement(release: Release) -> dict[str, Any]:
+    image = release.usable_image()
+    return {
+        "version": str(release.version),
+        "mrseam": image.sigstruct.mrseam if image else None,
+        "seamsvn": image.sigstruct.seamsvn if image else None,
+    }
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,168 @@
+"""Layers of policies (organisation, then team, then host): a step has to satisfy all of them.
+
+The stricter value wins: the higher level of a rule, the fewer hops, the more updates kept, the targets and signers that
+all layers name, everything that any layer denies or makes a waypoint. A waiver counts only if every layer that sets the
+rule accepts the step. Values that have no order (how to choose a path, the executor's settings) are those of the first
+layer that states them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from seamstep.base.documents import Document
+from seamstep.base.errors import InputError, KeyPath, Problem
+from seamstep.base.values import NamedTuple
+from seamstep.policy.policy import Policy, Target
+from seamstep.rules import AppliedRule, Level
+
+_STRICTNESS = {Level.WARN: 1, Level.PREFER: 2, Level.REQUIRE: 3}
+
+
+class Layer(NamedTuple):
+    """A policy and the document it was read from."""
+
+    policy: Policy
+    document: Document
+
+    def states(self, key: str) -> bool:
+        """Whether the document has the key itself."""
+        return key in self.document.data
+
+
+def merge(layers: Sequence[Layer]) -> Policy:
+    """The one policy that all layers amount to; a single layer is itself.
+
+    Raises:
+        InputError: the layers contradict each other.
+    """
+    first, *others = (layer.policy for layer in layers)
+    if not others:
+        return first
+    policies = (first, *others)
+    problem = _contradiction(policies)
+    if problem:
+        raise InputError(Problem(" + ".join(policy.name for policy in policies), problem))
+    limits = [policy.max_hops for policy in policies if policy.max_hops is not None]
+    choosing = next((layer.policy for layer in layers if layer.states("path")), first)
+    return Policy(
+        sources=tuple(source for policy in policies for source in policy.sources),
+        target=Target(tuple(specifier for policy in policies for specifier in policy.target.specifiers)),
+        choice=choosing.choice,
+        max_hops=min(limits, default=None),
+        keep_updates=max(policy.keep_updates for policy in policies),
+        rules=_rules(policies),
+        denials=tuple(dict.fromkeys(denial for policy in policies for denial in policy.denials)),
+        waypoints=tuple(sorted({waypoint for policy in policies for waypoint in policy.waypoints})),
+        signers=frozenset.intersection(*(policy.signers for policy in policies)),
+        apply=_apply(policies),
+        expired=tuple(problem for policy in policies for problem in policy.expired),
+        description=first.description,
+    )
+
+
+def _contradiction(policies: Sequence[Policy]) -> str | None:
+    """What no step could satisfy, or nobody could order; None if nothing is."""
+    specifiers = [specifier for policy in policies for specifier in policy.target.specifiers]
+    for exact in specifiers:
+        for other in specifiers:
+            if exact.version and exact.version not in other:
+                return f"the targets {exact} and {other} contradict each other"
+    for waypoint in {waypoint for policy in policies for waypoint in policy.waypoints}:
+        for denial in (denial for policy in policies for denial in policy.denials):
+            if waypoint in denial.versions:
+                return f"every path has to stop at {waypoint}, but it is denied: {denial}"
+    parameters: dict[str, dict[str, object]] = {}
+    for applied in (applied for policy in policies for applied in policy.rules):
+        mine = vars(applied.rule)
+        known = parameters.setdefault(applied.rule.name, mine)
+        if known != mine and not applied.rule.strictness():
+            return f"the layers give {applied.rule.name} different parameters, and it can't tell which is stricter"
+    return None
+
+
+def _rules(policies: Sequence[Policy]) -> tuple[AppliedRule, ...]:
+    by_name: dict[str, list[AppliedRule]] = {}
+    for policy in policies:
+        for applied in policy.rules:
+            by_name.setdefault(applied.rule.name, []).append(applied)
+    return tuple(_strictest(applied) for applied in by_name.values())
+
+
+def _strictest(applied: Sequence[AppliedRule]) -> AppliedRule:
+    strictest = max(applied, key=lambda one: (_STRICTNESS[one.level], one.rule.strictness(), one.cost))
+    groups = tuple(group for one in applied for group in one.waivers)
+    everyone_waives = len(groups) == len(applied)
+    return AppliedRule(strictest.rule, strictest.level, strictest.cost, groups if everyone_waives else ())
+
+
+def _apply(policies: Sequence[Policy]) -> Mapping[str, object]:
+    merged: dict[str, object] = {}
+    for policy in policies:
+        merged = {**policy.apply, **merged}
+    return merged
+
+
+class Effective(NamedTuple):
+    """A value in force: its key path, itself in words, and where it stands (file and line, or a default)."""
+
+    key: str
+    value: str
+    origin: str
+
+
+def effective(layers: Sequence[Layer]) -> list[Effective]:
+    """Every value that is in force under all layers together, in the order of the policy document."""
+    merged = merge(layers)
+    rows = [
+        _row(layers, "target", merged.target.text),
+        _row(layers, "path", merged.choice.value),
+        _row(layers, "max_hops", "no limit" if merged.max_hops is None else str(merged.max_hops)),
+        _row(layers, "keep_updates", str(merged.keep_updates)),
+    ]
+    for applied in merged.rules:
+        cost = f", cost {applied.cost}" if applied.level is Level.PREFER else ""
+        parameters = "".join(f", at least 0x{number:x}" for number in applied.rule.strictness())
+        rows.append(_rule_row(layers, applied, f"{applied.level.value}{cost}{parameters}"))
+        for group in applied.waivers:
+            rows += [
+                Effective(f"accept.{one.rule}", f"{one.versions} until {one.until}", f"{one.reason}, by {one.by}")
+                for one in group
+            ]
+    rows += [row for layer in layers for row in _denial_rows(layer)]
+    rows += [_row(layers, "waypoints", str(waypoint)) for waypoint in merged.waypoints]
+    rows += [_row(layers, "signers", signer) for signer in sorted(merged.signers)]
+    rows += [_row(layers, "apply", f"{key} {value}") for key, value in merged.apply.items()]
+    return rows
+
+
+def _row(layers: Sequence[Layer], key: str, value: str) -> Effective:
+    stated = [_place(layer, (key,)) for layer in layers if layer.states(key)]
+    return Effective(key, value, ", ".join(stated) or "default")
+
+
+def _denial_rows(layer: Layer) -> Iterator[Effective]:
+    in_force = {denial.versions.text for denial in layer.policy.denials}
+    for index, entry in enumerate(layer.document.data.get("deny", ())):
+        if entry["versions"].strip() in in_force:
+            yield Effective("deny", f"{entry['versions']} ({entry['reason']})", _place(layer, ("deny", index)))
+
+
+def _rule_row(layers: Sequence[Layer], applied: AppliedRule, value: str) -> Effective:
+    name = applied.rule.name
+    origins = []
+    for layer in layers:
+        own = next((one for one in layer.policy.rules if one.rule.name == name), None)
+        if own and (own.level, own.cost, own.rule.strictness()) == (
+            applied.level,
+            applied.cost,
+            applied.rule.strictness(),
+        ):
+            stated = name in layer.document.data.get("rules", {})
+            origins.append(_place(layer, ("rules", name)) if stated else f"default of {layer.policy.name}")
+    return Effective(f"rules.{name}", value, ", ".join(origins))
+
+
+def _place(layer: Layer, path: KeyPath) -> str:
+    line, _ = layer.document.locate(path) or (1, 1)
+    return f"{layer.document.source}:{line}"

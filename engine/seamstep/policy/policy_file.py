@@ -1,0 +1,298 @@
+"""Read policies. Strict: every mistake at once, each with file, line, column, key path and what was expected."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from seamstep.base import resources, yaml_text
+from seamstep.base.documents import Document, absolute, read_bytes
+from seamstep.base.errors import InputError, KeyPath, Problem, in_reading_order
+from seamstep.base.validation import check, did_you_mean
+from seamstep.base.versions import ModuleVersion, Specifier
+from seamstep.policy.layers import Layer
+from seamstep.policy.policy import PathChoice, Policy, Source, Target
+from seamstep.rules import HARD_RULES, AppliedRule, Denial, Level, Rule, Waiver, policy_rules
+
+_SIZE_LIMIT = 256 << 10
+#: The shipped policies by their digests. One that is still as its tests saw it fits the schema, so that a plan under it
+#: needs no schema library (docs/adr/0018).
+AS_SHIPPED = {
+    "canary.yaml": "82742392ca2b2c8bed000e5fd7b4f4aa11d843d6962035c5dd8db9399938dd41",
+    "cautious.yaml": "21c7a41ee947d445a478ece6c2b8e98e902bc3e99c1a49750b68174851b88451",
+    "fewest-hops.yaml": "d0f39817e643e60d41072a8eec378116614a637ef241abcff70cae69ea3d9374",
+    "shortest-path.yaml": "64b0af3a6d079b28cae752b5c60cf710dae2327e8b910ecf9c858939cecdc074",
+}
+_DEFAULT_COST = 100
+_DURATION = re.compile(r"([1-9][0-9]{0,5})(s|m|h)", re.ASCII)
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
+
+
+def load(name_or_file: str, as_of: date) -> Policy:
+    """Load a shipped policy by name or any policy by file. A value with a ``/`` or ending in .yaml or .yml is a file.
+
+    Args:
+        name_or_file: what ``--policy`` was given.
+        as_of: the day that decides what has expired; an entry is in force through its ``until``.
+
+    Raises:
+        InputError: no such policy, unreadable or invalid; lists all problems.
+    """
+    document, file = read(name_or_file)
+    return parse(document, file, as_of, checked=_is_as_shipped(document, file))
+
+
+def layer(name_or_file: str, as_of: date) -> Layer:
+    """The policy with its document, to be merged with others. Raises InputError as :func:`load` does."""
+    document, file = read(name_or_file)
+    return Layer(parse(document, file, as_of, checked=_is_as_shipped(document, file)), document)
+
+
+def _is_as_shipped(document: Document, file: str | None) -> bool:
+    return file is None and document.sha256 == AS_SHIPPED.get(document.source)
+
+
+def read(name_or_file: str) -> tuple[Document, str | None]:
+    """The document of a policy, and its file as an absolute path (None for one that ships)."""
+    if "/" in name_or_file or name_or_file.endswith((".yaml", ".yml")):
+        content = read_bytes(name_or_file, _SIZE_LIMIT, "policy")
+        return yaml_text.read(content, name_or_file), absolute(name_or_file)
+    shipped = resources.policies()
+    if name_or_file not in shipped:
+        hint = did_you_mean(name_or_file, shipped) or f"; there are {', '.join(shipped)}"
+        message = f"no policy of this name ships with seamstep{hint} (a file needs a '/' or .yaml in its name)"
+        raise InputError(Problem(name_or_file, message))
+    file = shipped[name_or_file]
+    return yaml_text.read(read_bytes(file, _SIZE_LIMIT, "policy"), os.path.basename(file)), None
+
+
+def schema() -> dict[str, Any]:
+    """The schema of policies, with the rules of the plug-ins that are installed."""
+    full: dict[str, Any] = resources.schema("policy")
+    known = full["properties"]["rules"]["properties"]
+    for name, rule in policy_rules().items():
+        if name not in known:
+            known[name] = _rule_schema(rule)
+    return full
+
+
+def _rule_schema(rule: type[Rule]) -> dict[str, Any]:
+    """The schema of a rule's entry: a level, or an object with the level and the rule's parameters."""
+    template: dict[str, Any] = resources.schema("policy")["$defs"]["rule"]
+    template["description"] = f"{rule.summary} Default: {rule.default_level.value}."
+    if rule.parameters:
+        template["then"] = {"title": "'off', or an object with 'level' and the rule's parameters", "enum": ["off"]}
+        template["else"]["properties"] |= rule.parameters
+        template["else"]["required"] = ["level", *rule.parameters]
+    return template
+
+
+def parse(document: Document, file: str | None, as_of: date, *, checked: bool = False) -> Policy:
+    """The policy in a document; ``checked`` if it fits the schema for sure. Raises InputError as :func:`load` does."""
+    full = schema()
+    document = document._replace(data=yaml_text.typed(document.data, full))
+    reader = _Reader(document, as_of)
+    hard = list(_hard_rule_problems(document))
+    named = {problem.path for problem in hard}
+    found = [] if checked else check(document, "policy", full)
+    reader.problems = [problem for problem in found if problem.path not in named] + hard
+    reader.check_values()
+    if reader.problems:
+        raise InputError(in_reading_order(dict.fromkeys(reader.problems)))
+    return reader.policy(file)
+
+
+def _hard_rule_problems(document: Document) -> Iterator[Problem]:
+    rules = document.data.get("rules")
+    for name in rules if isinstance(rules, dict) else ():
+        if name in HARD_RULES:
+            yield document.problem(("rules", name), "a hard rule: it is always on and takes no level")
+
+
+class _Reader:
+    """Turns a document that fits the schema into values, and collects what the schema can't see."""
+
+    def __init__(self, document: Document, as_of: date) -> None:
+        self.document = document
+        self.data: Mapping[str, Any] = document.data
+        self.as_of = as_of
+        self.problems: list[Problem] = []
+        self.expired: list[Problem] = []
+
+    def complain(self, path: KeyPath, message: str) -> None:
+        self.problems.append(self.document.problem(path, message))
+
+    def text(self, path: KeyPath, parse: Callable[[str], Any], default: Any = None) -> Any:
+        """The text at ``path`` as ``parse`` reads it; its ValueError becomes a problem. Anything but text is the
+        schema's affair."""
+        value: Any = self.data
+        try:
+            for key in path:
+                value = value[key]
+        except (KeyError, TypeError):
+            return default
+        if not isinstance(value, str):
+            return default
+        try:
+            return parse(value)
+        except ValueError as error:
+            self.complain(path, str(error))
+            return default
+
+    def items(self, key: str) -> Iterator[tuple[KeyPath, Mapping[str, Any]]]:
+        listed = self.data.get(key, ())
+        for index, item in enumerate(listed if isinstance(listed, list) else ()):
+            if isinstance(item, dict):
+                yield (key, index), item
+
+    def check_values(self) -> None:
+        """Complain about all values, also where the schema has complained already, so that nothing is told too late."""
+        self.target()
+        self.waivers()
+        self.contradictions(self.denials(), self.waypoints())
+        self.apply()
+        rules = self.data.get("rules")
+        for name, setting in rules.items() if isinstance(rules, dict) else ():
+            if isinstance(setting, dict) and "cost" in setting and setting.get("level", Level.PREFER) != Level.PREFER:
+                self.complain(("rules", name, "cost"), "a cost has a meaning with the level 'prefer' only")
+
+    def policy(self, file: str | None) -> Policy:
+        data = self.data
+        self.expired.clear()
+        denials, waivers, waypoints = self.denials(), self.waivers(), self.waypoints()
+        return Policy(
+            sources=(Source(data["name"], self.document.sha256, file),),
+            target=self.target(),
+            choice=PathChoice(data.get("path", PathChoice.FEWEST_HOPS)),
+            max_hops=data.get("max_hops"),
+            keep_updates=data.get("keep_updates", 0),
+            rules=_applied(data.get("rules", {}), waivers),
+            denials=tuple(denials),
+            waypoints=tuple(waypoints),
+            signers=frozenset(data.get("signers", ())),
+            apply=self.apply(),
+            expired=tuple(self.expired),
+            description=data.get("description", ""),
+        )
+
+    def target(self) -> Target:
+        target: Target = self.text(("target",), _target, Target())
+        return target
+
+    def denials(self) -> list[Denial]:
+        found = []
+        for path, item in self.items("deny"):
+            versions = self.text((*path, "versions"), Specifier)
+            if self.in_force(path, "denial") and versions is not None:
+                found.append(Denial(versions, str(item.get("reason")), item.get("link"), item.get("until")))
+        return found
+
+    def waivers(self) -> list[Waiver]:
+        found = []
+        known = policy_rules()
+        for path, item in self.items("accept"):
+            versions = self.text((*path, "versions"), Specifier)
+            rule = str(item.get("rule"))
+            in_force = self.in_force(path, "waiver")
+            if rule in HARD_RULES:
+                self.complain((*path, "rule"), f"{rule} is a hard rule and can't be waived")
+            elif "rule" in item and rule not in known:
+                self.complain((*path, "rule"), f"there is no rule {rule!r}{did_you_mean(rule, known)}")
+            elif in_force and versions is not None:
+                texts = (str(item.get(key)) for key in ("reason", "by", "until"))
+                found.append(Waiver(rule, versions, *texts))
+        return found
+
+    def in_force(self, path: KeyPath, what: str) -> bool:
+        until = self.text((*path, "until"), _day)
+        if until is None or until >= self.as_of:
+            return True
+        message = f"this {what} expired on {until}; renew or remove it"
+        self.expired.append(self.document.problem((*path, "until"), message))
+        return False
+
+    def waypoints(self) -> list[ModuleVersion]:
+        listed = self.data.get("waypoints", ())
+        count = len(listed) if isinstance(listed, list) else 0
+        found = [self.text(("waypoints", index), ModuleVersion) for index in range(count)]
+        for index, version in enumerate(found):
+            if version in found[:index]:
+                self.complain(("waypoints", index), f"{version} is listed twice")
+        return sorted({version for version in found if version})
+
+    def contradictions(self, denials: Sequence[Denial], waypoints: Sequence[ModuleVersion]) -> None:
+        for version in waypoints:
+            for denial in denials:
+                if version in denial.versions:
+                    message = f"every path has to stop at {version}, but it is denied: {denial}"
+                    self.complain(("waypoints",), message)
+
+    def apply(self) -> dict[str, Any]:
+        """The executor's settings as they stand in plans: durations in seconds, everything else as written."""
+        settings = self.data.get("apply", {})
+        if not isinstance(settings, dict):
+            return {}
+        result = {key: value for key, value in settings.items() if key in {"before", "after"}}
+        if "soak" in settings:
+            result["soak"] = self.text(("apply", "soak"), _seconds)
+        if isinstance(settings.get("busy"), dict):
+            result["busy"] = dict(settings["busy"]) | {"wait": self.text(("apply", "busy", "wait"), _seconds)}
+        if isinstance(settings.get("windows"), list):
+            result["windows"] = [self.window(index) for index in range(len(settings["windows"]))]
+        return result
+
+    def window(self, index: int) -> Mapping[str, Any]:
+        window = self.data["apply"]["windows"][index]
+        self.text(("apply", "windows", index, "timezone"), _timezone)
+        return dict(window) if isinstance(window, dict) else {}
+
+
+def _target(text: str) -> Target:
+    try:
+        return Target.parse(text)
+    except ValueError as error:
+        raise ValueError(f"{error}, or 'newest'") from None
+
+
+def _applied(settings: Mapping[str, Any], waivers: Sequence[Waiver]) -> tuple[AppliedRule, ...]:
+    applied = []
+    for name, rule in policy_rules().items():
+        setting = settings.get(name, rule.default_level)
+        parameters: dict[str, Any] = {"level": setting} if isinstance(setting, str) else dict(setting)
+        level = Level(parameters.pop("level"))
+        cost = parameters.pop("cost", _DEFAULT_COST)
+        if level is not Level.OFF:
+            group = tuple(waiver for waiver in waivers if waiver.rule == name)
+            cost = cost if level is Level.PREFER else 0
+            applied.append(AppliedRule(rule(**parameters), level, cost, (group,) if group else ()))
+    return tuple(applied)
+
+
+def _day(text: str) -> date:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        day = None
+    if day and day.isoformat() == text:
+        return day
+    raise ValueError(f"{text!r} is not a day such as 2027-03-31")
+
+
+def _seconds(text: str) -> int:
+    match = _DURATION.fullmatch(text)
+    if not match:
+        raise ValueError(f"{text!r} is not a duration such as 30s, 10m or 2h")
+    return int(match[1]) * _SECONDS[match[2]]
+
+
+def _timezone(text: str) -> str:
+    from zoneinfo import ZoneInfo
+
+    try:
+        ZoneInfo(text)
+    except (KeyError, ValueError, OSError):
+        raise ValueError(f"{text!r} is not a time zone such as Europe/Berlin or UTC") from None
+    return text

@@ -1,1 +1,0 @@
-"""What seamstep shows to people."""

@@ -1,0 +1,162 @@
+"""One attempt at one hop: stage, commit, read back."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+
+from seamstep.base.errors import InputError
+from seamstep.base.values import NamedTuple
+from seamstep.base.versions import ModuleVersion
+from seamstep.host.base import Host, Profile
+from seamstep.host.upload import UploadPort
+from seamstep.plan.document import Hop
+from seamstep.run.executor import kernel
+from seamstep.run.executor.outcome import LOST, classify
+from seamstep.run.executor.reporter import Quietly
+from seamstep.run.executor.signals import Interrupted
+from seamstep.run.executor.states import Machine, RunResult, State, Stop
+
+_TOLD = 50  # times at most that the progress of staging is told
+
+#: Where the executor writes down what it does: takes the event and its details by name, and has them on disk when it
+#: returns. Raises OSError if that fails.
+Record = Callable[..., None]
+
+
+class RecordLostError(Exception):
+    """What is about to be done can't be written down, so it must not be done."""
+
+
+class Attempt(NamedTuple):
+    """One attempt at ``hop``, its ``number``-th; ``remaining`` are the updates left before it."""
+
+    host: Host
+    profile: Profile
+    hop: Hop
+    number: int
+    remaining: int | None
+    machine: Machine
+    record: Record
+    tell: Quietly
+    warn: Callable[[str], None]
+    committed: Callable[[], AbstractContextManager[object]]
+    interrupted: Interrupted
+
+    def perform(self, image: Callable[[], bytes]) -> RunResult:
+        """Do it, and say what came of it."""
+        port = UploadPort(self.host, self.profile.upload_path)
+        with _held(self.committed):
+            problem = self._stage_and_commit(port, image)
+            if problem:
+                return problem
+            self.machine.move(State.COMMITTED)
+            idle = kernel.wait_until_idle(self.host, port, self.tell.phase)
+            seen = kernel.read_back(self.host, port, self.profile, idle=idle)
+            state, message = classify(self.hop, self.remaining, seen)
+            self._write_down_outcome(
+                state.value, message, version=_text(seen.version), reported=seen.reported, remaining=seen.remaining
+            )
+            return self._end(state, seen.version, message)
+
+    def _stage_and_commit(self, port: UploadPort, image: Callable[[], bytes]) -> RunResult | None:
+        """Why the hop was not handed to the kernel's worker; None once it was."""
+        try:
+            self._write_down("preflight")
+            self._stage(port, image())
+            self.machine.move(State.STAGED)
+            try:
+                self._write_down("staged")
+                self.interrupted.check()
+                self._write_down("committing")
+                kernel.commit(port)
+            except BaseException:
+                kernel.abandon(port)
+                raise
+        except KeyboardInterrupt:
+            return self._not_committed("interrupted", Stop.INTERRUPTED)
+        except RecordLostError as error:
+            return self._not_committed(str(error), Stop.REFUSED)
+        except (OSError, ValueError, InputError) as error:
+            return self._not_committed(f"the image could not be staged: {kernel.reason(error)}")
+        return None
+
+    def _stage(self, port: UploadPort, image: bytes) -> None:
+        told = 0
+
+        def progress(done: int) -> None:
+            nonlocal told
+            self.interrupted.check()
+            if done == len(image) or (done - told) * _TOLD >= len(image):
+                told = done
+                self.tell.staged(done, len(image))
+
+        kernel.stage(port, image, progress)
+
+    def _not_committed(self, why: str, stop: Stop | None = None) -> RunResult:
+        """Nothing was handed to the kernel's worker; what runs is read all the same."""
+        hop = self.hop
+        version, lost, unreadable = kernel.version_now(self.host)
+        if lost:
+            state, message = State.LOST, LOST
+        elif version != hop.source:
+            running = f"{version} runs" if version else f"the running version can't be read: {unreadable}"
+            state, message = State.UNKNOWN, f"{hop}: {why}; {running}"
+        else:
+            state, message = State.FAILED, f"{hop}: {why}; nothing was changed, {version} and its TDs run on"
+        known = "not-started" if state is State.FAILED else state.value
+        self._write_down_outcome(known, message, version=_text(version))
+        return self._end(state, version, message, stop)
+
+    def _end(self, state: State, version: ModuleVersion | None, message: str, stop: Stop | None = None) -> RunResult:
+        self.machine.move(state)
+        return RunResult(state, version, (), message, stop)
+
+    # -- the record
+
+    def _about(self) -> dict[str, Any]:
+        image = self.hop.image
+        return {
+            "source": str(self.hop.source),
+            "target": str(self.hop.target),
+            "image": image.upload_sha256 if image else None,
+        }
+
+    def _write_down(self, event: str) -> None:
+        """Record what is about to be done."""
+        try:
+            self.record(event, **self._about(), attempt=self.number, remaining_before=self.remaining)
+        except OSError as error:
+            raise RecordLostError(f"the journal can't be written: {error.strerror or error}") from error
+
+    def _write_down_outcome(self, state: str, message: str, **details: Any) -> None:
+        """Record what was done. If that is not possible it is told all the same."""
+        try:
+            self.record("outcome", **self._about(), state=state, message=message, **details)
+        except OSError as error:
+            self.warn(
+                f"the outcome could not be written to the journal ({error.strerror or error}); what is told here is"
+                " what happened, and the next run finds it out again"
+            )
+
+
+@contextlib.contextmanager
+def _held(make: Callable[[], AbstractContextManager[object]]) -> Iterator[None]:
+    """Hold what ``make`` gives. Its troubles don't matter."""
+    manager: AbstractContextManager[object] | None = None
+    with contextlib.suppress(Exception):
+        entering = make()
+        entering.__enter__()
+        manager = entering
+    try:
+        yield
+    finally:
+        if manager is not None:
+            with contextlib.suppress(Exception):
+                manager.__exit__(None, None, None)
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)

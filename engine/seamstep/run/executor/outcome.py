@@ -1,0 +1,63 @@
+"""What a committed hop came to. Pure: it judges what was read back."""
+
+from __future__ import annotations
+
+from seamstep.base.values import NamedTuple
+from seamstep.base.versions import ModuleVersion
+from seamstep.plan.document import Hop
+from seamstep.run.executor.states import State
+
+LOST = "TDX is lost: no module runs and all TDs are dead; only a reboot brings TDX back"
+BUSY_CAUSE = "an update-sensitive operation is under way (a TD is being built or migrated)"
+#: An update takes well under a second, so this is long past any doubt. Counted in seconds that were slept, so that no
+#: clock that stands still or jumps can shorten or lengthen it.
+IDLE_TIMEOUT = 600.0
+_BUSY = "device-busy"
+
+
+class ReadBack(NamedTuple):
+    """What the host says once a hop was committed: the ``version`` that runs (None if it can't be read, and why in
+    ``unreadable``), whether TDX is ``lost``, what the kernel ``reported`` (None if that can't be read, and why in
+    ``unreported``), whether it became ``idle``, and the ``remaining`` updates (None if they can't be read)."""
+
+    version: ModuleVersion | None
+    lost: bool
+    unreadable: str
+    reported: str | None
+    unreported: str
+    idle: bool
+    remaining: int | None
+
+
+def classify(hop: Hop, remaining_before: int | None, seen: ReadBack) -> tuple[State, str]:
+    """What a committed hop came to, and a sentence for people. The version has the last word.
+
+    ``remaining_before`` is the number of remaining updates before the commit.
+    """
+    version = seen.version
+    if seen.lost:
+        return State.LOST, LOST
+    if version is None:
+        return State.UNKNOWN, f"{hop}: the running version can't be read: {seen.unreadable}"
+    if not seen.idle:
+        return State.UNKNOWN, f"{hop}: the kernel is not done after {IDLE_TIMEOUT:.0f} s; {version} runs"
+    if version not in {hop.source, hop.target}:
+        return State.UNKNOWN, f"{hop}: {version} runs, which is neither"
+    if seen.reported is None:
+        return State.UNKNOWN, f"{hop}: {version} runs, yet the kernel reports nothing ({seen.unreported})"
+    if version == hop.source:
+        return _classify_unchanged(hop, seen.reported)
+    if seen.reported:
+        return State.UNKNOWN, f"{hop}: {version} runs, yet the kernel reports {seen.reported}"
+    if remaining_before is None or seen.remaining != remaining_before - 1:
+        counts = f"remaining updates went from {remaining_before} to {seen.remaining}"
+        return State.UNKNOWN, f"{hop}: {version} runs, but {counts}"
+    return State.APPLIED, f"{version} runs"
+
+
+def _classify_unchanged(hop: Hop, reported: str) -> tuple[State, str]:
+    alive = f"{hop.source} and its TDs run on"
+    if reported.endswith(f":{_BUSY}"):
+        return State.BUSY, f"{hop}: {BUSY_CAUSE}; {alive}; try again later"
+    cause = f"the kernel reports {reported}" if reported else "the kernel reports success, but it is none"
+    return State.FAILED, f"{hop} failed: {cause}; {alive}"

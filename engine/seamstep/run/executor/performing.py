@@ -1,0 +1,261 @@
+"""Performing a plan."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from seamstep.base.documents import Fields, read_regular
+from seamstep.base.errors import InputError, RefusedError
+from seamstep.host.base import PROFILES, Host
+from seamstep.host.read_facts import read_facts
+from seamstep.image.files import TRUSTED
+from seamstep.image.layout import SIZE_MAX
+from seamstep.plan import checks as plan_checks
+from seamstep.plan import windows
+from seamstep.plan.document import Hop, Plan, PlannedImage, PlanOutcome
+from seamstep.run.executor import kernel
+from seamstep.run.executor.attempt import Attempt, Record
+from seamstep.run.executor.commands import Commands
+from seamstep.run.executor.outcome import BUSY_CAUSE, LOST
+from seamstep.run.executor.reporter import Quietly, Reporter
+from seamstep.run.executor.signals import Interrupted, deferred_signals
+from seamstep.run.executor.states import Machine, RunResult, State, Stop
+from seamstep.run.executor.upload_image import read_for_upload
+
+_BUSY_WAIT_MAX = 600.0  # seconds; the most that backing off makes of a shorter wait
+
+
+class Executor:
+    """Performs one plan on one host.
+
+    Args:
+        host: the host.
+        reporter: hears what is done.
+        image_bytes: gives the verified bytes of a hop's image; None for those of its file.
+        record: keeps what is done; None for nobody.
+        committed: held from the commit until its outcome was read back, such as a lock that keeps the host from
+            shutting down. Its troubles don't matter.
+        commands: run the policy's commands; None leaves them out.
+        last_applied: when the last hop of this boot was applied, on the host's monotonic clock; None if none was.
+        jitter: gives a number from 0 to 1; None for a random one.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        reporter: Reporter | None = None,
+        image_bytes: Callable[[PlannedImage, frozenset[str]], bytes] | None = None,
+        *,
+        record: Record | None = None,
+        committed: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext,
+        commands: Commands | None = None,
+        last_applied: float | None = None,
+        jitter: Callable[[], float] | None = None,
+    ) -> None:
+        self._host = host
+        self._tell = Quietly(reporter or Reporter())
+        self._image_bytes = image_bytes or functools.partial(read_for_upload, verified=set())
+        self._record = record or _forget
+        self._committed = committed
+        self._commands = commands
+        self._last_applied = last_applied
+        self._jitter = jitter or _random
+        self._machine = Machine(self._tell.moved)
+        self._trusted = TRUSTED
+        self._warnings: list[str] = []
+
+    # -- a whole plan
+
+    def run(self, plan: Plan, *, start: int = 0, limit: int | None = None) -> RunResult:
+        """Perform the hops of ``plan`` from the one at index ``start`` on, at most ``limit``, or as many as go well.
+
+        Raises:
+            RefusedError: the plan is no update, or provisional.
+        """
+        with self._prepared(plan) as interrupted:
+            result = self._ready(plan, start, interrupted)
+            if not result:
+                result = self._run(plan, start, limit, interrupted)
+        return result._replace(warnings=tuple(self._warnings))
+
+    def check(self, plan: Plan, *, start: int = 0) -> RunResult | None:
+        """Everything up to staging, without waiting and without writing: why ``plan`` can't be performed now, or None.
+        Raises as :meth:`run` does."""
+        with self._prepared(plan):
+            return self._check_images(plan, start) or self._open(plan, plan.hops[start]) or self._preflight(plan, start)
+
+    def _prepared(self, plan: Plan) -> AbstractContextManager[Interrupted]:
+        if plan.outcome is not PlanOutcome.UPDATE:
+            raise RefusedError(f"the plan holds no update: its outcome is {plan.outcome.value}")
+        if plan.provisional:
+            raise RefusedError("the plan is provisional: rules that need an image were left open; plan with --images")
+        self._trusted = TRUSTED | plan.signers
+        return deferred_signals()
+
+    def _ready(self, plan: Plan, start: int, interrupted: Interrupted) -> RunResult | None:
+        """All that can be found out before any command of the policy disturbs the host."""
+        return (
+            self._check_images(plan, start)
+            or self._wait_to_begin(plan, plan.hops[start], interrupted)
+            or self._preflight(plan, start)
+        )
+
+    def _run(self, plan: Plan, start: int, limit: int | None, interrupted: Interrupted) -> RunResult:
+        """The policy's commands, and the hops between them."""
+        try:
+            problem = self._commands.before(lambda: bool(interrupted)) if self._commands else ""
+            if problem:
+                stop = Stop.INTERRUPTED if interrupted else Stop.REFUSED
+                version = kernel.version_now(self._host)[0]
+                result = RunResult(State.PREFLIGHT, version, (), f"{problem}; nothing was changed", stop)
+            else:
+                result = self._hops(plan, start, limit, interrupted)
+        except BaseException:
+            self._after(State.UNKNOWN.value)
+            raise
+        self._after(result.stopped.value if result.stopped else result.state.value)
+        return result
+
+    def _after(self, outcome: str) -> None:
+        for problem in self._commands.after(outcome) if self._commands else ():
+            self._warn(problem)
+
+    def _hops(self, plan: Plan, start: int, limit: int | None, interrupted: Interrupted) -> RunResult:
+        applied: tuple[Hop, ...] = ()
+        chosen = plan.hops[start:] if limit is None else plan.hops[start : start + limit]
+        for number, hop in enumerate(chosen, start):
+            if interrupted:
+                break
+            self._tell.hop(hop, number + 1, len(plan.hops))
+            if applied:
+                self._machine.move(State.PREFLIGHT)
+            result = self._hop(plan, number, interrupted)
+            if result.state is not State.APPLIED or result.stopped:
+                return result._replace(applied=applied)
+            applied = (*applied, hop)
+        version = applied[-1].target if applied else plan.hops[start].source
+        if len(applied) < len(chosen):
+            return RunResult(State.APPLIED, version, applied, f"interrupted; {version} runs", Stop.INTERRUPTED)
+        left = len(plan.hops) - start - len(applied)
+        more = f"; stopped here as asked, {left} more hop{'s' if left > 1 else ''} to {plan.hops[-1].target}"
+        return RunResult(State.APPLIED, version, applied, f"{version} runs{more if left else ''}")
+
+    def _warn(self, text: str) -> None:
+        self._warnings.append(text)
+        self._tell.note(text)
+
+    # -- one hop
+
+    def _hop(self, plan: Plan, number: int, interrupted: Interrupted) -> RunResult:
+        """A hop, tried again while the host is busy as often as the policy says."""
+        hop, settings = plan.hops[number], plan.settings
+        attempt = 0
+        while True:
+            attempt += 1
+            result = (
+                self._wait_to_begin(plan, hop, interrupted)
+                or self._preflight(plan, number)
+                or self._attempt(plan, number, attempt, interrupted)
+            )
+            if result.state is not State.BUSY or attempt > settings.busy_retries:
+                return result
+            seconds = min(settings.busy_wait * 2.0 ** (attempt - 1), max(_BUSY_WAIT_MAX, settings.busy_wait))
+            seconds *= 0.5 + self._jitter() / 2
+            self._tell.waiting(f"{BUSY_CAUSE}; retry {attempt} of {settings.busy_retries}", seconds)
+            if not kernel.wait(self._host, seconds, lambda: bool(interrupted)):
+                return result._replace(stopped=Stop.INTERRUPTED)
+            self._machine.move(State.PREFLIGHT)
+
+    def _check_images(self, plan: Plan, start: int) -> RunResult | None:
+        """All images, before the first hop, so that a bad one can't strand the host half way; and the one that told
+        what the running module is."""
+        try:
+            for hop in plan.hops[start:]:
+                self._image(hop)
+            if plan.running_image:
+                _check_unchanged(*plan.running_image)
+        except (InputError, ValueError) as error:
+            return self._stopped(Stop.STALE, f"stale plan: {error}")
+        return None
+
+    def _stopped(self, stop: Stop, message: str) -> RunResult:
+        return RunResult(State.PREFLIGHT, kernel.version_now(self._host)[0], (), message, stop)
+
+    def _image(self, hop: Hop) -> bytes:
+        if hop.image is None:
+            raise ValueError(f"the plan has no image for {hop}")
+        return self._image_bytes(hop.image, self._trusted)
+
+    def _wait_to_begin(self, plan: Plan, hop: Hop, interrupted: Interrupted) -> RunResult | None:
+        """Soak, then see whether the maintenance windows let the hop begin."""
+        left = self._soak_left(plan)
+        if left > 0:
+            self._tell.waiting(f"soaking {plan.settings.soak} s after the last hop", left)
+            if not kernel.wait(self._host, left, lambda: bool(interrupted)):
+                return self._stopped(Stop.INTERRUPTED, f"interrupted before {hop}; {hop.source} runs")
+        return self._open(plan, hop)
+
+    def _soak_left(self, plan: Plan) -> float:
+        if self._last_applied is None or not plan.settings.soak:
+            return 0.0
+        passed = self._host.monotonic() - self._last_applied
+        return plan.settings.soak - max(passed, 0.0)
+
+    def _open(self, plan: Plan, hop: Hop) -> RunResult | None:
+        why = windows.closed(plan.settings.windows, self._host.wall())
+        return self._stopped(Stop.NOT_NOW, f"{hop} was not begun: {why}") if why else None
+
+    def _preflight(self, plan: Plan, number: int) -> RunResult | None:
+        """Read all facts again, and judge the rest of the plan by them."""
+        facts = read_facts(self._host)
+        if facts.module_version is None and facts.why_unknown("module_version").startswith("ENXIO"):
+            self._machine.move(State.LOST)
+            return RunResult(State.LOST, None, (), LOST)
+        hop = plan.hops[number]
+        differences = plan.host.after(hop.source, number).differences(facts)
+        if differences:
+            message = f"stale plan: the host changed since the plan was made: {'; '.join(differences)}"
+            return RunResult(State.PREFLIGHT, facts.module_version, (), message, Stop.STALE)
+        fields = Fields(plan.document, "the plan")
+        problem = next(plan_checks.contradictions(fields, hop.source, plan.hops[number:], facts), None)
+        if problem:
+            return RunResult(State.PREFLIGHT, facts.module_version, (), f"stale plan: its hops {problem}", Stop.STALE)
+        return None
+
+    def _attempt(self, plan: Plan, number: int, attempt: int, interrupted: Interrupted) -> RunResult:
+        hop, before = plan.hops[number], plan.host.after(plan.hops[number].source, number)
+        result = Attempt(
+            host=self._host,
+            profile=PROFILES[before.profile or ""],
+            hop=hop,
+            number=attempt,
+            remaining=before.remaining_updates,
+            machine=self._machine,
+            record=self._record,
+            tell=self._tell,
+            warn=self._warn,
+            committed=self._committed,
+            interrupted=interrupted,
+        ).perform(lambda: self._image(hop))
+        if result.state is State.APPLIED:
+            self._last_applied = self._host.monotonic()
+        return result
+
+
+def _random() -> float:
+    return int.from_bytes(os.urandom(4)) / 0xFFFFFFFF
+
+
+def _forget(_event: str, **_details: object) -> None:
+    """Keep no record."""
+
+
+def _check_unchanged(path: str, sha256: str) -> None:
+    content = read_regular(path, SIZE_MAX, "TDX module image")
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise ValueError(f"the image {path} is not the one the plan was made with")

@@ -1,0 +1,143 @@
+"""Writing the journal. A record is on disk when :meth:`Journal.append` returns."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from seamstep.run.journal.reading import ASIDE, KEPT, NAME, listed, read, read_file
+from seamstep.run.journal.record import TORN, Lines, count, line
+
+ROTATE_AT = 256 << 10  # bytes; a file that has grown to this is put away when the next run, or hop, begins
+
+
+class Journal:
+    """The journal in the folder open as ``folder``, for one run to write to. Use it under the lock only.
+
+    Args:
+        folder: a descriptor of the folder.
+        boot_id: of this boot.
+        monotonic: gives the host's monotonic time.
+        wall: gives the seconds since the epoch.
+
+    Raises:
+        OSError: it can't be opened for writing.
+    """
+
+    def __init__(self, folder: int, boot_id: str, monotonic: Callable[[], float], wall: Callable[[], float]) -> None:
+        self.transaction = os.urandom(8).hex()
+        self.boot_id = boot_id
+        self.notes: list[str] = []
+        self._folder, self._monotonic, self._wall = folder, monotonic, wall
+        self._torn = 0
+        self._ended = True
+        self.history = read(folder)
+        self._seq = max((record.seq for record in self.history.records), default=0)
+        aside = self._move_aside()
+        self._rotate_if_large()
+        self._descriptor = self._open()
+        if aside:
+            self.append("moved-aside", name=aside[0], message=aside[1])
+
+    def append(self, event: str, **details: Any) -> None:
+        """Add a record and have it on disk.
+
+        Raises:
+            OSError: that failed; the record may be there, in whole or in part, or not.
+        """
+        mend = b"" if self._ended else b"\n"
+        if self._torn:
+            mend += self._line(self._seq + 1, TORN, {"bytes": self._torn})
+        self._write(mend, self._line(self._seq + 1 + bool(self._torn), event, details))
+
+    def close(self) -> None:
+        """No more records."""
+        os.close(self._descriptor)
+
+    def put_away_if_large(self) -> None:
+        """Begin a new file if this one is large; not while a hop is under way. Raises OSError."""
+        if os.fstat(self._descriptor).st_size >= ROTATE_AT:
+            before = self._descriptor
+            self._rotate_if_large()
+            self._descriptor = self._open()
+            os.close(before)
+
+    def _line(self, seq: int, event: str, details: Mapping[str, Any]) -> bytes:
+        common = {
+            "seq": seq,
+            "transaction": self.transaction,
+            "boot_id": self.boot_id,
+            "time": datetime.fromtimestamp(self._wall(), UTC).isoformat(timespec="milliseconds"),
+            "monotonic": round(self._monotonic(), 3),
+            "event": event,
+        }
+        return line(common, details)
+
+    def _write(self, mend: bytes, rest: bytes) -> None:
+        data, done = mend + rest, 0
+        try:
+            while done < len(data):
+                taken = os.write(self._descriptor, data[done:])
+                if taken <= 0:
+                    raise OSError(errno.EIO, "no byte was taken")
+                done += taken
+        finally:
+            self._account(data[:done], mended=done >= len(mend))
+        os.fsync(self._descriptor)
+
+    def _account(self, written: bytes, *, mended: bool) -> None:
+        """Remember what came to stand in the file, so that the next record can mend it."""
+        if not written:
+            return
+        rest = written.rpartition(b"\n")[2]
+        self._seq += count(written)
+        self._torn = len(rest) + (0 if mended else self._torn)
+        self._ended = not rest
+
+    def _open(self) -> int:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        try:
+            return os.open(NAME, flags, dir_fd=self._folder)
+        except FileNotFoundError:
+            descriptor = os.open(NAME, flags | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=self._folder)
+        os.fsync(descriptor)
+        os.fsync(self._folder)
+        return descriptor
+
+    def _move_aside(self) -> tuple[str, str] | None:
+        """Put a corrupt journal out of the way, under a name that is free. Its name, and what is wrong with it."""
+        try:
+            file = read_file(self._folder, NAME)
+            wrong = file.corrupt
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            wrong, file = f"can't be read: {error.strerror or error}", Lines()
+        if not wrong:
+            self._torn, self._ended = file.torn, file.ended
+            return None
+        stamp = datetime.fromtimestamp(self._wall(), UTC).strftime("%Y%m%dT%H%M%S")
+        taken = set(listed(self._folder))
+        names = (f"{ASIDE}{stamp}Z{suffix}" for suffix in ("", *(f"-{number}" for number in range(1, 1000))))
+        name = next(name for name in names if name not in taken)
+        os.rename(NAME, name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+        os.fsync(self._folder)
+        self.notes.append(f"the journal was corrupt ({wrong}); it was moved aside to {name}, and a new one begun")
+        return name, wrong
+
+    def _rotate_if_large(self) -> None:
+        """Number the files on, from the first free number down; the oldest goes only when all numbers are taken."""
+        with contextlib.suppress(FileNotFoundError):
+            if os.stat(NAME, dir_fd=self._folder, follow_symlinks=False).st_size < ROTATE_AT:
+                return
+            taken = set(listed(self._folder))
+            free = next((number for number in range(1, KEPT) if f"{NAME}.{number}" not in taken), KEPT)
+            for number in range(free, 0, -1):
+                before = f"{NAME}.{number - 1}" if number > 1 else NAME
+                os.rename(before, f"{NAME}.{number}", src_dir_fd=self._folder, dst_dir_fd=self._folder)
+            os.fsync(self._folder)
+            self._torn, self._ended = 0, True

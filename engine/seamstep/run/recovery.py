@@ -1,0 +1,92 @@
+"""What came of a run that was killed. Pure: it judges the record of that run, and what the host says now."""
+
+from __future__ import annotations
+
+from seamstep.base.values import NamedTuple
+from seamstep.base.versions import ModuleVersion
+from seamstep.plan.document import Hop
+from seamstep.run.executor import LOST, ReadBack, State, classify
+from seamstep.run.past_runs import COMMITTING, NOT_STARTED, PastHop, PastRun
+
+_BEFORE_COMMIT = frozenset({"preflight", "staged"})
+
+
+class Now(NamedTuple):
+    """The host after the run was killed: its boot, what it says, and whether an upload is open (``loading`` reads 1;
+    None if that can't be read)."""
+
+    boot_id: str
+    seen: ReadBack
+    loading: bool | None
+
+
+class Finding(NamedTuple):
+    """What came of the run: ``state`` is ``not-started`` or a final state, of its last hop; ``version`` is what runs
+    now; ``here`` is whether it was in this boot; ``settled`` is whether that is the last word."""
+
+    run: PastRun
+    hop: PastHop | None
+    state: str
+    version: ModuleVersion | None
+    message: str
+    here: bool
+    settled: bool
+
+    @property
+    def refuses(self) -> bool:
+        """Whether nothing may be done before somebody has looked."""
+        return self.here and self.state in {State.LOST, State.UNKNOWN}
+
+
+def classify_interrupted(run: PastRun, now: Now) -> Finding:
+    """What came of ``run``, which nobody saw the end of."""
+    hop = run.hops[-1] if run.hops else None
+    here = run.boot_id == now.boot_id
+    state, message = _judge(run, hop, now) if here else _judge_history(hop)
+    if run.quiesced:
+        message += "; its commands 'before' were run, and those 'after' were not"
+    under_way = here and hop is not None and hop.state == COMMITTING and not now.seen.idle
+    return Finding(run, hop, state, now.seen.version if here else None, message, here, not under_way)
+
+
+def _judge(run: PastRun, hop: PastHop | None, now: Now) -> tuple[str, str]:
+    seen = now.seen
+    if seen.lost:
+        return State.LOST, LOST
+    if hop is None or hop.state in _BEFORE_COMMIT:
+        return _judge_uncommitted(run, hop, seen)
+    step = f"{hop.source} → {hop.target}"
+    if hop.state != COMMITTING:
+        return hop.state, hop.message or f"{step}: {hop.state}"
+    try:
+        planned = Hop(ModuleVersion(hop.source), ModuleVersion(hop.target), None)
+    except ValueError as error:
+        return State.UNKNOWN, f"the journal does not say which step it was: {error}"
+    unchanged = seen.version == planned.source and hop.remaining is not None and seen.remaining == hop.remaining
+    if now.loading and seen.idle and unchanged:
+        return NOT_STARTED, f"{step}: it was killed on the verge of the commit; the kernel still waits for it"
+    return classify(planned, hop.remaining, seen)
+
+
+def _judge_uncommitted(run: PastRun, hop: PastHop | None, seen: ReadBack) -> tuple[str, str]:
+    """The record ends before the commit. If the host says something else then a record is missing, or somebody else was
+    at it."""
+    source, remaining = (hop.source, hop.remaining) if hop else (run.source, None)
+    if seen.version is not None and str(seen.version) != source:
+        return State.UNKNOWN, f"the record ends before the commit, with {source} running, yet {seen.version} runs"
+    if None not in {remaining, seen.remaining} and remaining != seen.remaining:
+        counts = f"remaining updates went from {remaining} to {seen.remaining}"
+        return State.UNKNOWN, f"the record ends before the commit, yet {counts}"
+    if hop is None:
+        return NOT_STARTED, "it was killed before its first hop; nothing was changed"
+    step = f"{hop.source} → {hop.target}"
+    return NOT_STARTED, f"{step}: it was killed before the commit; nothing was handed to the kernel"
+
+
+def _judge_history(hop: PastHop | None) -> tuple[str, str]:
+    """A module that was loaded at run time is gone after a reboot, and the steps of another boot bind nobody."""
+    if hop is None or hop.state in _BEFORE_COMMIT:
+        return NOT_STARTED, "it was killed before the commit, in an earlier boot"
+    if hop.state != COMMITTING:
+        return hop.state, f"{hop.source} → {hop.target}: {hop.state}, in an earlier boot"
+    return State.UNKNOWN, f"{hop.source} → {hop.target}: the host was rebooted before anybody saw what came of it"

@@ -1,0 +1,135 @@
+"""The status of a host in one document, ``seamstep/status/v1``. Needs no privileges: what can't be read is unknown,
+with the reason.
+
+Shape: ``{schema, hostname, boot_id, profile, module_version, seamldr_version, remaining_updates, tdx: "running" |
+"lost" | "absent" | "unknown", upload_status, last_run: {transaction, started, ended, boot_id, this_boot, plan, policy,
+source, target, outcome, message, recovered} | null, permitted: {target, hops, outcome, policy} | null, reboot_needed,
+journal: {problems: []}, unknown: {fact: reason}}``. ``outcome`` is what the run ended in, ``running`` for one that is
+under way, ``interrupted`` for one that has not ended and committed nothing, and ``unknown`` for one that committed a
+hop and has not told what came of it. ``reboot_needed`` is null where nobody can tell.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from seamstep.base.errors import ExitCode
+from seamstep.domain.facts import HostFacts
+from seamstep.run import past_runs
+from seamstep.run.journal import History, open_folder, read
+from seamstep.run.lock import holder
+
+SCHEMA = "seamstep/status/v1"
+RUNNING, LOST, ABSENT, UNKNOWN = "running", "lost", "absent", "unknown"
+_FACTS = ("hostname", "boot_id", "profile", "module_version", "seamldr_version", "remaining_updates")
+RUN = "running"
+_NOT_ENDED = "it has not ended and is not seen at work, so it was killed; the next apply finds out what came of it"
+_QUIESCED = "; its commands 'before' were begun, and those 'after' have not ended"
+
+
+def read_history(folder: str) -> tuple[History | None, str, int | None]:
+    """What the journal in ``folder`` holds; None where there is nothing to read, and why not if there should be; and
+    the process of the run that is under way, None if none is."""
+    try:
+        descriptor = open_folder(folder, create=False)
+    except FileNotFoundError:
+        return None, "", None
+    except OSError as error:
+        return None, _reason(error, folder), None
+    try:
+        before = holder(descriptor)  # a run may begin, or end, while the journal is read
+        return read(descriptor), "", before or holder(descriptor)
+    except OSError as error:
+        return None, _reason(error, folder), None
+    finally:
+        os.close(descriptor)
+
+
+def status(
+    facts: HostFacts, history: History | None, unreadable: str, running: int | None, permitted: dict[str, Any] | None
+) -> dict[str, Any]:
+    """The status document of a host with ``facts`` and the journal's ``history`` (None, and why in ``unreadable``, if
+    that can't be read); ``running`` is the process of the run under way; ``permitted`` is the newest permitted target
+    if somebody looked."""
+    past = past_runs.runs(history.records) if history else []
+    tdx = _tdx(facts)
+    unknown = dict(facts.unknown)
+    if unreadable:
+        unknown["last_run"] = unreadable
+    return {
+        "schema": SCHEMA,
+        **{name: _plain(getattr(facts, name)) for name in _FACTS},
+        "tdx": tdx,
+        "upload_status": facts.upload.status if facts.upload else None,
+        "last_run": _last_run(past[-1], facts.boot_id, running) if past else None,
+        "permitted": permitted,
+        "reboot_needed": _reboot_needed(facts, tdx),
+        "journal": {"problems": list(history.problems) if history else []},
+        "unknown": dict(sorted(unknown.items())),
+    }
+
+
+def exit_code(document: dict[str, Any]) -> ExitCode:
+    """What the command ends in: the worst of what the document says."""
+    if document["tdx"] == LOST:
+        return ExitCode.LOST
+    if document["tdx"] == ABSENT:
+        return ExitCode.NOT_UPDATABLE
+    last = document["last_run"]
+    if document["tdx"] == UNKNOWN or (last and last["this_boot"] and last["outcome"] == UNKNOWN):
+        return ExitCode.UNKNOWN
+    return ExitCode.DONE
+
+
+def _tdx(facts: HostFacts) -> str:
+    if facts.module_version is not None:
+        return RUNNING
+    word = facts.why_unknown("module_version").partition(":")[0]
+    return {"ENXIO": LOST, "missing": ABSENT}.get(word, UNKNOWN)
+
+
+def _reboot_needed(facts: HostFacts, tdx: str) -> bool | None:
+    if tdx == LOST or facts.remaining_updates == 0:
+        return True
+    untold = tdx == RUNNING and facts.upload is not None and facts.remaining_updates is None
+    return None if tdx == UNKNOWN or untold else False
+
+
+def _last_run(run: past_runs.PastRun, boot_id: str | None, running: int | None) -> dict[str, Any]:
+    outcome, message = run.outcome, run.message
+    if run.ended is None:
+        outcome, message = _not_ended(run, running if run.boot_id == boot_id else None)
+    return {
+        "transaction": run.transaction,
+        "started": run.started,
+        "ended": run.ended,
+        "boot_id": run.boot_id,
+        "this_boot": run.boot_id == boot_id,
+        "plan": run.plan,
+        "policy": run.policy,
+        "source": run.source,
+        "target": run.target,
+        "outcome": outcome,
+        "message": message,
+        "recovered": run.recovered,
+    }
+
+
+def _not_ended(run: past_runs.PastRun, running: int | None) -> tuple[str, str]:
+    """What there is to say of a run that has not told its end. The lock alone does not tell that it is under way:
+    whoever holds it may be about to find out what came of the run, or do a dry run."""
+    if running is not None and run.pid == running:
+        return RUN, f"it is under way (process {running})"
+    outcome = UNKNOWN if run.hops and run.hops[-1].state == past_runs.COMMITTING else "interrupted"
+    return outcome, _NOT_ENDED + (_QUIESCED if run.quiesced else "")
+
+
+def _plain(value: object) -> object:
+    return value if value is None or isinstance(value, int) else str(value)
+
+
+def _reason(error: OSError, folder: str) -> str:
+    if isinstance(error, PermissionError):
+        return f"permission: {folder} can't be read by this user; run as root"
+    return f"{folder}: {error.strerror or error}"

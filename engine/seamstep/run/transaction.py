@@ -1,0 +1,306 @@
+"""A run as a transaction: under the lock, on the record, and after finding out what came of the run before it.
+
+``apply`` is this, with a command line around it. Nothing here knows rules, policies or graphs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+
+from seamstep.base.errors import ExitCode, NotUpdatableError, RefusedError, TdxLostError, UnknownOutcomeError
+from seamstep.base.values import NamedTuple
+from seamstep.host.base import PROFILES, Host, Profile
+from seamstep.host.read_facts import read_facts
+from seamstep.host.upload import UploadPort
+from seamstep.plan.document import Hop, Plan
+from seamstep.run import past_runs
+from seamstep.run.executor import LOST, Executor, Reporter, RunResult, State, Stop, kernel
+from seamstep.run.executor.commands import Commands
+from seamstep.run.executor.signals import deferred_signals
+from seamstep.run.journal import Journal, open_folder, read
+from seamstep.run.lock import locked
+from seamstep.run.recovery import Finding, Now, classify_interrupted
+
+
+class Transaction(NamedTuple):
+    """An open run. ``past`` are the runs before it; ``finding`` is what came of the last of them if it was killed (None
+    if it was not); ``journal`` is None in a dry run."""
+
+    host: Host
+    boot_id: str
+    journal: Journal | None
+    past: list[past_runs.PastRun]
+    finding: Finding | None
+
+    def perform(
+        self,
+        plan: Plan,
+        *,
+        reporter: Reporter | None = None,
+        limit: int | None = None,
+        retry_failed: bool = False,
+        committed: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext,
+        commands: bool = True,
+    ) -> RunResult:
+        """Perform ``plan``, from where an earlier run of the same plan in this boot left off.
+
+        Args:
+            plan: an update.
+            reporter: hears what is done.
+            limit: perform at most so many hops.
+            retry_failed: try steps again that failed in this boot.
+            committed: as :class:`Executor` takes it.
+            commands: whether the policy's commands are run.
+
+        Raises:
+            TdxLostError: TDX is lost.
+            RefusedError: a step failed before, or the journal can't be written; nothing was changed.
+        """
+        if commands:
+            self.make_up(plan, reporter)
+        if kernel.version_now(self.host)[1]:
+            raise TdxLostError(LOST)
+        start = self._start(plan)
+        if start == len(plan.hops):
+            return self._already_done(plan)
+        if not retry_failed:
+            self._refuse_failed(plan.hops[start:] if limit is None else plan.hops[start : start + limit])
+        last_applied = past_runs.last_applied(self.past, self.boot_id)
+        journal = self.journal
+        if journal is None:
+            found = Executor(self.host, reporter, last_applied=last_applied).check(plan, start=start)
+            return found or _would_do(plan, start, limit)
+        policy = str(plan.document["policy"]["name"])
+        self._begin(journal, plan, start, policy)
+        executor = Executor(
+            self.host,
+            reporter,
+            record=_rotating(journal),
+            committed=committed,
+            commands=Commands(plan.settings, self._variables(plan, start), journal.append) if commands else None,
+            last_applied=last_applied,
+        )
+        result = executor.run(plan, start=start, limit=limit)
+        try:
+            journal.append("run-ended", **_ended(result))
+        except OSError as error:
+            warning = f"the end of the run could not be written to the journal: {error.strerror or error}"
+            result = result._replace(warnings=(*result.warnings, warning))
+        return result
+
+    def make_up(self, plan: Plan, reporter: Reporter | None = None) -> None:
+        """Run the commands 'after' of runs that were killed before theirs, if ``plan`` has the very same: a host must
+        not stay quiesced because a run was killed and the next one has nothing to do. Not in a dry run."""
+        owed = past_runs.left_quiesced(self.past, self.boot_id, plan.settings.after_sha256) if self.journal else []
+        for run in owed:
+            variables = {
+                "SEAMSTEP_TRANSACTION": run.transaction,
+                "SEAMSTEP_PLAN": run.plan,
+                "SEAMSTEP_SOURCE": run.source,
+                "SEAMSTEP_TARGET": run.target,
+            }
+            (reporter or Reporter()).note(
+                f"running the commands 'after' of the run {run.transaction}, which was killed"
+            )
+            with deferred_signals() as interrupted:
+                made_up = Commands(plan.settings, variables, self._about(run))
+                for problem in made_up.after(run.outcome or State.UNKNOWN.value):
+                    (reporter or Reporter()).note(problem)
+            self.past[self.past.index(run)] = run._replace(quiesced=False)
+            interrupted.check()
+
+    def _about(self, run: past_runs.PastRun) -> Callable[..., None]:
+        """Writes to the journal what was done for an earlier run."""
+
+        def record(event: str, **details: Any) -> None:
+            if self.journal:
+                self.journal.append(event, of=run.transaction, **details)
+
+        return record
+
+    def _begin(self, journal: Journal, plan: Plan, start: int, policy: str) -> None:
+        try:
+            journal.append(
+                "run-started",
+                plan=plan.id,
+                policy=policy,
+                source=str(plan.hops[start].source),
+                target=str(plan.hops[-1].target),
+                hops=len(plan.hops) - start,
+                pid=os.getpid(),
+            )
+        except OSError as error:
+            raise _unwritable(error) from None
+
+    def _variables(self, plan: Plan, start: int) -> dict[str, str]:
+        return {
+            "SEAMSTEP_TRANSACTION": self.journal.transaction if self.journal else "",
+            "SEAMSTEP_PLAN": plan.id,
+            "SEAMSTEP_SOURCE": str(plan.hops[start].source),
+            "SEAMSTEP_TARGET": str(plan.hops[-1].target),
+        }
+
+    def _start(self, plan: Plan) -> int:
+        """The index of the hop to begin with: past those that the journal proves were applied in this boot by this very
+        plan, if the host is where they lead. Otherwise the first, and preflight will tell that the plan is stale."""
+        steps = [(str(hop.source), str(hop.target), _digest(hop)) for hop in plan.hops]
+        applied = past_runs.applied_steps(self.past, self.boot_id, plan.id)
+        count = len(applied)
+        if not count or applied != steps[:count]:
+            return 0
+        expected = plan.host.after(plan.hops[count - 1].target, count)
+        return 0 if expected.differences(read_facts(self.host)) else count
+
+    def _already_done(self, plan: Plan) -> RunResult:
+        version = plan.hops[-1].target
+        return RunResult(State.APPLIED, version, (), f"nothing to do: this plan was performed already; {version} runs")
+
+    def _refuse_failed(self, hops: tuple[Hop, ...]) -> None:
+        failed = past_runs.failed_steps(self.past, self.boot_id)
+        for hop in hops:
+            why = failed.get((str(hop.source), str(hop.target), _digest(hop)))
+            if why is not None:
+                raise RefusedError(
+                    f"{hop} was tried in this boot and did not go well ({why}); it is not tried again by itself: find"
+                    " out why, then give --retry-failed; nothing was changed"
+                )
+
+
+@contextlib.contextmanager
+def begun(host: Host, folder: str, *, reporter: Reporter | None = None, dry_run: bool = False) -> Iterator[Transaction]:
+    """Take the lock, open the journal, and find out what came of the last run if it was killed.
+
+    Raises:
+        BusyError: another run holds the lock.
+        RefusedError: the state folder can't be used; nothing was changed.
+        NotUpdatableError: the boot can't be told from others.
+        TdxLostError: the killed run lost TDX.
+        UnknownOutcomeError: what came of the killed run can't be told.
+    """
+    reporter = reporter or Reporter()
+    facts = read_facts(host)
+    if facts.boot_id is None:
+        raise NotUpdatableError(
+            f"this host can't be updated: its boot_id is not known ({facts.why_unknown('boot_id')}), so after a crash"
+            " nobody could tell what happened"
+        )
+    with contextlib.ExitStack() as stack:
+        try:
+            descriptor = open_folder(folder, create=True)
+        except OSError as error:
+            raise RefusedError(f"can't use the state folder {folder}: {error.strerror}; nothing was changed") from None
+        stack.callback(os.close, descriptor)
+        stack.enter_context(locked(descriptor, folder))
+        journal: Journal | None = None
+        try:
+            if dry_run:
+                history = read(descriptor)
+            else:
+                journal = Journal(descriptor, facts.boot_id, host.monotonic, host.wall)
+                stack.callback(journal.close)
+                history = journal.history
+            for note in (journal.notes if journal else ()) or history.problems:
+                reporter.note(note)
+            past = past_runs.runs(history.records)
+            finding = _recover(host, past, facts.boot_id, journal, reporter)
+        except OSError as error:
+            raise _unwritable(error) from None
+        yield Transaction(host, facts.boot_id, journal, past, finding)
+
+
+def _recover(
+    host: Host, past: list[past_runs.PastRun], boot_id: str, journal: Journal | None, reporter: Reporter
+) -> Finding | None:
+    """Find out what came of the last run if it was killed, write that down, and stop where somebody has to look."""
+    interrupted = past_runs.unfinished(past)
+    if interrupted is None:
+        return None
+    finding = _find_out(host, interrupted, boot_id, reporter)
+    past[-1] = _settled(interrupted, finding, host.monotonic())
+    if journal and finding.settled:
+        _write_finding(journal, finding)
+    told = f"the run {interrupted.transaction} was killed before its end: {finding.state}: {finding.message}"
+    reporter.note(told)
+    if finding.refuses:
+        raise TdxLostError(told) if finding.state == State.LOST else UnknownOutcomeError(told)
+    return finding
+
+
+def _find_out(host: Host, run: past_runs.PastRun, boot_id: str, reporter: Reporter) -> Finding:
+    """Look at the host once its kernel is done with what the killed run began."""
+    profile = _profile(host)
+    port = UploadPort(host, profile.upload_path)
+    idle = True
+    if run.boot_id == boot_id and run.hops and run.hops[-1].state == past_runs.COMMITTING:
+        idle = kernel.wait_until_idle(host, port, reporter.phase)
+    try:
+        loading = port.loading()
+    except OSError:
+        loading = None
+    return classify_interrupted(run, Now(boot_id, kernel.read_back(host, port, profile, idle=idle), loading))
+
+
+def _profile(host: Host) -> Profile:
+    return PROFILES[read_facts(host).profile or "mainline"]
+
+
+def _settled(run: past_runs.PastRun, finding: Finding, now: float) -> past_runs.PastRun:
+    hops = run.hops
+    if hops and finding.hop is hops[-1]:
+        hops = (*hops[:-1], hops[-1]._replace(state=finding.state, message=finding.message, monotonic=now))
+    return run._replace(hops=hops, outcome=finding.state)
+
+
+def _write_finding(journal: Journal, finding: Finding) -> None:
+    hop = finding.hop
+    about = {"source": hop.source, "target": hop.target, "image": hop.image} if hop else {}
+    version = str(finding.version) if finding.version else None
+    journal.append(
+        "recovered", of=finding.run.transaction, **about, state=finding.state, version=version, message=finding.message
+    )
+
+
+def _rotating(journal: Journal) -> Callable[..., None]:
+    """Writes to ``journal``, and lets it begin a new file only where a hop begins."""
+
+    def record(event: str, **details: Any) -> None:
+        if event == "preflight":
+            journal.put_away_if_large()
+        journal.append(event, **details)
+
+    return record
+
+
+def _digest(hop: Hop) -> str:
+    return hop.image.upload_sha256 if hop.image else ""
+
+
+def _ended(result: RunResult) -> dict[str, object]:
+    return {
+        "state": result.stopped.value if _stopped_early(result) and result.stopped else result.state.value,
+        "exit_code": int(result.exit_code),
+        "version": str(result.version) if result.version else None,
+        "applied": len(result.applied),
+        "message": result.message,
+        "warnings": len(result.warnings),
+    }
+
+
+def _stopped_early(result: RunResult) -> bool:
+    return result.exit_code not in {ExitCode.LOST, ExitCode.UNKNOWN}
+
+
+def _would_do(plan: Plan, start: int, limit: int | None) -> RunResult:
+    hops = plan.hops[start:] if limit is None else plan.hops[start : start + limit]
+    steps = ", ".join(map(str, hops))
+    source = hops[0].source
+    message = f"dry run: {steps} could be performed now; nothing was changed, {source} runs"
+    return RunResult(State.PREFLIGHT, source, (), message, Stop.DRY_RUN)
+
+
+def _unwritable(error: OSError) -> RefusedError:
+    return RefusedError(f"the journal can't be written: {error.strerror or error}; nothing was changed")

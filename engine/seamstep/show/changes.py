@@ -1,0 +1,72 @@
+"""How changes are worded, whatever was compared: paths, the kinds of hosts concerned, cells of Markdown tables."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Iterable, Sequence
+from typing import TypeVar
+
+from seamstep.analysis.environments import Environment
+from seamstep.base import cpus
+from seamstep.base.versions import ModuleVersion
+from seamstep.show.text import printable
+
+_SHOWN = 6
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V", bound=Hashable)
+
+
+def cell(text: str) -> str:
+    """Text that can't leave its cell."""
+    safe = printable(text)
+    for character in "\\`*_{}[]<>|#":
+        safe = safe.replace(character, f"\\{character}")
+    return safe
+
+
+def versions_text(versions: Sequence[ModuleVersion]) -> str:
+    """A path; a long one by its ends."""
+    return " → ".join(_shortened(versions)) or "stays"
+
+
+def listed(items: Sequence[object]) -> str:
+    """A list; a long one by its ends."""
+    return ", ".join(_shortened(items))
+
+
+def _shortened(items: Sequence[object]) -> list[str]:
+    if len(items) <= _SHOWN:
+        return [str(item) for item in items]
+    return [str(items[0]), str(items[1]), f"({len(items) - 3} more)", str(items[-1])]
+
+
+def where_text(found: Collection[Environment], kinds: Sequence[Environment]) -> str:
+    """The kinds of hosts, of all ``kinds``, by what they have in common: what does not matter is left out."""
+    if len(found) == len(kinds):
+        return "everywhere"
+    profiles, seamldrs, platforms = (
+        len({getattr(kind, part) for kind in kinds}) for part in ("profile", "seamldr", "platform")
+    )
+    by_platform = _inverted((kind.platform, (kind.seamldr, kind.profile)) for kind in found)
+    terms = []
+    for hosts, software in by_platform:
+        names = "" if len(hosts) == platforms else ", ".join(_platform(host) for host in hosts)
+        for loaders, interfaces in _inverted(software):
+            loader = "" if len(loaders) == seamldrs else f"P-SEAMLDR {', '.join(map(str, loaders))}"
+            interface = "" if len(interfaces) == profiles else f"{next(iter(interfaces))} kernels"
+            terms.append(", ".join(filter(None, (names, loader, interface))))
+    return "; ".join(terms)
+
+
+def _inverted(pairs: Iterable[tuple[K, V]]) -> list[tuple[list[K], list[V]]]:
+    """The keys that have the same values, with those values; all in their first order."""
+    values: dict[K, dict[V, None]] = {}
+    for key, value in pairs:
+        values.setdefault(key, {})[value] = None
+    keys: dict[frozenset[V], list[K]] = {}
+    for key, own in values.items():
+        keys.setdefault(frozenset(own), []).append(key)
+    return [(alike, list(values[alike[0]])) for alike in keys.values()]
+
+
+def _platform(signature: int | None) -> str:
+    return "any CPU" if signature is None else cpus.platform(signature) or f"CPU 0x{signature:X}"

@@ -1,0 +1,246 @@
+"""Which steps of a version graph are drawn, and what is said of them. Nothing is judged that is not drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum, StrEnum, auto
+from itertools import chain, islice, pairwise
+
+from seamstep.base import cpus
+from seamstep.base.versions import ModuleVersion
+from seamstep.domain.facts import HostFacts
+from seamstep.domain.model import Outcome
+from seamstep.planning.explain import Situation, runner_up
+from seamstep.planning.graph import Judgement, VersionGraph
+from seamstep.planning.planner import Route, Router, budget_of
+from seamstep.show.drawing.scene import LARGE, Arc, Lane, Mark, Node, Reason, Scene, State, route_text
+
+Pair = tuple[int, int]
+#: How many steps of a series are looked at in search of those to draw; bounds the time that a huge file takes.
+_EXAMINED_MAX = 20_000
+#: The runner-up takes a search for each hop; that of a longer path is left out.
+RUNNER_UP_HOPS = 24
+
+
+class Blocked(StrEnum):
+    """How much is drawn of what is refused.
+
+    NONE: permitted steps only. PATH: also what is refused on the host's way: steps from the running release, and those
+    from whatever can be reached to the release that is wanted; without a running release, steps to the next release.
+    ALL: every candidate step, also those from releases that the host can't come to.
+    """
+
+    NONE = "none"
+    PATH = "path"
+    ALL = "all"
+
+
+class Subject(Enum):
+    """Whom the picture is of: a host, a kind of host on which a certain module runs, or a kind of host, whatever runs
+    there: then no path is looked for."""
+
+    HOST = auto()
+    KIND_RUNNING = auto()
+    KIND = auto()
+
+
+class _Chooser:
+    """The choice for one situation; ``located`` if it is known where the path begins."""
+
+    def __init__(self, situation: Situation, blocked: Blocked, limit: int | None, *, located: bool) -> None:
+        self.graph: VersionGraph = situation.graph()
+        self.blocked, self.limit, self.located = blocked, limit, located
+        self.router: Router | None = situation.router(self.graph) if located else None
+        choice = situation.policy.choice
+        self.best: Route | None = self.router.best(choice) if self.router else None
+        self.second: Route | None = None
+        if self.router and self.best and self.best.hops <= RUNNER_UP_HOPS:
+            self.second = runner_up(self.router, situation.policy, self.best)
+        wanted = [version for version in self.graph.newer(self.graph.running) if situation.policy.target.names(version)]
+        self.wanted = wanted[-1] if wanted and located else None
+        self.goal = (self.router.target if self.router else None) or self.wanted
+        self.reached = self._reached(budget_of(situation.host, situation.policy)) if located else {}
+
+    def _reached(self, budget: int) -> dict[ModuleVersion, int]:
+        """All releases that permitted steps lead to, with the fewest updates to each. The router stops once it knows
+        the target; a picture shows the rest, too."""
+        series = self.graph.running.series
+        ladder = [release.version for release in self.graph.ladder(series)]
+        start = self.graph.rank(self.graph.running)
+        hops = {start: 0}
+        pairs = ((source, target) for source in range(start, len(ladder)) for target in range(source + 1, len(ladder)))
+        for source, target in islice(pairs, _EXAMINED_MAX):  # ascending: what leads to a source is known by then
+            used = hops.get(source, budget)
+            nearer = used < budget and used + 1 < hops.get(target, budget + 1)
+            if nearer and self.graph.step_cost(series, source, target, used) is not None:
+                hops[target] = used + 1
+        return {ladder[rank]: count for rank, count in hops.items()}
+
+    def lane(self, series: str) -> Lane:
+        ladder = [release.version for release in self.graph.ladder(series)]
+        hops, others = _positions(self.best), _positions(self.second)
+        chosen = sorted(islice(self._drawn(series, ladder), self.limit))
+        arcs = []
+        for source, target in chosen:
+            pair = ladder[source], ladder[target]
+            judgement = self.graph.judge(*pair, self.reached.get(pair[0], 0))
+            arcs.append(_arc(judgement, source, target, hops.get(pair), others.get(pair)))
+        nodes = tuple(Node(str(version), self._mark(version), self.reached.get(version)) for version in ladder)
+        foreign = self.located and series != self.graph.running.series
+        note = f"no update leads here from series {self.graph.running.series}" if foreign else ""
+        return Lane(series, nodes, tuple(arcs), len(ladder) * (len(ladder) - 1) // 2, note)
+
+    def _mark(self, version: ModuleVersion) -> Mark:
+        if self.located and version == self.graph.running:
+            return Mark.RUNNING
+        if self.best and version == self.best.versions[-1]:
+            return Mark.TARGET
+        return Mark.WANTED if version == self.wanted and not self.best else Mark.NONE
+
+    def _drawn(self, series: str, ladder: list[ModuleVersion]) -> Iterator[Pair]:
+        """The steps to draw, what matters most first."""
+        routes = [pair for route in (self.best, self.second) if route for pair in pairwise(route.versions)]
+        first = [(self.graph.rank(a), self.graph.rank(b)) for a, b in routes if a.series == series]
+        own = not self.located or series == self.graph.running.series
+        if not own and self.blocked is not Blocked.ALL:
+            return
+        seen: set[Pair] = set()
+        beside: Iterator[Pair] = iter(()) if self._crowded(ladder) else _by_length(len(ladder))
+        for pair in islice(chain(first, self._fans(series, len(ladder)), beside), _EXAMINED_MAX):
+            if pair not in seen and (pair in first or self._belongs(series, ladder, pair)):
+                yield pair
+            seen.add(pair)
+
+    def _crowded(self, ladder: list[ModuleVersion]) -> bool:
+        """Whether steps that neither begin nor end on the path would only hide it."""
+        return self.best is not None and self.limit is not None and len(ladder) >= LARGE
+
+    def _fans(self, series: str, size: int) -> Iterator[Pair]:
+        """Steps out of the running release and into the goal, nearest first; where there is a limit, a third of it
+        each."""
+        if not self.located or series != self.graph.running.series:
+            return
+        share = None if self.limit is None else max(self.limit // 3, 1)
+        start = self.graph.rank(self.graph.running)
+        yield from islice(((start, target) for target in range(start + 1, size)), share)
+        if self.goal:
+            end = self.graph.rank(self.goal)
+            yield from islice(((source, end) for source in range(end - 1, start, -1)), share)
+
+    def _belongs(self, series: str, ladder: list[ModuleVersion], pair: Pair) -> bool:
+        if self.blocked is Blocked.ALL:
+            return True
+        source, target = ladder[pair[0]], ladder[pair[1]]
+        if self.located and source not in self.reached:
+            return False
+        if self.graph.step_cost(series, *pair, self.reached.get(source, 0)) is not None:
+            return True
+        if self.blocked is Blocked.NONE:
+            return False
+        on_the_way = source == self.graph.running or target == self.goal
+        return on_the_way if self.located else pair[1] == pair[0] + 1
+
+
+def _positions(route: Route | None) -> dict[tuple[ModuleVersion, ModuleVersion], int]:
+    return {pair: position for position, pair in enumerate(pairwise(route.versions), 1)} if route else {}
+
+
+def _by_length(size: int) -> Iterator[Pair]:
+    return ((source, source + length) for length in range(1, size) for source in range(size - length))
+
+
+def _arc(judgement: Judgement, source: int, target: int, hop: int | None, second: int | None) -> Arc:
+    state = State.ALLOWED
+    if any(verdict.outcome is Outcome.BLOCK for verdict in judgement.blocking):
+        state = State.BLOCKED
+    elif judgement.blocking or judgement.left_open:
+        state = State.UNKNOWN
+    return Arc(source, target, state, judgement.permitted, judgement.cost, tuple(_reasons(judgement)), hop, second)
+
+
+def _reasons(judgement: Judgement) -> Iterator[Reason]:
+    """What is worth knowing of a step; rules that are met are not."""
+    told = set()
+    for effect, verdicts in (
+        ("blocks", [verdict for verdict in judgement.blocking if verdict.outcome is Outcome.BLOCK]),
+        ("can't tell", judgement.blocking),
+        ("left open", judgement.left_open),
+        ("warns", judgement.warnings),
+        ("waived", [verdict for verdict, _ in judgement.waived]),
+        ("costs more", judgement.verdicts),
+    ):
+        for verdict in verdicts:
+            if verdict.outcome is not Outcome.PASS and verdict.rule not in told:
+                told.add(verdict.rule)
+                yield Reason(effect, verdict.rule, verdict.reason)
+
+
+def scene(
+    situation: Situation,
+    *,
+    blocked: Blocked = Blocked.PATH,
+    limit: int | None = None,
+    subject: Subject = Subject.HOST,
+) -> Scene:
+    """The picture of a situation.
+
+    Args:
+        situation: releases, host, policy.
+        blocked: how much of what is refused is drawn.
+        limit: the most steps to draw of each series, what matters most first; None for all.
+        subject: whom it is of. Of a kind of host whatever runs there, the running version has no meaning.
+
+    Raises:
+        ValueError: the host's running version is not known.
+    """
+    located = subject is not Subject.KIND
+    chooser = _Chooser(situation, blocked, limit, located=located)
+    host = situation.host
+    series = {release.version.series for release in situation.releases}
+    series |= {chooser.graph.running.series} if located else set()
+    in_order = sorted(series, key=lambda name: tuple(map(int, name.split("."))))
+    path = tuple(map(str, chooser.best.versions)) if chooser.best else ()
+    title = route_text(path) if path else f"{chooser.graph.running}, no update"
+    name = (host.hostname or "this host") if subject is Subject.HOST else _kind(host)
+    rules = f"policy {situation.policy.name}" if located else f"rules of policy {situation.policy.name}"
+    return Scene(
+        title=f"{name}: {title if located else 'TDX module updates'}",
+        facts=(rules, *_facts(host, real=subject is Subject.HOST)),
+        summary=tuple(_sentences(chooser, name)),
+        lanes=tuple(chooser.lane(one) for one in in_order),
+        path=path,
+        runner_up=tuple(map(str, chooser.second.versions)) if chooser.second else (),
+    )
+
+
+def _kind(host: HostFacts) -> str:
+    return ", ".join(cpus.describe(signature) for signature in host.cpu_signatures or ()) or "unknown CPU"
+
+
+def _facts(host: HostFacts, *, real: bool) -> Iterator[str]:
+    yield f"P-SEAMLDR {host.seamldr_version or 'unknown'}"
+    yield f"{host.profile or 'unknown'} kernel"
+    if real:
+        yield _kind(host)
+        remaining = host.remaining_updates
+        yield f"{'unknown' if remaining is None else remaining} remaining update{'' if remaining == 1 else 's'}"
+
+
+def _sentences(chooser: _Chooser, name: str) -> Iterator[str]:
+    best, second = chooser.best, chooser.second
+    if not chooser.located:
+        yield f"The steps between all releases, as any host of this kind sees them: {name}."
+        return
+    yield f"{name} runs {chooser.graph.running}."
+    if best:
+        yield f"The chosen path is {route_text([*map(str, best.versions)])}, cost {best.cost}."
+        if second:
+            yield f"The runner-up is {route_text([*map(str, second.versions)])}, cost {second.cost}."
+        elif best.hops > RUNNER_UP_HOPS:
+            yield f"No runner-up is looked for to a path of more than {RUNNER_UP_HOPS} hops."
+        else:
+            yield "There is no other path to that release."
+    elif chooser.wanted:
+        yield f"No permitted path leads to any release that is wanted; the newest wanted is {chooser.wanted}."
+    else:
+        yield "No newer release is wanted."

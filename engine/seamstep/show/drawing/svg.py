@@ -1,0 +1,206 @@
+"""A picture as SVG: by itself, or as part of a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from seamstep.base.resources import asset
+from seamstep.show.drawing.layout import LEGEND, MARGIN, NODE_HEIGHT, Curve, Layout, Row, Slot, layout
+from seamstep.show.drawing.markup import Attribute, Element, element, number, written
+from seamstep.show.drawing.scene import Arc, Lane, Mark, Scene, State
+
+_NAMESPACE = "http://www.w3.org/2000/svg"
+_SYMBOLS = {State.ALLOWED: "", State.BLOCKED: "×", State.UNKNOWN: "?"}
+_MARKS = {Mark.RUNNING: "▶ running", Mark.TARGET: "◎ target", Mark.WANTED: "○ wanted", Mark.NONE: ""}
+_TITLE_MAX = 76
+_FACTS_MAX = 120
+#: A picture that is not wider may be made a little smaller to fit a page.
+_FITS = 1500
+#: A lane of more steps than this has thin ones.
+_DENSE_FROM = 36
+
+
+def svg(scene: Scene) -> str:
+    """The picture as a file of its own: light or dark as its reader likes it, reasons as titles."""
+    style = element("style", {}, asset("picture.css"))
+    return written(picture(scene, style)).lstrip("\n") + "\n"
+
+
+def picture(scene: Scene, style: Element | None = None, *, part: bool = False) -> Element:
+    """The picture as an element; as ``part`` of a page it has no heading of its own, and each step leads to the row
+    that :func:`row_id` names."""
+    placed = layout(scene, header=not part)
+    head = [
+        element("title", {"id": "picture-title"}, scene.title),
+        element("desc", {"id": "picture-description"}, " ".join([*scene.summary, *map(_counted, scene.lanes)])),
+    ]
+    background = element("rect", {"class": "background", "width": placed.width, "height": placed.height})
+    return element(
+        "svg",
+        {
+            "xmlns": _NAMESPACE,
+            "class": "graph fits" if placed.width <= _FITS else "graph",
+            "width": placed.width,
+            "height": placed.height,
+            "viewBox": f"0 0 {number(placed.width)} {number(placed.height)}",
+            "role": "graphics-document document",
+            "aria-labelledby": "picture-title",
+            "aria-describedby": "picture-description",
+        },
+        *head,
+        *([style] if style else []),
+        background,
+        *(() if part else _header(scene)),
+        *(_row(row, placed.width, links=part) for row in placed.rows),
+        _legend(placed),
+    )
+
+
+def row_id(lane: Lane, arc: Arc) -> str:
+    """The id that the row of a step has in a page."""
+    return f"step-{lane.nodes[arc.source].version}-{lane.nodes[arc.target].version}"
+
+
+def _counted(lane: Lane) -> str:
+    return f"Series {lane.series}: {lane.summary}."
+
+
+def _header(scene: Scene) -> Iterator[Element]:
+    yield _text(MARGIN, 36, "title", scene.title, _TITLE_MAX)
+    yield _text(MARGIN, 60, "facts", " · ".join(scene.facts), _FACTS_MAX)
+
+
+def _text(x: float, y: float, kind: str, text: str, most: int) -> Element:
+    """A line of text; one that is too long shows its beginning, and all of it on hover."""
+    if len(text) <= most:
+        return element("text", {"class": kind, "x": x, "y": y}, text)
+    return element("text", {"class": kind, "x": x, "y": y}, f"{text[: most - 1]}…", element("title", {}, text))
+
+
+def _divide(y: float, width: float) -> Element:
+    return element("line", {"class": "divide", "x1": MARGIN, "x2": width - MARGIN, "y1": y, "y2": y})
+
+
+def _row(row: Row, width: float, *, links: bool) -> Element:
+    attributes: dict[str, Attribute] = {"role": "graphics-object group", "aria-label": _counted(row.lane)}
+    arcs = sorted(row.curves, key=lambda curve: (curve.arc.hop is not None, curve.arc.runner_up is not None))
+    return element(
+        "g",
+        {"class": "lane dense" if len(row.curves) > _DENSE_FROM else "lane", **attributes},
+        *([_divide(row.top, width)] if row.top else []),
+        element(
+            "text",
+            {"class": "series", "x": MARGIN, "y": row.top + 24},
+            f"Series {row.lane.series}",
+            element("tspan", {"class": "count", "dx": 10}, row.lane.summary),
+        ),
+        element("line", {"class": "rail", "x1": row.slots[0].x, "x2": row.slots[-1].x, "y1": row.y, "y2": row.y}),
+        *(_step(row.lane, curve, links=links) for curve in arcs),
+        *(_slot(slot, row.y) for slot in row.slots),
+    )
+
+
+def _step(lane: Lane, curve: Curve, *, links: bool) -> Element:
+    arc = curve.arc
+    kind = f"step {arc.state}"
+    kind += " permitted" if arc.permitted else " refused"
+    kind += (" path" if arc.hop else "") + (" runner-up" if arc.runner_up else "")
+    said = lane.describe(arc)
+    parts = [element("title", {}, said)]
+    line = _line(curve)
+    if arc.hop or arc.runner_up:
+        parts.append(element("path", {"class": "band", "d": line}))
+    parts += [element("path", {"class": "reach", "d": line}), element("path", {"class": "line", "d": line})]
+    parts += [_end(curve), *_badge(curve)]
+    if links:
+        shown = f"{_label(arc)}: " if arc.role else ""
+        target = {"href": f"#{row_id(lane, arc)}", "aria-label": shown + said.split("\n")[0]}
+        return element("a", {"class": kind, **target}, *parts)
+    return element("g", {"class": kind, "role": "graphics-symbol img"}, *parts)
+
+
+def _line(curve: Curve) -> str:
+    bend = number(curve.y - curve.height * 4 / 3)
+    x0, x1, y = number(curve.x0), number(curve.x1), number(curve.y)
+    return f"M{x0} {y}C{x0} {bend} {x1} {bend} {x1} {y}"
+
+
+def _end(curve: Curve) -> Element:
+    """A step that is refused does not arrive: it ends in a bar. The head of one that is open is hollow."""
+    x, y, out = curve.x1, curve.y, 1 if curve.height > 0 else -1
+    if curve.arc.state is State.BLOCKED:
+        return element("path", {"class": "bar", "d": f"M{number(x - 5)} {number(y - 3 * out)}h10"})
+    base = number(y - 9 * out)
+    points = f"{number(x)},{number(y)} {number(x - 4.5)},{base} {number(x + 4.5)},{base}"
+    return element("polygon", {"class": "head", "points": points})
+
+
+def _badge(curve: Curve) -> Iterator[Element]:
+    """What stands at the apex: its position in a path, or the symbol of its state."""
+    arc = curve.arc
+    x, y = curve.middle
+    label = _label(arc)
+    if not label:
+        return
+    if arc.hop or arc.runner_up:
+        wide = 14 + 8 * len(label)
+        yield element("rect", {"class": "badge", "x": x - wide / 2, "y": y - 10, "width": wide, "height": 20, "rx": 10})
+    else:
+        yield element("circle", {"class": "hole", "cx": x, "cy": y, "r": 7})
+    yield element("text", {"class": "symbol", "x": x, "y": y + 4.5}, label)
+
+
+def _label(arc: Arc) -> str:
+    parts = [str(arc.hop)] if arc.hop else []
+    parts += [f"R{arc.runner_up}"] if arc.runner_up else []
+    return " ".join([*parts, _SYMBOLS[arc.state]]).strip()
+
+
+def _slot(slot: Slot, y: float) -> Element:
+    node = slot.nodes[0]
+    several = len(slot.nodes) > 1
+    kind = "several" if several else node.mark.value or ("reached" if node.hops is not None else "plain")
+    if several:
+        said = f"{len(slot.nodes)} releases without a step drawn: {node.version} to {slot.nodes[-1].version}"
+    else:
+        reach = "" if node.hops is None or node.mark is Mark.RUNNING else f", reached by {node.hops} updates"
+        said = f"{node.version}{f' ({node.mark.value})' if node.mark else ''}{reach.replace(' 1 updates', ' 1 update')}"
+    left, top = slot.x - slot.width / 2, y - NODE_HEIGHT / 2
+    box: dict[str, Attribute] = {"x": left, "y": top, "width": slot.width, "height": NODE_HEIGHT, "rx": 10}
+    below = f"{node.version} – {slot.nodes[-1].version.rpartition('.')[2]}" if several else _MARKS[node.mark]
+    parts = [element("title", {}, said), element("rect", {"class": "box", **box})]
+    if node.mark in {Mark.TARGET, Mark.WANTED}:
+        inner = {"x": left + 3, "y": top + 3, "width": slot.width - 6, "height": NODE_HEIGHT - 6, "rx": 7}
+        parts.append(element("rect", {"class": "inner", **inner}))
+    label_y = y - 2 if below else y + 5
+    parts.append(element("text", {"class": "version", "x": slot.x, "y": label_y}, slot.label))
+    if below:
+        parts.append(element("text", {"class": "mark", "x": slot.x, "y": y + 13}, below))
+    return element("g", {"class": f"release {kind}", "role": "graphics-symbol img"}, *parts)
+
+
+def _legend(placed: Layout) -> Element:
+    """A sample of everything that has a meaning."""
+    samples = (
+        ("allowed", Arc(0, 1, State.ALLOWED, True, 1), "allowed"),
+        ("blocked", Arc(0, 1, State.BLOCKED, False, 1), "blocked"),
+        ("unknown", Arc(0, 1, State.UNKNOWN, True, 1), "unknown: a rule can't tell"),
+        ("path", Arc(0, 1, State.ALLOWED, True, 1, hop=1), "chosen path, hop by hop"),
+        ("runner-up", Arc(0, 1, State.ALLOWED, True, 1, runner_up=1), "runner-up"),
+    )
+    top = placed.height - LEGEND
+    parts = [_divide(top, placed.width)]
+    x = MARGIN
+    for name, arc, words in samples:
+        y = top + 44
+        curve = Curve(arc, x, x + 44, y, 18.0)
+        shown = [element("path", {"class": "band", "d": _line(curve)})] if arc.hop or arc.runner_up else []
+        line = element("path", {"class": "line", "d": _line(curve)})
+        kind = f"step {arc.state} {name if arc.hop or arc.runner_up else ''}".rstrip()
+        parts.append(element("g", {"class": kind}, *shown, line, _end(curve), *_badge(curve)))
+        parts.append(element("text", {"class": "words", "x": x + 56, "y": top + 42}, words))
+        x += 56 + 7.0 * len(words) + 26
+    note = "Arcs above a lane are steps that may be taken, arcs below it are refused. The cost of a step is its squared"
+    note += " length in releases."
+    parts.append(element("text", {"class": "note", "x": MARGIN, "y": top + 68}, note))
+    return element("g", {"class": "legend", "aria-hidden": "true"}, *parts)

@@ -1,0 +1,24 @@
+"""What layers of policies amount to, each value with where it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from seamstep.policy.layers import Effective
+from seamstep.show.text import printable
+
+
+def effective_document(rows: Sequence[Effective]) -> dict[str, Any]:
+    """As JSON-able data."""
+    return {
+        "schema": "seamstep/effective-policy/v1",
+        "values": [{"key": row.key, "value": row.value, "origin": row.origin} for row in rows],
+    }
+
+
+def effective_text(rows: Sequence[Effective]) -> str:
+    """A line for each value, the origins in a column of their own."""
+    left = [printable(f"{row.key}: {row.value}") for row in rows]
+    width = max(map(len, left))
+    return "\n".join(f"{text:<{width}}  # {printable(row.origin)}" for text, row in zip(left, rows, strict=True))

@@ -1,0 +1,63 @@
+"""An explanation for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from seamstep.show.text import printable, way, way_of
+
+_MARKS = {"blocks": "BLOCKS", "waived": "waived", "open": "open", "none": "note"}
+
+
+def mark(verdict: Mapping[str, Any]) -> str:
+    """A word for what a verdict amounts to."""
+    return "ok" if verdict["outcome"] == "pass" else _MARKS[verdict["effect"]]
+
+
+def explanation_text(document: Mapping[str, Any]) -> str:
+    """What was found, every step that matters with all its verdicts, the runner-up, and what would have to change."""
+    return "\n".join(printable(line) for line in _lines(document))
+
+
+def _lines(document: Mapping[str, Any]) -> Iterator[str]:
+    yield from findings(document)
+    for step in document["steps"]:
+        yield ""
+        yield f"{way_of(step)}: {answer(step)}"
+        for verdict in step["verdicts"]:
+            yield f"  {mark(verdict):<6}  {verdict['rule']}: {verdict['reason']}"
+    yield from change_lines(document)
+
+
+def answer(step: Mapping[str, Any]) -> str:
+    """What the verdicts on a step come to."""
+    return f"permitted, cost {step['cost']}" if step["permitted"] else "refused"
+
+
+def findings(document: Mapping[str, Any]) -> Iterator[str]:
+    """What was found, and the runner-up."""
+    running, goal, path = document["running"], document["to"], document["path"]
+    if goal is None:
+        yield f"{running} is where the policy {document['policy']} wants to be: no newer release is wanted"
+    elif path and path[-1] == goal:
+        yield f"{way(path)}, cost {document['cost']}, by {document['objective']} (policy {document['policy']})"
+        second = document["runner_up"]
+        yield f"runner-up: {way(second['path'])}, cost {second['cost']}" if second else "there is no other path"
+    else:
+        yield f"no path from {running} to {goal} under the policy {document['policy']}"
+        if path:
+            yield f"the newest that can be reached is {path[-1]}"
+
+
+def change_lines(document: Mapping[str, Any]) -> Iterator[str]:
+    """What would open a path, where there is none."""
+    goal, changes = document["to"], document["changes"]
+    if changes:
+        yield ""
+        yield f"what would open a path to {goal}" + (" (any one of these)" if len(changes) > 1 else "")
+        for together in changes:
+            yield f"  {', and '.join(together)}"
+    elif goal is not None and (not document["path"] or document["path"][-1] != goal):
+        yield ""
+        yield f"no change to host, policy or catalog that seamstep knows of would open a path to {goal}"

@@ -1,0 +1,122 @@
+"""The status document as metrics, in Prometheus' text exposition format, for node_exporter's textfile collector.
+
+What is not known has no series: a zero would be a claim. The fact is named by ``seamstep_fact_unknown`` instead.
+docs/service.md lists the metrics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from seamstep.base.values import NamedTuple
+
+#: How a run can end, or that it is under way. Each has a series, so that an alert can tell 0 from absent; an outcome of
+#: a later version gets one when it comes.
+OUTCOMES = (
+    "applied",
+    "busy",
+    "failed",
+    "lost",
+    "unknown",
+    "preflight",
+    "stale",
+    "refused",
+    "not-now",
+    "interrupted",
+    "running",
+)
+Labels = tuple[tuple[str, str], ...]
+
+
+class Metric(NamedTuple):
+    """A gauge: its name, what it means, and its samples, none if it is not known."""
+
+    name: str
+    meaning: str
+    samples: tuple[tuple[Labels, float], ...] = ()
+
+    def lines(self) -> Iterator[str]:
+        """The metric as text; nothing if there is no sample."""
+        if not self.samples:
+            return
+        yield f"# HELP {self.name} {self.meaning}"
+        yield f"# TYPE {self.name} gauge"
+        for labels, value in self.samples:
+            inside = ",".join(f'{name}="{_escaped(text)}"' for name, text in labels)
+            yield f"{self.name}{{{inside}}} {_number(value)}" if labels else f"{self.name} {_number(value)}"
+
+
+def exposition(status: Mapping[str, Any], written: float) -> str:
+    """A status document (``seamstep/status/v1``) as metrics. ``written`` is when, in seconds since 1970."""
+    metrics = (*_host(status), *_last_run(status.get("last_run")), *_record(status, written))
+    return "\n".join(line for metric in metrics for line in metric.lines()) + "\n"
+
+
+def _host(status: Mapping[str, Any]) -> Iterator[Metric]:
+    tdx, remaining, permitted = (status.get(key) for key in ("tdx", "remaining_updates", "permitted"))
+    running = () if tdx in {None, "unknown"} else _one(tdx == "running")
+    yield Metric("seamstep_tdx_running", "Whether a TDX module runs (1) or not (0).", running)
+    yield Metric("seamstep_tdx_lost", "Whether TDX is lost and only a reboot helps.", running and _one(tdx == "lost"))
+    yield Metric("seamstep_module_info", "The running TDX module.", _info(version=status.get("module_version")))
+    yield Metric("seamstep_seamldr_info", "The P-SEAMLDR.", _info(version=status.get("seamldr_version")))
+    yield Metric("seamstep_remaining_updates", "Updates that P-SEAMLDR has left until reboot.", _one(remaining))
+    yield Metric("seamstep_reboot_needed", "Whether the host needs a reboot.", _one(status.get("reboot_needed")))
+    info = permitted or {}
+    policy = _info(outcome=info.get("outcome"), policy=info.get("policy"), target=info.get("target"))
+    yield Metric("seamstep_permitted_info", "What the policy permits: the outcome of planning, and the target.", policy)
+    wanted = _one(info.get("outcome") == "update") if permitted else ()
+    yield Metric("seamstep_update_permitted", "Whether the policy permits an update now.", wanted)
+
+
+def _last_run(run: Mapping[str, Any] | None) -> Iterator[Metric]:
+    run = run or {}
+    outcome = run.get("outcome")
+    names = dict.fromkeys((*OUTCOMES, outcome)) if outcome else ()
+    states = tuple(((("outcome", name),), float(name == outcome)) for name in names)
+    yield Metric("seamstep_last_run_outcome", "How the last run ended: 1 for its outcome, 0 for the others.", states)
+    info = _info(source=run.get("source"), target=run.get("target"), policy=run.get("policy"))
+    yield Metric("seamstep_last_run_info", "From where to where the last run was to go.", info)
+    started, ended = _seconds(run.get("started")), _seconds(run.get("ended"))
+    yield Metric("seamstep_last_run_start_timestamp_seconds", "When the last run began.", _one(started))
+    yield Metric("seamstep_last_run_end_timestamp_seconds", "When the last run ended.", _one(ended))
+    this_boot = _one(run.get("this_boot"))
+    yield Metric("seamstep_last_run_this_boot", "Whether the last run was since the host booted.", this_boot)
+
+
+def _record(status: Mapping[str, Any], written: float) -> Iterator[Metric]:
+    problems = status.get("journal", {}).get("problems")
+    count = None if problems is None else len(problems)
+    yield Metric("seamstep_journal_problems", "What is wrong with seamstep's record of runs.", _one(count))
+    unknown = tuple(((("fact", str(fact)),), 1.0) for fact in sorted(status.get("unknown", {})))
+    yield Metric("seamstep_fact_unknown", "A fact that could not be read; it has no other series.", unknown)
+    yield Metric("seamstep_written_timestamp_seconds", "When these metrics were written.", _one(written))
+
+
+def _one(value: float | None) -> tuple[tuple[Labels, float], ...]:
+    return () if value is None else (((), float(value)),)
+
+
+def _info(**labels: str | None) -> tuple[tuple[Labels, float], ...]:
+    known = tuple((name, text) for name, text in labels.items() if text is not None)
+    return ((known, 1.0),) if known else ()
+
+
+def _seconds(moment: str | None) -> float | None:
+    """A moment in ISO 8601, in UTC unless it says otherwise, in seconds since 1970; None if it is none."""
+    try:
+        parsed = datetime.fromisoformat(moment or "")
+    except ValueError:
+        return None
+    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else repr(value)
+
+
+def _escaped(text: str) -> str:
+    r"""A label's value: the format knows ``\\``, ``\"`` and ``\n``; other control characters would only do harm."""
+    text = text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

@@ -1,0 +1,94 @@
+"""The linter's findings as SARIF 2.1.0 (OASIS), which code-scanning services read."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from seamstep import __version__
+from seamstep.analysis.lint.findings import Code, Finding
+from seamstep.analysis.lint.settings import Result
+from seamstep.base.errors import Problem, dotted
+from seamstep.show.findings import Linted
+
+_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+_ROOT = "%SRCROOT%"
+
+
+def sarif_document(linted: Linted, *, baseline: bool) -> dict[str, Any]:
+    """A SARIF log with one run. What is suppressed stays in it, marked as such; with ``baseline`` each result says
+    whether it is new."""
+    codes = list(dict.fromkeys(result.finding.code for result in linted.results))
+    driver = {
+        "name": "seamstep",
+        "version": __version__,
+        "semanticVersion": __version__,
+        "rules": [_rule(code) for code in codes],
+    }
+    run = {
+        "tool": {"driver": driver},
+        "invocations": [
+            {
+                "executionSuccessful": not linted.unreadable,
+                "toolExecutionNotifications": [_notification(problem) for problem in linted.unreadable],
+            }
+        ],
+        "columnKind": "unicodeCodePoints",
+        "results": [_result(result, codes.index(result.finding.code), baseline) for result in linted.results],
+    }
+    return {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
+
+
+def _rule(code: Code) -> dict[str, Any]:
+    return {
+        "id": code.name,
+        "shortDescription": {"text": code.summary},
+        "fullDescription": {"text": code.why},
+        "help": {"text": f"{code.why}\n\n{code.fix}"},
+        "defaultConfiguration": {"level": code.severity.value},
+    }
+
+
+def _result(result: Result, rule: int, baseline: bool) -> dict[str, Any]:
+    finding = result.finding
+    document: dict[str, Any] = {
+        "ruleId": finding.code.name,
+        "ruleIndex": rule,
+        "level": result.severity.value,
+        "message": {"text": finding.message},
+        "locations": [{"physicalLocation": _location(finding)}],
+        "partialFingerprints": {"seamstep/v1": finding.fingerprint},
+        "properties": {"release": finding.release, "path": dotted(finding.path), "evidence": dict(finding.evidence)},
+    }
+    if result.suppression:
+        one = result.suppression
+        justification = f"{one.reason} ({one.owner}, until {one.until})"
+        document["suppressions"] = [{"kind": "external", "status": "accepted", "justification": justification}]
+    if baseline:
+        document["baselineState"] = "unchanged" if result.known else "new"
+    return document
+
+
+def _location(finding: Finding) -> dict[str, Any]:
+    """A service shows results at a line; an image has none, and is shown at its first."""
+    line = {"startLine": finding.line or 1} | ({"startColumn": finding.column} if finding.column else {})
+    return {"artifactLocation": _artifact(finding.source), "region": line}
+
+
+def _artifact(source: str) -> dict[str, str]:
+    """What is below the current folder, which in CI is the repository, is named from there: services take no ".." and
+    know no other folders."""
+    path, here = Path(os.path.abspath(source)), Path.cwd()  # nothing else takes ".." out without links
+    if not path.is_relative_to(here):
+        return {"uri": f"file://{quote(str(path), errors='replace')}"}
+    path = path.relative_to(here)
+    return {"uri": quote(path.as_posix(), errors="replace"), "uriBaseId": _ROOT}
+
+
+def _notification(problem: Problem) -> dict[str, Any]:
+    location: dict[str, Any] = {"artifactLocation": _artifact(problem.source)}
+    if problem.line is not None:
+        location["region"] = {"startLine": problem.line, "startColumn": problem.column}
+    return {"level": "error", "message": {"text": problem.message}, "locations": [{"physicalLocation": location}]}

@@ -1,0 +1,182 @@
+"""The parts of a report: the plans, the host, the measurements, the linter's findings, and the provenance."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from datetime import UTC
+from typing import Any
+
+from seamstep.analysis.lint.findings import Severity
+from seamstep.analysis.lint.settings import Result
+from seamstep.base.documents import canonical
+from seamstep.base.errors import RefusedError
+from seamstep.plan import measurements
+from seamstep.plan.document import PlanOutcome
+from seamstep.show.drawing.markup import Element, element
+from seamstep.show.drawing.page import definitions, filled_table, filters, paragraph, section, table
+from seamstep.show.drawing.scene import route_text
+from seamstep.show.findings import place
+from seamstep.show.images import PHASES
+from seamstep.show.review.material import Material, Planned
+from seamstep.show.text import facts_rows
+
+_OUTCOMES = {
+    PlanOutcome.UPDATE: "update",
+    PlanOutcome.UP_TO_DATE: "up to date",
+    PlanOutcome.NO_PATH: "no permitted path",
+}
+
+
+def plans_section(material: Material) -> Element:
+    """A card for each policy; that of the one to go by comes first."""
+    cards = (_card(planned, chosen=planned is material.chosen) for planned in material.plans)
+    return section("plans", "The plan under each policy", element("div", {"class": "cards"}, *cards))
+
+
+def _card(planned: Planned, *, chosen: bool) -> Element:
+    policy, document = planned.policy, planned.plan.document
+    outcome = planned.plan.outcome
+    facts: list[tuple[str, Element | str]] = [("outcome", _state(outcome.value, _OUTCOMES[outcome]))]
+    hops = planned.plan.hops
+    if hops:
+        facts += [("path", route_text([str(planned.plan.source), *(str(hop.target) for hop in hops)]))]
+        facts += [("cost", str(document["objective"]["cost"]))]
+    else:
+        facts += [("why", document["reason"])]
+    facts += [("chosen by", document["objective"]["path"]), ("target", document["policy"]["target"])]
+    facts += [("accepted", _waiver(waiver)) for hop in document["hops"] for waiver in hop["waived"]]
+    facts += [("expired", str(problem)) for problem in policy.expired]
+    if planned.plan.provisional:
+        facts += [("provisional", "rules that need an image were left open; such a plan can't be applied")]
+    title = f"{policy.name} (the policy to go by)" if chosen else policy.name
+    parts = [element("h3", {}, title)]
+    parts += [paragraph(policy.description)] if policy.description else []
+    return element("article", {"class": "card"}, *parts, definitions(facts))
+
+
+def _waiver(waiver: Mapping[str, Any]) -> str:
+    return f"{waiver['rule']}: {waiver['reason']} (by {waiver['by']}, until {waiver['until']})"
+
+
+def _state(kind: str, text: str) -> Element:
+    return element("span", {"class": f"state {kind}"}, text)
+
+
+def facts_section(material: Material) -> Element:
+    """The host's facts; what is unknown says why."""
+    return section("facts", "The host", definitions(facts_rows(material.host)))
+
+
+def measurements_section(material: Material) -> Element:
+    """What verifiers must accept at each stage of the plan to go by."""
+    title = "Measurements before, during and after the update"
+    try:
+        phases = measurements.of_plan(material.chosen.plan.document)
+    except RefusedError as error:
+        return section("measurements", title, paragraph(f"There are none to tell: {error}."))
+    columns = ("release", "MRSEAM", "SVN", "TEE_TCB_SVN[0]", "TEE_TCB_SVN[1]", "TDX module identity")
+    parts = [
+        paragraph(
+            "TDs keep the measurements they were launched with, so the old ones stay in the list until the last such TD"
+            " is gone."
+        )
+    ]
+    for phase, rows in phases.items():
+        heading = PHASES[phase][:1].upper() + PHASES[phase][1:]
+        parts.append(element("h3", {}, heading))
+        parts.append(table(heading, columns, map(_measurement, rows)))
+    return section("measurements", title, *parts)
+
+
+def _measurement(row: Mapping[str, Any]) -> list[Element | str]:
+    mrseam = element("span", {"class": "digest"}, row["mrseam"])
+    return [
+        row["version"],
+        mrseam,
+        f"0x{row['seamsvn']:x}",
+        str(row["svn_minor"]),
+        str(row["svn_major"]),
+        row["identity"],
+    ]
+
+
+def lint_section(material: Material) -> Element:
+    """The findings on the mapping file, and on the images if there are any."""
+    linted = material.linted
+    counts = ", ".join(_counted(count, word) for word, count in linted.counts.items() if count) or "no findings"
+    looked = "with its images" if any(target.images for target in linted.targets) else "without images"
+    parts = [paragraph(f"The mapping file {looked}: {counts}.")]
+    parts += [paragraph(f"{source}: there are more findings; these are the first.") for source in linted.incomplete]
+    if linted.results:
+        head = element(
+            "tr", {}, *(element("th", {"scope": "col"}, one) for one in ("severity", "finding", "release", "place"))
+        )
+        found = {result.severity for result in linted.results}
+        severities = [(severity.value, True) for severity in Severity if severity in found]
+        choices = [("severity", "severity", severities)]
+        rows = (_finding(result) for result in linted.results)
+        inner = filled_table("Findings on the mapping file", head, rows)
+        parts += [filters("lint-table", "findings", choices), element("div", {"id": "lint-table"}, inner)]
+    return section("lint", "Lint of the mapping file", *parts)
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count} {word}s" if count > 1 and word in set(Severity) else f"{count} {word}"
+
+
+def _finding(result: Result) -> Element:
+    finding = result.finding
+    told: list[Element | str] = [finding.message, " ", element("code", {}, finding.code.name)]
+    if result.suppression:
+        one = result.suppression
+        told.append(paragraph(f"Suppressed until {one.until} by {one.owner}: {one.reason}", "note"))
+    why = [paragraph(f"Why: {finding.code.why}"), paragraph(f"Fix: {finding.code.fix}")]
+    details = element("details", {}, element("summary", {}, "why it matters and how to mend it"), *why)
+    return element(
+        "tr",
+        {"data-severity": result.severity.value},
+        element("td", {}, _state(result.severity.value, result.severity.value)),
+        element("td", {}, *told, details),
+        element("td", {"class": "nowrap"}, finding.release or ""),
+        element("td", {}, place(result)),
+    )
+
+
+def provenance_section(material: Material) -> Element:
+    """What the report rests on, by digest."""
+    return section(
+        "provenance",
+        "Provenance",
+        definitions(
+            [
+                ("made", f"{material.made.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC by seamstep {material.version}"),
+                ("as of", f"{material.as_of}: what had expired by that day does not count"),
+            ]
+        ),
+        table("What the report rests on", ("what", "name", "SHA-256"), _sources(material)),
+    )
+
+
+def _sources(material: Material) -> Iterator[list[Element | str]]:
+    document = material.chosen.plan.document
+    facts = hashlib.sha256(canonical(material.host.to_document())).hexdigest()
+    yield _source("host facts", f"of {material.host.hostname or 'a host'}, as canonical JSON", facts)
+    yield _source("mapping file", document["mapping"]["path"], document["mapping"]["sha256"])
+    for planned in material.plans:
+        for layer in planned.plan.document["policy"]["layers"]:
+            name = f"{layer['name']} ({layer['path'] or 'ships with seamstep'})"
+            yield _source("policy", name, layer["sha256"])
+    for planned in material.plans:
+        yield _source("plan", f"under {planned.policy.name}", planned.plan.id)
+    images = {hop["image"]["path"]: hop["image"]["sha256"] for hop in document["hops"] if hop["image"]}
+    source = document["source_image"]
+    images |= {source["path"]: source["sha256"]} if source else {}
+    for path, digest in sorted(images.items()):
+        yield _source("image", path, digest)
+    for signer in document["signers"]:
+        yield _source("signer trusted besides Intel", "modulus", signer)
+
+
+def _source(what: str, name: str, digest: str) -> list[Element | str]:
+    return [what, name, element("span", {"class": "digest"}, digest)]

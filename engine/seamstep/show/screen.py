@@ -1,0 +1,174 @@
+"""Plans and explanations on a terminal: a drawing of the path, trees and tables, as wide as the terminal.
+
+rich lays them out. It gets ready-made texts only and no markup, so text from files stays text. Colour repeats what
+words say; rich leaves it out where NO_COLOR is set or the terminal has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TextIO
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from seamstep.show.explanation import answer, change_lines, findings, mark
+from seamstep.show.text import (
+    ASCII,
+    PROVISIONAL,
+    SHOWN_STEPS,
+    Note,
+    conditions,
+    hop_notes,
+    not_shown,
+    passed,
+    printable,
+    way,
+    way_of,
+)
+
+_STYLES = {
+    **dict.fromkeys(("update", "permitted", "ok"), "green"),
+    **dict.fromkeys(("no-path", "refused", "BLOCKS"), "bold red"),
+    **dict.fromkeys(("note", "waived", "accepted"), "yellow"),
+    **dict.fromkeys(("open", "provisional"), "magenta"),
+}
+
+
+def plan_screen(plan: Mapping[str, Any], stream: TextIO) -> str:
+    """A plan document for the terminal behind ``stream``; no line break at its end."""
+    screen = _Screen(stream)
+    return screen.rendered(_plan_parts(plan, screen))
+
+
+def explanation_screen(document: Mapping[str, Any], stream: TextIO) -> str:
+    """An explanation for the terminal behind ``stream``; no line break at its end."""
+    screen = _Screen(stream)
+    return screen.rendered(_explanation_parts(document, screen))
+
+
+class _Screen:
+    """A terminal, and texts made for it: printable, and spelled out in ASCII where its encoding is not Unicode."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._console = Console(file=stream, markup=False, emoji=False, highlight=False)
+        self.width = self._console.width
+        self._ascii = self._console.options.ascii_only
+
+    def text(self, value: object, style: str = "") -> Text:
+        told = printable(value)
+        return Text(told.translate(ASCII) if self._ascii else told, style=style)
+
+    def word(self, mark: str, told: object = "") -> Text:
+        """A word that has a colour, and what follows it."""
+        return Text.assemble(self.text(mark, _STYLES.get(mark, "")), self.text(told))
+
+    def title(self, told: str) -> Text:
+        return self.text(told, "bold")
+
+    def table(self, title: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[RenderableType]:
+        """A table below its title; the last column is broken where it gets too wide."""
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+        for head in heads:
+            table.add_column(head, no_wrap=head != heads[-1], overflow="fold")
+        for row in rows:
+            table.add_row(*map(self.text, row))
+        yield Text()
+        yield self.title(title)
+        yield table
+
+    def steps(self, title: str, steps: Iterable[tuple[str, str, Sequence[Note]]]) -> Tree:
+        """Steps as branches, with what is to be said of them as leaves, aligned."""
+        tree = Tree(self.title(title))
+        for step, told, notes in steps:
+            word, comma, rest = told.partition(",")
+            branch = tree.add(Text.assemble(self.text(f"{step}: ", "bold"), self.word(word, comma + rest)))
+            for note in notes:
+                branch.add(self._leaf(note, notes))
+        return tree
+
+    def _leaf(self, note: Note, notes: Sequence[Note]) -> Table:
+        grid = Table.grid(padding=(0, 2, 0, 0))
+        grid.add_column(no_wrap=True, width=max(self.text(other.mark).cell_len for other in notes))
+        grid.add_column(no_wrap=True, width=max(self.text(other.rule).cell_len for other in notes))
+        grid.add_column(overflow="fold")
+        grid.add_row(self.word(note.mark), self.text(note.rule), self.text(note.text))
+        return grid
+
+    def rendered(self, parts: Iterable[RenderableType]) -> str:
+        with self._console.capture() as captured:
+            for part in parts:
+                self._console.print(part)
+        return "\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n"))
+
+    def path(self, versions: Sequence[str], *, there: bool = True) -> RenderableType:
+        """The path as arrows from version to version, with the part each plays below it; broken where it gets too
+        wide. Its last version is the target, reached if it is ``there``."""
+        parts = ["running", *(f"hop {number}" for number in range(1, len(versions) - 1))]
+        parts.append("target" if there else "not reached")
+        widths = [max(map(len, pair)) for pair in zip(versions, parts, strict=True)]
+        rows: list[tuple[Text, Text]] = [(Text("  "), Text("  "))]
+        for number, (version, part, width) in enumerate(zip(versions, parts, widths, strict=True)):
+            upper, lower = rows[-1]
+            if upper.cell_len + width + len(" ──▶") > self.width and upper.cell_len > 2:
+                upper, lower = Text("  "), Text("  ")
+                rows.append((upper, lower))
+            left = len(versions) - 1 - number
+            head = "▶" if there or left > 1 else "╳"
+            line = f" {'─' * (width - len(version) + 2)}{head} " if left else ""
+            upper.append_text(self.text(version, "bold")).append_text(self.text(line))
+            lower.append_text(self.text(part.ljust(width + len(" ──▶ ")), "dim"))
+        lines = [line for row in rows for line in row]
+        for each in lines:
+            each.rstrip()
+        return Group(*lines)
+
+
+def _plan_parts(plan: Mapping[str, Any], screen: _Screen) -> Iterator[RenderableType]:
+    yield screen.text(conditions(plan))
+    yield Text.assemble(screen.text(f"policy {plan['policy']['name']}: "), screen.word(plan["outcome"]))
+    yield Text()
+    if plan["hops"]:
+        yield screen.path([plan["source"], *(hop["to"] for hop in plan["hops"])])
+        yield Text()
+        title = f"{plan['reason']}, cost {plan['objective']['cost']}"
+        yield screen.steps(title, ((way_of(hop), passed(hop), list(hop_notes(hop))) for hop in plan["hops"]))
+    else:
+        yield screen.text(plan["reason"])
+    for signer in plan["signers"]:
+        yield Text()
+        yield screen.text(f"trusted besides Intel: signer {signer}")
+    if plan["provisional"]:
+        yield Text()
+        yield screen.word("provisional", f": {PROVISIONAL}")
+    if plan["alternatives"]:
+        rows = [(other["path"], str(other["cost"]), way(other["versions"])) for other in plan["alternatives"]]
+        yield from screen.table("other ways to the same release", ("by", "cost", "path"), rows)
+    if plan["rejected"]:
+        shown = plan["rejected"][:SHOWN_STEPS]
+        rows = [(way_of(step), verdict["rule"], verdict["reason"]) for step in shown for verdict in step["verdicts"]]
+        yield from screen.table("not permitted", ("step", "rule", "reason"), rows)
+        yield from map(screen.text, not_shown(plan["rejected"]))
+
+
+def _explanation_parts(document: Mapping[str, Any], screen: _Screen) -> Iterator[RenderableType]:
+    path, goal = document["path"] or [document["running"]], document["to"]
+    if goal is not None:
+        there = path[-1] == goal
+        yield screen.path(path if there else [*path, goal], there=there)
+        yield Text()
+    yield from map(screen.text, findings(document))
+    if document["steps"]:
+        yield Text()
+        steps = ((way_of(step), answer(step), _verdicts(step)) for step in document["steps"])
+        yield screen.steps("steps that matter", steps)
+    yield from map(screen.text, change_lines(document))
+
+
+def _verdicts(step: Mapping[str, Any]) -> list[Note]:
+    """All verdicts on a step, those that are not met first."""
+    notes = [Note(mark(verdict), verdict["rule"], verdict["reason"]) for verdict in step["verdicts"]]
+    return sorted(notes, key=lambda note: note.mark == "ok")

@@ -1,0 +1,85 @@
+"""The status of a host on one screen, and the journal as lines. All text from files and hosts is made safe to print."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from seamstep.run.journal import Record
+from seamstep.show.text import printable
+
+_TDX = {
+    "running": "running",
+    "lost": "LOST: no module runs, all TDs are dead; reboot",
+    "absent": "absent: no TDX module runs here",
+    "unknown": "unknown",
+}
+#: What of a record is told on its line, after when, which run and which event.
+_TOLD = ("state", "version", "remaining", "remaining_before", "reported", "phase", "argv", "name", "message", "output")
+
+
+def status_text(document: Mapping[str, Any]) -> str:
+    """A status document as text."""
+    unknown = document["unknown"]
+
+    def shown(key: str, reason: str | None = None) -> str:
+        value = document[key]
+        return f"unknown ({unknown.get(reason or key, 'the facts do not tell it')})" if value is None else str(value)
+
+    lines = [
+        ("host", shown("hostname")),
+        ("TDX", _TDX[document["tdx"]]),
+        ("TDX module", shown("module_version")),
+        ("P-SEAMLDR", shown("seamldr_version")),
+        ("remaining updates", shown("remaining_updates")),
+        ("upload", shown("upload_status", "upload")),
+        *_last_run(document),
+        ("permitted", _permitted(document["permitted"])),
+        ("reboot needed", _reboot(document)),
+        *(("journal", problem) for problem in document["journal"]["problems"]),
+    ]
+    return "\n".join(f"{label:<18} {printable(text)}" for label, text in lines)
+
+
+def _last_run(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    run = document["last_run"]
+    if run is None:
+        reason = document["unknown"].get("last_run")
+        yield "last run", f"unknown ({reason})" if reason else "none"
+        return
+    boot = "" if run["this_boot"] else ", in an earlier boot"
+    found = ", found out by a later run" if run["recovered"] else ""
+    yield "last run", f"{run['outcome']}: {run['source']} → {run['target']} at {run['started']}{boot}{found}"
+    yield "", str(run["message"])
+
+
+def _permitted(permitted: Mapping[str, Any] | None) -> str:
+    if permitted is None:
+        return "not looked up; give --catalog DIR, or --mapping FILE"
+    target = permitted["target"] or "nothing newer"
+    return f"{target} ({permitted['outcome']}, {permitted['hops']} hops) by policy {permitted['policy']}"
+
+
+def _reboot(document: Mapping[str, Any]) -> str:
+    if document["reboot_needed"] is None:
+        return "unknown"
+    if not document["reboot_needed"]:
+        return "no"
+    return "yes: TDX is lost" if document["tdx"] == "lost" else "yes, before another update: none remains in this boot"
+
+
+def history_text(records: Iterable[Record], problems: Iterable[str]) -> str:
+    """Records, a line each, and what is wrong with the journal."""
+    lines = [_record(record) for record in records] or ["no record"]
+    return "\n".join([*lines, *(f"problem: {printable(problem)}" for problem in problems)])
+
+
+def _record(record: Record) -> str:
+    data = record.data
+    step = f" {data['source']} → {data['target']}" if data.get("source") and data.get("target") else ""
+    told = "".join(f" {key}={_value(data[key])}" for key in _TOLD if data.get(key) not in (None, "", []))
+    return printable(f"{record.time} {record.transaction} {record.event}{step}{told}")
+
+
+def _value(value: object) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,144 @@
+"""Facts, plans and results as plain text, for people. All text from files and hosts is made safe to print."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from seamstep.base import cpus
+from seamstep.base.values import NamedTuple
+from seamstep.domain.facts import HostFacts
+
+_LABELS = {
+    "hostname": "host",
+    "kernel": "kernel",
+    "profile": "interface",
+    "module_version": "TDX module",
+    "seamldr_version": "P-SEAMLDR",
+    "remaining_updates": "remaining updates",
+    "upload": "upload node",
+    "cpus_online": "CPUs online",
+    "cpus_present": "CPUs present",
+    "cpu_signatures": "CPU signatures",
+    "cpu_bugs": "CPU bugs",
+    "boot_id": "boot",
+}
+#: How many of the steps that are not permitted are told.
+SHOWN_STEPS = 30
+PROVISIONAL = "rules that need an image were left open; such a plan can't be applied"
+#: What our own texts and drawings hold beyond ASCII, and what stands for it where the encoding lacks it.
+ASCII = str.maketrans({"→": "->", "…": "...", "─": "-", "▶": ">", "╳": "x"})
+
+
+class Note(NamedTuple):
+    """What is worth telling of a step: a word for what it amounts to, the rule it comes from, if any, and a text."""
+
+    mark: str
+    rule: str
+    text: str
+
+
+def printable(text: object) -> str:
+    """``text`` without anything that could steer a terminal or reorder a line: such characters are spelled out."""
+    told = str(text)
+    if told.isprintable():
+        return told
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in told)
+
+
+def facts_text(facts: HostFacts) -> str:
+    """The facts, a line each; what is unknown says why."""
+    return "\n".join(f"{label:<18} {text}" for label, text in facts_rows(facts))
+
+
+def facts_rows(facts: HostFacts) -> Iterator[tuple[str, str]]:
+    """Each fact by its name for people, as text; what is unknown says why."""
+    return ((label, _fact(facts, fact)) for fact, label in _LABELS.items())
+
+
+def _fact(facts: HostFacts, fact: str) -> str:
+    value = getattr(facts, fact)
+    if value is None:
+        return f"unknown ({printable(facts.why_unknown(fact))})"
+    if fact == "upload":
+        status = facts.upload.status if facts.upload else None
+        return printable(f"{value.name} ({status or facts.why_unknown('upload.status')})")
+    if fact == "cpu_signatures":
+        return ", ".join(cpus.describe(signature) for signature in value)
+    if fact == "cpu_bugs":
+        return printable(" ".join(value)) or "none"
+    return printable(value)
+
+
+def plan_text(plan: Mapping[str, Any]) -> str:
+    """A plan document: the outcome, each hop with what is worth knowing, other ways, and what was refused."""
+    cost = plan["objective"]["cost"]
+    lines = [
+        conditions(plan),
+        f"policy {plan['policy']['name']}: {plan['outcome']}",
+        "",
+        plan["reason"] + ("" if cost is None else f", cost {cost}"),
+    ]
+    for hop in plan["hops"]:
+        lines += ["", f"{hop['from']} → {hop['to']}", f"  {passed(hop)}"]
+        lines += [f"  {note.mark}{f': {note.rule}:' if note.rule else ''} {note.text}" for note in hop_notes(hop)]
+    if plan["signers"]:
+        lines += ["", *(f"trusted besides Intel: signer {signer}" for signer in plan["signers"])]
+    if plan["provisional"]:
+        lines += ["", f"provisional: {PROVISIONAL}"]
+    if plan["alternatives"]:
+        lines += ["", "other ways to the same release"]
+        lines += [
+            f"  {other['path']}: {way(other['versions'])}, cost {other['cost']}" for other in plan["alternatives"]
+        ]
+    if plan["rejected"]:
+        lines += ["", "not permitted"]
+        for step in plan["rejected"][:SHOWN_STEPS]:
+            lines += [f"  {way_of(step)}  {verdict['rule']}: {verdict['reason']}" for verdict in step["verdicts"]]
+        lines += [f"  {more}" for more in not_shown(plan["rejected"])]
+    return "\n".join(map(printable, lines))
+
+
+def conditions(plan: Mapping[str, Any]) -> str:
+    """Where the plan starts."""
+    host = plan["host"]
+    name, seamldr, count = host["hostname"] or "this host", host["seamldr_version"], host["remaining_updates"]
+    left = "remaining updates unknown" if count is None else f"{count} update{'' if count == 1 else 's'} remain"
+    return f"{name} runs {plan['source']} with P-SEAMLDR {seamldr or 'unknown'}; {left}"
+
+
+def way(versions: Iterable[str]) -> str:
+    """A path in one line."""
+    return " → ".join(versions)
+
+
+def way_of(step: Mapping[str, Any]) -> str:
+    """A step in one line."""
+    return way((step["from"], step["to"]))
+
+
+def passed(hop: Mapping[str, Any]) -> str:
+    """How many rules a hop passes."""
+    outcomes = [verdict["outcome"] for verdict in hop["verdicts"]]
+    return f"{outcomes.count('pass')} of {len(outcomes)} rules pass"
+
+
+def not_shown(rejected: list[Any]) -> Iterator[str]:
+    """A line for the steps beyond those that are told, if there are any."""
+    if len(rejected) > SHOWN_STEPS:
+        yield f"and {len(rejected) - SHOWN_STEPS} more steps (--json lists all)"
+
+
+def hop_notes(hop: Mapping[str, Any]) -> Iterator[Note]:
+    """What is worth knowing of a hop besides how many rules it passes."""
+    accepted = {waiver["rule"] for waiver in hop["waived"]}
+    for waiver in hop["waived"]:
+        yield Note("accepted", waiver["rule"], f"{waiver['reason']} (by {waiver['by']}, until {waiver['until']})")
+    for verdict in hop["verdicts"]:
+        if verdict["outcome"] != "pass" and verdict["rule"] not in accepted:
+            yield Note("open" if verdict["outcome"] == "unknown" else "note", verdict["rule"], verdict["reason"])
+    image = hop["image"]
+    if image:
+        form, upload = image["format"], image["upload"]["format"]
+        repacked = "" if form == upload else f" ({form}, repacked as {upload} for this kernel)"
+        yield Note("image", "", f"{image['path']}{repacked}")
