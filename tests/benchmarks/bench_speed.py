@@ -22,7 +22,8 @@ from seamstep.domain.facts import HostFacts
 from seamstep.domain.model import Release, Step
 from seamstep.image import catalog, layout, verify
 from seamstep.planning.graph import VersionGraph
-from seamstep.planning.planner import Router, make_plan
+from seamstep.planning.paths import Router
+from seamstep.planning.planner import make_plan
 from seamstep.policy.policy import PathChoice
 from seamstep.rules import HARD_RULES
 

@@ -437,11 +437,11 @@ def test_lines_fit_a_terminal(run: Run) -> None:
 def test_there_is_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     policy = policy_file.load("fewest-hops", DAY)
     old = [made_release(f"1.5.{number:02}") for number in range(1, 30)]
-    monkeypatch.setattr(ways, "STEPS_MAX", 150)
+    monkeypatch.setattr(ways, "STEPS_MAX", 2500)
     assert not ways.compare(old, old, policy, without_images=False), "what is the same is not asked"
     assert ways.compare(old, old[:-1], policy, without_images=False).steps, "one that changed"
-    with pytest.raises(InputError, match="steps to compare, on 2 kinds of hosts"):
-        ways.compare(old, [one._replace(features0=0) for one in old], policy, without_images=False)
+    with pytest.raises(InputError, match="steps to judge, on 2 kinds of hosts"):
+        ways.compare(old, old[:-3], policy, without_images=False)
     monkeypatch.setattr(ways, "LADDER_MAX", 20)
     found = ways.compare(old, old[:-1], policy, without_images=False)
     assert (found.left_out, found.paths[PathChoice.SHORTEST_PATH]) == (("1.5",), ())

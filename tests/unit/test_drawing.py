@@ -69,9 +69,9 @@ def situation(**changes: Any) -> Situation:
 def test_every_step_is_drawn_as_the_rules_judge_it(listed: Any, host: Any, policy: Any, blocked: Blocked) -> None:
     drawn = steps(scene(Situation(listed, host, policy), blocked=blocked))
     graph = Situation(listed, host, policy).graph()
-    assert set(drawn) <= {(str(a), str(b)) for a, b in graph.digraph.edges}
+    assert set(drawn) <= {(str(a), str(b)) for a, b in graph.steps.edges}
     if blocked is Blocked.ALL:
-        assert len(drawn) == graph.digraph.number_of_edges()
+        assert len(drawn) == graph.steps.number_of_edges()
     if blocked is Blocked.NONE:
         assert all(arc.permitted for arc in drawn.values())
     for (source, target), arc in drawn.items():

@@ -118,7 +118,7 @@ def test_the_runner_up_is_the_second_best_of_all_paths(listed: Any, host: Any, p
         if path[-1] == best.versions[-1] and len(path) - 1 <= budget and cost is not None:
             keys.append(best._replace(versions=path, cost=cost).key(policy.choice))
     keys.sort()
-    second = explain.runner_up(router, policy, best)
+    second = router.runner_up(policy.choice)
     assert keys[0] == best.key(policy.choice)
     # The second best has as many hops as the budget allows, but it may need to leave the fewest-hops layer.
     assert (second.key(policy.choice) if second else None) == (keys[1] if len(keys) > 1 else None)

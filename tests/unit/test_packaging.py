@@ -29,13 +29,16 @@ def test_each_dependency_has_its_reason() -> None:
         assert f"| {bound.partition('>=')[0]} |" in reasons
 
 
-def test_readme_shows_every_command_and_exit_code() -> None:
+def test_pages_show_every_command_and_exit_code() -> None:
+    page = (ROOT / "docs" / "commands.md").read_text()
+    exit_codes = (ROOT / "docs" / "exit-codes.md").read_text()
     commands = re.findall(r"^    ([a-z]+)(?: |$)", cli.parser().format_help(), re.MULTILINE)
     assert {"facts", "plan", "apply", "policy", "image", "measurements", "demo"} <= set(commands)
     for command in commands:
         assert f"`seamstep {command}" in README
+        assert f"\n## {command}\n" in page
     for code in set(ExitCode) - {ExitCode.INTERRUPTED}:
-        assert f"| {int(code)} |" in README
+        assert f"| {int(code)} |" in exit_codes
         assert re.search(rf"^  {int(code)} +\S", cli.parser().epilog or "", re.MULTILINE)
 
 

@@ -123,7 +123,8 @@ def test_a_run_that_is_under_way(run: Run, spr: HostFacts, images: Path, tmp_pat
     settings = {"before": [["sh", "-c", f"until [ -e {released} ]; do sleep 0.1; done"]], "after": [["true"]]}
     plan.write_text(to_json(with_settings(plan_for(spr, images), **settings).document))
     program = (
-        "import sys; from seamstep.plan import document as plan; from seamstep.run import transaction; from seamstep.host.simulated import SimulatedHost;"
+        "import sys; from seamstep.plan import document as plan; from seamstep.run import transaction;"
+        "from seamstep.host.simulated import SimulatedHost;"
         "loaded = plan.load(sys.argv[1]); host = SimulatedHost(loaded.host, {})\n"
         "with transaction.begun(host, sys.argv[2]) as begun: begun.perform(loaded)"
     )
@@ -188,7 +189,8 @@ def test_a_journal_in_ruins_is_told_and_fatal_to_nobody(run: Run, root: Path) ->
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_status_without_privileges() -> None:
     script = (
-        "import os, sys; from seamstep.run import status; from seamstep.domain.facts import HostFacts; os.setuid(65534);"
+        "import os, sys; from seamstep.run import status; from seamstep.domain.facts import HostFacts;"
+        "os.setuid(65534);"
         "d = status.status(HostFacts(), *status.read_history(sys.argv[1]), None);"
         "print(d['last_run'], d['unknown']['last_run'])"
     )

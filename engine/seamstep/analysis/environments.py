@@ -5,11 +5,10 @@ P-SEAMLDR, and platform. The space is small, so questions about a policy are ans
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from seamstep.base import cpus
 from seamstep.base.errors import InputError, Problem
-from seamstep.base.values import NamedTuple
 from seamstep.base.versions import ModuleVersion, SeamldrVersion
 from seamstep.domain.facts import PROFILES, HostFacts, UploadNode
 from seamstep.domain.model import Release

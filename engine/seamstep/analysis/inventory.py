@@ -7,11 +7,11 @@ import io
 import itertools
 import os
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from seamstep.base.documents import Document, canonical, decode, parse_json, read_bytes, read_regular, unreadable
 from seamstep.base.errors import PROBLEMS_MAX, InputError, KeyPath, Problem
 from seamstep.base.positions import Places
-from seamstep.base.values import NamedTuple
 from seamstep.domain.facts import SIZE_LIMIT, WHAT, HostFacts, read
 
 HOSTS_MAX = 200_000

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 from seamstep.analysis import environments
 from seamstep.analysis.environments import Environment, Pair
 from seamstep.base.documents import Document
 from seamstep.base.errors import Problem
 from seamstep.base.validation import did_you_mean
-from seamstep.base.values import NamedTuple
 from seamstep.base.versions import ModuleVersion, Specifier
 from seamstep.domain.model import Release
 from seamstep.policy import policy_file

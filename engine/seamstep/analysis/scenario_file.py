@@ -9,14 +9,13 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from seamstep.analysis.scenarios import Expectation, Part, Scenario, parts_of
 from seamstep.base import cpus, resources, yaml_text
 from seamstep.base.documents import Document, Fields, read_bytes
 from seamstep.base.errors import InputError, KeyPath, Problem, in_reading_order
 from seamstep.base.validation import check, did_you_mean
-from seamstep.base.values import NamedTuple
 from seamstep.base.versions import ModuleVersion
 from seamstep.domain import facts, mapping
 from seamstep.domain.facts import HostFacts

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import date
+from typing import NamedTuple
 
 from seamstep.base.documents import Document
 from seamstep.base.errors import InputError, Problem
-from seamstep.base.values import NamedTuple
 from seamstep.base.versions import ModuleVersion
 from seamstep.domain.facts import HostFacts
 from seamstep.domain.mapping import MappingFile

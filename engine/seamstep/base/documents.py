@@ -13,10 +13,9 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeVar
 
 from seamstep.base.errors import PROBLEMS_MAX, InputError, KeyPath, Problem, RefusedError
-from seamstep.base.values import NamedTuple
 
 if TYPE_CHECKING:
     from pathlib import Path

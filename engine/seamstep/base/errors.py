@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import IntEnum
-
-from seamstep.base.values import NamedTuple
+from typing import NamedTuple
 
 
 class ExitCode(IntEnum):

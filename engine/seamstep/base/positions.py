@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import json
 import re
+from typing import NamedTuple
 
 from seamstep.base.errors import KeyPath
-from seamstep.base.values import NamedTuple
 
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
 #: How deep values are told apart; what lies deeper is found at what holds it. Bounds the memory that nesting can cost.

@@ -9,12 +9,11 @@ import functools
 import itertools
 import json
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seamstep.base import resources
 from seamstep.base.documents import Document
 from seamstep.base.errors import PROBLEMS_MAX, KeyPath, Problem, in_reading_order
-from seamstep.base.values import NamedTuple
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator

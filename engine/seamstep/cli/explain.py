@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> ExitCode:
     best = router.best(inputs.policy.choice)
     goal = _goal(situation, options.to, router.target)
     steps = explain.steps_that_matter(graph, router, goal, best) if goal else []
-    second = explain.runner_up(router, inputs.policy, best) if best else None
+    second = router.runner_up(inputs.policy.choice) if best else None
     reachable = best is not None and best.versions[-1] == goal
     document = {
         "schema": "seamstep/explanation/v1",
@@ -94,7 +94,7 @@ def _goal(situation: Any, to: str | None, found: ModuleVersion | None) -> Module
             version = ModuleVersion(to)
         except ValueError as error:
             raise InputError(Problem("--to", str(error))) from None
-        if version not in graph:
+        if version not in graph.steps:
             raise InputError(Problem("--to", f"the mapping file does not list {version}"))
         return version
     wanted = [version for version in graph.newer(graph.running) if situation.policy.target.names(version)]

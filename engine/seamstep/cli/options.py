@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import re
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from seamstep.base.errors import InputError, NotUpdatableError, Problem, TdxLostError
-from seamstep.base.values import NamedTuple
 from seamstep.domain import facts as facts_document
 from seamstep.domain.facts import HostFacts
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from typing import NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from cryptography.hazmat.primitives.hashes import SHA384
 
-from seamstep.base.values import NamedTuple
 from seamstep.base.versions import ModuleVersion
 from seamstep.image import sigstruct
 from seamstep.image.layout import PAGE, SIGSTRUCT_SIZE

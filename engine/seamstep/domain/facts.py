@@ -9,12 +9,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from seamstep.base import cpus
 from seamstep.base.documents import Document, Fields, read_json
 from seamstep.base.errors import InputError
-from seamstep.base.values import NamedTuple, made
 from seamstep.base.versions import ModuleVersion, SeamldrVersion
 
 SCHEMA = "seamstep/facts/v1"
@@ -61,11 +60,8 @@ class HostFacts(NamedTuple):
 
     def after(self, version: ModuleVersion, updates: int) -> HostFacts:
         """The host predicted to be there once ``updates`` updates have led to ``version``."""
-        values = list(self)
-        values[_MODULE_VERSION] = version
-        if self.remaining_updates is not None:
-            values[_REMAINING_UPDATES] = self.remaining_updates - updates
-        return made(HostFacts, values)
+        left = None if self.remaining_updates is None else self.remaining_updates - updates
+        return self._replace(module_version=version, remaining_updates=left)
 
     def differences(self, other: HostFacts) -> list[str]:
         """What differs in ``other``, one sentence for each fact."""
@@ -120,9 +116,6 @@ class HostFacts(NamedTuple):
             cpu_bugs=fields.optional("cpu_bugs", fields.texts),
             unknown=fields.optional("unknown", lambda key: _reasons(fields.sub(key))) or {},
         )
-
-
-_MODULE_VERSION, _REMAINING_UPDATES = map(HostFacts._fields.index, ("module_version", "remaining_updates"))
 
 
 def load(path: str) -> HostFacts:

@@ -9,12 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from seamstep.base.documents import read_json
 from seamstep.base.errors import InputError, KeyPath
 from seamstep.base.validation import check
-from seamstep.base.values import NamedTuple
 from seamstep.base.versions import ModuleVersion, SeamldrVersion
 from seamstep.domain.model import Release
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from seamstep.base.values import NamedTuple
+from seamstep.base.errors import InputError, Problem
 from seamstep.base.versions import ModuleVersion, SeamldrVersion
 
 #: SHA-256 of the modulus that signed all TDX modules which Intel published; measured on the images.
@@ -133,6 +133,28 @@ class Release(NamedTuple):
         """Why there is no usable image."""
         problems = self.image.content.verification().problems if self.image else ()
         return "; ".join(problems) or self.image_problem
+
+
+#: The most releases of one series that are judged. Intel's longest series has twelve; each more takes as many steps as
+#: there are releases.
+LADDER_MAX = 500
+
+
+def ladders(releases: Iterable[Release]) -> dict[str, list[Release]]:
+    """The releases of each series, ascending; of several with one version the last counts.
+
+    Raises:
+        InputError: a series has more than ``LADDER_MAX`` releases.
+    """
+    known = {release.version: release for release in releases}
+    found: dict[str, list[Release]] = {}
+    for version in sorted(known):
+        found.setdefault(version.series, []).append(known[version])
+    for series, ladder in found.items():
+        if len(ladder) > LADDER_MAX:
+            message = f"series {series} has {len(ladder)} releases; at most {LADDER_MAX} are judged: take some out"
+            raise InputError(Problem("the mapping file", message))
+    return found
 
 
 class Outlook(Protocol):

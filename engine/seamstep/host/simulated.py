@@ -15,9 +15,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum, auto
+from typing import NamedTuple
 
 from seamstep.base import cpus
-from seamstep.base.values import NamedTuple
 from seamstep.base.versions import ModuleVersion
 from seamstep.domain.facts import HostFacts
 from seamstep.host.base import FIRMWARE, LEGACY, MAINLINE, MODULE_VERSION, PAGE, PROFILES

@@ -11,10 +11,10 @@ import os
 import re
 from collections.abc import Iterable
 from enum import StrEnum
+from typing import NamedTuple
 
 from seamstep.base.documents import absolute
 from seamstep.base.errors import InputError, Problem
-from seamstep.base.values import NamedTuple
 from seamstep.base.versions import ModuleVersion
 from seamstep.domain import mapping
 from seamstep.domain.model import NO_IMAGE, Image, Release

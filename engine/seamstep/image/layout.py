@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from typing import NamedTuple
 
-from seamstep.base.values import NamedTuple
 from seamstep.domain.model import Check
 
 PAGE = 4096

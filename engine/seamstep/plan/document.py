@@ -8,10 +8,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from seamstep.base.documents import Fields, canonical, read_json
-from seamstep.base.values import NamedTuple
 from seamstep.base.versions import ModuleVersion
 from seamstep.domain.facts import IMAGE_FORMATS, HostFacts
 from seamstep.plan import checks as plan_checks

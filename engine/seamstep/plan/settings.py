@@ -7,10 +7,9 @@ import hashlib
 import json
 import re
 from datetime import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from seamstep.base.documents import Fields
-from seamstep.base.values import NamedTuple
 from seamstep.plan.windows import DAYS, Window
 
 if TYPE_CHECKING:

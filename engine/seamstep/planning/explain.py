@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import combinations, islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from seamstep.base import cpus
-from seamstep.base.values import NamedTuple
 from seamstep.base.versions import ModuleVersion, SeamldrVersion, Specifier
 from seamstep.domain.facts import HostFacts, UploadNode
 from seamstep.domain.model import Outcome, Release
 from seamstep.planning.graph import Judgement, VersionGraph
-from seamstep.planning.planner import Route, Router, budget_of
+from seamstep.planning.paths import Route, Router
+from seamstep.planning.planner import router
 from seamstep.policy.policy import Policy
 from seamstep.rules import HARD_RULES, Deny, Level, Scope, Waiver, Waypoint
 
@@ -42,8 +42,7 @@ class Situation(NamedTuple):
 
     def router(self, graph: VersionGraph) -> Router:
         """The routes to what the policy wants."""
-        wanted = [version for version in graph.newer(graph.running) if self.policy.target.names(version)]
-        return Router(graph, wanted, budget_of(self.host, self.policy))
+        return router(graph, self.policy)
 
 
 class Change(NamedTuple):
@@ -60,14 +59,6 @@ def steps_that_matter(graph: VersionGraph, router: Router, goal: ModuleVersion, 
     pairs |= {(source, goal) for source in router.reached if source < goal and source.series == goal.series}
     pairs.add((graph.running, goal))
     return [graph.judge(source, target, router.reached.get(source, 0)) for source, target in sorted(pairs)]
-
-
-def runner_up(router: Router, policy: Policy, best: Route) -> Route | None:
-    """The second-best route to the same target: the best of those that lack some step of the best."""
-    steps = zip(best.versions, best.versions[1:], strict=False)
-    others = (router.best(policy.choice, frozenset({step})) for step in steps)
-    found = [route for route in others if route]
-    return min(found, key=lambda route: route.key(policy.choice), default=None)
 
 
 def smallest_changes(situation: Situation, goal: ModuleVersion) -> list[tuple[str, ...]]:

@@ -1,167 +1,113 @@
-"""Path search on one ladder: releases are ranks 0, 1, 2, ..., steps lead upwards, and a step from i to j costs at least
-(j - i) squared. Pure, and lazy: a step's cost is asked only where the search needs it.
+"""Paths along permitted steps: the newest release within reach, and the best path to it. Pure.
 
-Why squares: with plain distances every path from a to b would cost the same. The same convexity gives the search its
-bound: no path of k hops over a distance d is cheaper than k steps as equal as possible. A search within a limit asks
-only for steps that can still be part of a path within it; the limit starts at the bound and grows until a path is
-found, so that on a ladder without obstacles hardly a step is asked that is not on the path.
+Two ways to choose, by what is compared first: ``fewest-hops`` (hops, cost, versions) and ``shortest-path`` (cost,
+hops, versions). A step costs the square of its length in ranks: with plain lengths every path between two releases
+would cost the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
+import heapq
+import operator
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import pairwise, product
+from typing import Any, NamedTuple
 
-from seamstep.base.values import NamedTuple
+import networkx as nx
 
-#: The cost of the step from a rank to a higher one, taken after so many updates; None if it is not permitted. May only
-#: get stricter with the number of updates.
-StepCost = Callable[[int, int, int], int | None]
+from seamstep.base.versions import ModuleVersion
+from seamstep.planning.graph import VersionGraph
+from seamstep.policy.policy import PathChoice
+
+_Paths = list[tuple[int, tuple[ModuleVersion, ...]]]  # each with its cost and versions
 
 
-class Found(NamedTuple):
-    """A path of ranks, with its cost."""
+class Route(NamedTuple):
+    """A permitted path: its versions from the first on, and its cost (squared ranks plus prefer costs)."""
 
+    versions: tuple[ModuleVersion, ...]
     cost: int
-    hops: int
-    ranks: tuple[int, ...]
+
+    @property
+    def hops(self) -> int:
+        """How many updates it takes."""
+        return len(self.versions) - 1
+
+    def key(self, choice: PathChoice) -> tuple[int, int, tuple[ModuleVersion, ...]]:
+        """What a way of choosing minimises."""
+        first = (self.hops, self.cost) if choice is PathChoice.FEWEST_HOPS else (self.cost, self.hops)
+        return *first, self.versions
 
 
-def least_cost(distance: int, hops: int) -> int | None:
-    """The least that ``distance`` can cost in at most ``hops`` steps; None if it can't be done."""
-    if distance == 0:
-        return 0
-    if hops <= 0:
-        return None
-    hops = min(hops, distance)
-    each, longer = divmod(distance, hops)
-    return (hops - longer) * each**2 + longer * (each + 1) ** 2
+class Router:
+    """Finds routes from a release of a graph, the running one unless ``start`` is given, in at most ``budget`` hops.
+
+    ``wanted`` are the releases to lead to, ascending; ``reached`` all versions within the budget, with the fewest hops
+    to each; ``target`` is the newest of ``wanted`` among them, None if there is none.
+    """
+
+    def __init__(
+        self, graph: VersionGraph, wanted: Sequence[ModuleVersion], budget: int, start: ModuleVersion | None = None
+    ) -> None:
+        self._steps = graph.permitted
+        self._start = start or graph.running
+        self._most = graph.most_hops(budget)
+        self.wanted = wanted
+        self.reached: dict[ModuleVersion, int] = nx.single_source_shortest_path_length(
+            self._steps, self._start, cutoff=self._most
+        )
+        self.target = max((version for version in wanted if version in self.reached), default=None)
+
+    def best(self, choice: PathChoice) -> Route | None:
+        """The best route to the target; None if there is no target."""
+        goal, reached = self.target, self.reached
+        if goal is None:
+            return None
+
+        def length(source: ModuleVersion, target: ModuleVersion, edge: dict[str, Any]) -> Any:
+            if choice is PathChoice.FEWEST_HOPS:  # a path of the fewest hops gets one further with each
+                further = reached.get(target) == reached[source] + 1
+                if not further or (target != goal and reached[target] >= reached[goal]):
+                    return None  # networkx passes the step over
+            return _Length((edge["cost"], 1, (target,)))
+
+        versions = nx.dijkstra_path(self._steps, self._start, goal, weight=length)
+        route = Route(tuple(versions), sum(self._steps.edges[step]["cost"] for step in pairwise(versions)))
+        return route if route.hops <= self._most else self._ranked(goal, choice, 1)[0]
+
+    def runner_up(self, choice: PathChoice) -> Route | None:
+        """The second-best route to the target; None if there is no other than the best."""
+        found = self._ranked(self.target, choice, 2) if self.target else []
+        return found[1] if len(found) > 1 else None
+
+    def _ranked(self, goal: ModuleVersion, choice: PathChoice, count: int) -> list[Route]:
+        """The ``count`` best routes within the budget: hop by hop, the best few to each release. networkx can't limit
+        hops without a node for each release and number of updates (docs/adr/0021)."""
+        steps = {
+            v: [(to, edge["cost"]) for to, edge in after.items() if to <= goal] for v, after in self._steps.adj.items()
+        }
+        within: dict[ModuleVersion, _Paths] = {self._start: [(0, (self._start,))]}
+        ends: list[Route] = []
+        for _ in range(self._most):
+            longer: dict[ModuleVersion, _Paths] = defaultdict(list)
+            for source, paths in within.items():
+                for (target, step), (cost, versions) in product(steps[source], paths):
+                    best = longer[target]
+                    if len(best) < count or cost + step <= best[-1][0]:
+                        best.append((cost + step, (*versions, target)))
+                        best.sort()
+                        del best[count:]
+            within = longer
+            ends += [Route(versions, cost) for cost, versions in within.pop(goal, ())]
+        return heapq.nsmallest(count, ends, key=lambda route: route.key(choice))
 
 
-def newest_reachable(
-    step: StepCost, start: int, wanted: Sequence[int], size: int, budget: int
-) -> tuple[int | None, dict[int, int]]:
-    """The highest rank of ``wanted`` that at most ``budget`` hops lead to, and the fewest hops to each rank that was
-    seen on the way. If that highest rank is the highest wanted, the search ends there and has not seen all others."""
-    fewest = {start: 0}
-    frontier = [start]
-    highest = max(wanted, default=start)
-    for used in range(min(budget, size)):
-        if any(step(source, highest, used) is not None for source in frontier if source < highest):
-            fewest[highest] = used + 1
-            return highest, fewest
-        following = []
-        for source in frontier:
-            for target in range(source + 1, size):
-                if target not in fewest and target != highest and step(source, target, used) is not None:
-                    fewest[target] = used + 1
-                    following.append(target)
-        if not following:
-            break
-        frontier = following
-    return max((rank for rank in wanted if rank in fewest), default=None), fewest
+class _Length(tuple[Any, ...]):
+    """Cost, hops and versions of a path, as networkx adds and compares them. It starts from the number 0."""
 
+    def __add__(self, other: Any) -> _Length:
+        return _Length(map(operator.add, self, other))
 
-def cheapest(step: StepCost, start: int, goal: int, most: int) -> Found | None:
-    """The cheapest path from ``start`` to ``goal`` in at most ``most`` hops; among equals the one with the fewest hops,
-    then the lexicographically smallest. None if there is none."""
-    most = min(most, goal - start)
-    if most == 1:
-        cost = step(start, goal, 0)
-        return None if cost is None else Found(cost, 1, (start, goal))
-    found = _widen(_Unlimited(step, goal).within, start, goal, goal - start)
-    if found is None or (found.hops <= most and _holds(step, found)):
-        return found
-    return _widen(_Layered(step, goal, most).within, start, goal, most)
-
-
-def _holds(step: StepCost, found: Found) -> bool:
-    """Whether a path that was found as if no update had been used before holds with each in its turn."""
-    costs = [step(source, target, used) for used, (source, target) in enumerate(pairwise(found.ranks))]
-    return None not in costs and sum(cost for cost in costs if cost) == found.cost
-
-
-def _widen(within: Callable[[int, int], tuple[Found | None, bool]], start: int, goal: int, most: int) -> Found | None:
-    bound = least_cost(goal - start, most)
-    if bound is None:
-        return None
-    slack = 0
-    while True:
-        found, cut = within(start, bound + slack)
-        if found or not cut:
-            return found
-        slack = 2 * slack + 1
-
-
-class _Unlimited:
-    """Search within a cost limit, any number of hops, as if no update had been used: one best path to each rank is
-    enough."""
-
-    def __init__(self, step: StepCost, goal: int) -> None:
-        self._step = step
-        self._goal = goal
-
-    def within(self, start: int, limit: int) -> tuple[Found | None, bool]:
-        best = {start: Found(0, 0, (start,))}
-        cut = False
-        for source in range(start, self._goal):
-            here = best.get(source)
-            if here is None:
-                continue
-            for target in range(source + 1, self._goal + 1):
-                if here.cost + (target - source) ** 2 + (self._goal - target) > limit:
-                    cut = True
-                    break
-                cost = self._step(source, target, 0)
-                if cost is not None:
-                    longer = Found(here.cost + cost, here.hops + 1, (*here.ranks, target))
-                    best[target] = min(best.get(target, longer), longer)
-        found = best.get(self._goal)
-        if found and found.cost > limit:
-            return None, True
-        return found, cut
-
-
-class _Layered:
-    """Search within a cost limit and a number of hops: one best path to each rank for each number of hops."""
-
-    def __init__(self, step: StepCost, goal: int, most: int) -> None:
-        self._step = step
-        self._goal = goal
-        self._most = most
-        self._cut = False
-
-    def within(self, start: int, limit: int) -> tuple[Found | None, bool]:
-        self._cut = False
-        layer = {start: Found(0, 0, (start,))}
-        ends: list[Found] = []
-        for used in range(self._most):
-            following: dict[int, Found] = {}
-            for source, here in layer.items():
-                for target in self._targets(source, limit - here.cost, self._most - used - 1):
-                    cost = self._step(source, target, used)
-                    if cost is not None:
-                        longer = Found(here.cost + cost, used + 1, (*here.ranks, target))
-                        following[target] = min(following.get(target, longer), longer)
-            end = following.pop(self._goal, None)
-            if end and end.cost <= limit:
-                ends.append(end)
-            elif end:
-                self._cut = True
-            layer = following
-        return min(ends, default=None), self._cut
-
-    def _targets(self, source: int, limit: int, left: int) -> Iterator[int]:
-        """The targets from which ``left`` more hops can reach the goal within the limit. The bound is convex in the
-        length of the step, so they are neighbours: grow from the most even step in both directions."""
-        distance = self._goal - source
-        middle = min(max(round(distance / (left + 1)), 1), distance)
-        for lengths in (range(middle, 0, -1), range(middle + 1, distance + 1)):
-            for length in lengths:
-                rest = least_cost(distance - length, left)
-                if rest is None:
-                    continue
-                if length**2 + rest > limit:
-                    self._cut = True
-                    break
-                yield source + length
+    def __radd__(self, start: int) -> _Length:
+        return self

@@ -1,94 +1,28 @@
 """From graph and policy to plan. Pure: values in, values out.
 
-The search itself is in ``search``; here it is asked for the newest release within the budget and for the best way to it
-by both ways of choosing, and the answer becomes a plan with the reasons for what was not chosen.
+``paths`` finds the newest release within the budget and the best path to it; here the answer becomes the plan document,
+with the reasons for what was not chosen.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from seamstep.base.documents import absolute
 from seamstep.base.errors import InputError, Problem, RefusedError
 from seamstep.base.validation import did_you_mean
-from seamstep.base.values import NamedTuple
 from seamstep.base.versions import ModuleVersion
 from seamstep.domain.facts import IMAGE_FORMATS, HostFacts
 from seamstep.domain.mapping import MappingFile
 from seamstep.domain.model import Image, Release, Verdict
 from seamstep.plan.document import Plan, PlanOutcome
-from seamstep.planning import paths as search
 from seamstep.planning.graph import Judgement, VersionGraph
+from seamstep.planning.paths import Route, Router
 from seamstep.policy.policy import PathChoice, Policy
-
-
-class Route(NamedTuple):
-    """A permitted path: its versions from the running one on, and its cost (squared ranks plus prefer costs)."""
-
-    versions: tuple[ModuleVersion, ...]
-    cost: int
-
-    @property
-    def hops(self) -> int:
-        """How many updates it takes."""
-        return len(self.versions) - 1
-
-    def key(self, choice: PathChoice) -> tuple[int, int, tuple[ModuleVersion, ...]]:
-        """What a way of choosing minimises."""
-        if choice is PathChoice.FEWEST_HOPS:
-            return self.hops, self.cost, self.versions
-        return self.cost, self.hops, self.versions
-
-
-class Router:
-    """Finds routes from the running module of a graph, or from ``start``, within a budget of updates.
-
-    ``wanted`` are the releases to lead to, ascending; ``target`` is the newest of them that can be reached, None if
-    none can; ``reached`` are all versions that were reached on the way to finding out, with the fewest hops to each.
-    """
-
-    def __init__(
-        self, graph: VersionGraph, wanted: Sequence[ModuleVersion], budget: int, start: ModuleVersion | None = None
-    ) -> None:
-        self._graph = graph
-        self.wanted = wanted
-        source = start or graph.running
-        self._series = source.series
-        self._start = graph.rank(source)
-        self._versions = [release.version for release in graph.ladder(self._series)]
-        ranks = [graph.rank(version) for version in wanted]
-        goal, fewest = search.newest_reachable(self.step, self._start, ranks, len(self._versions), budget)
-        self._budget = budget
-        self.reached = {self._versions[rank]: hops for rank, hops in fewest.items()}
-        self.target = None if goal is None else self._versions[goal]
-
-    def step(self, source: int, target: int, used: int) -> int | None:
-        """The cost of a step between two ranks, None if it is not permitted."""
-        return self._graph.step_cost(self._series, source, target, used)
-
-    def best(
-        self, choice: PathChoice, banned: frozenset[tuple[ModuleVersion, ModuleVersion]] = frozenset()
-    ) -> Route | None:
-        """The best route to the target by a way of choosing, without the banned steps; None if there is none."""
-        if self.target is None:
-            return None
-        out = {(self._graph.rank(source), self._graph.rank(target)) for source, target in banned}
-
-        def step(source: int, target: int, used: int) -> int | None:
-            return None if (source, target) in out else self.step(source, target, used)
-
-        goal, most = self._graph.rank(self.target), self._budget
-        if choice is PathChoice.FEWEST_HOPS and not out:
-            most = self.reached[self.target]
-        elif choice is PathChoice.FEWEST_HOPS:
-            _, fewest = search.newest_reachable(step, self._start, [goal], goal + 1, self._budget)
-            most = fewest.get(goal, 0)
-        found = search.cheapest(step, self._start, goal, most)
-        return Route(tuple(self._versions[rank] for rank in found.ranks), found.cost) if found else None
 
 
 class Answer(NamedTuple):
@@ -137,7 +71,7 @@ def make_plan(
         InputError: the policy's target is one version, and there is no such release.
         ValueError: the running version is not known.
     """
-    graph = VersionGraph(releases, host, policy.applied_rules(), without_images=without_images)
+    graph = graph_of(releases, host, policy, without_images=without_images)
     check_target(graph, policy)
     outcome, found, best = find_way(graph, policy)
     wanted = found.wanted
@@ -178,6 +112,14 @@ def make_plan(
     return Plan.seal(document)
 
 
+def graph_of(releases: Iterable[Release], host: HostFacts, policy: Policy, *, without_images: bool) -> VersionGraph:
+    """The graph of the running module's series: no step leads to another. Raises ValueError and InputError as
+    :class:`VersionGraph` does."""
+    series = host.module_version.series if host.module_version else None
+    ladder = (release for release in releases if release.version.series == series)
+    return VersionGraph(ladder, host, policy.applied_rules(), without_images=without_images)
+
+
 def budget_of(host: HostFacts, policy: Policy) -> int:
     """How many updates a plan may take."""
     usable = max((host.remaining_updates or 0) - policy.keep_updates, 0)
@@ -187,7 +129,7 @@ def budget_of(host: HostFacts, policy: Policy) -> int:
 def check_target(graph: VersionGraph, policy: Policy) -> None:
     """Raise InputError if the target is one version that the running module's series should have and lacks."""
     version = policy.target.version
-    if version is None or version in graph:
+    if version is None or version in graph.steps:
         return
     if version.series == graph.running.series and version > graph.running:
         known = [str(release.version) for release in graph.ladder(version.series)]
@@ -227,7 +169,7 @@ def _hops(graph: VersionGraph, best: Route | None) -> list[Judgement]:
             rules = ", ".join(verdict.rule for verdict in hop.blocking)
             raise RefusedError(
                 f"{hop.step} was permitted when the path was looked for, and is refused by {rules} now: a rule that"
-                " does not answer alike twice, or whose facts say too little, can't be planned with"
+                " does not answer alike twice can't be planned with"
             )
     return hops
 

@@ -9,10 +9,10 @@ layer that states them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from seamstep.base.documents import Document
 from seamstep.base.errors import InputError, KeyPath, Problem
-from seamstep.base.values import NamedTuple
 from seamstep.policy.policy import Policy, Target
 from seamstep.rules import AppliedRule, Level
 

@@ -6,10 +6,9 @@ import hashlib
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from seamstep.base.errors import Problem
-from seamstep.base.values import NamedTuple
 from seamstep.base.versions import ModuleVersion, Specifier
 from seamstep.rules import HARD_RULES, AppliedRule, Denial, Deny, Waypoint
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from seamstep.base.values import NamedTuple
+from typing import NamedTuple
+
 from seamstep.rules.base import Level, Rule, Scope
 from seamstep.rules.cpu_supported import CpuSupported
 from seamstep.rules.cpus_online import CpusOnline

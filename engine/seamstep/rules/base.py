@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Mapping
 from enum import Enum, StrEnum, auto
 from typing import Any, ClassVar
 
-from seamstep.base.values import made
 from seamstep.domain.facts import HostFacts
-from seamstep.domain.model import Image, Outcome, Release, Sigstruct, Step, Verdict
-
-_PASS, _BLOCK = Outcome.PASS, Outcome.BLOCK
+from seamstep.domain.model import Image, Outcome, Release, Step, Verdict
 
 
 class Level(StrEnum):
@@ -28,8 +24,7 @@ class Scope(Enum):
     """What a rule's answer depends on.
 
     HOST: the host's constant facts alone. TURN: also how many updates were used before; it may only get stricter with
-    them. SOURCE and TARGET: the host and that release. STEP: the host and both releases, or of these only the rule's
-    ``facts``.
+    them, and so limits the number of hops. SOURCE and TARGET: the host and that release. STEP: the host and both.
     """
 
     HOST = auto()
@@ -38,13 +33,27 @@ class Scope(Enum):
     TARGET = auto()
     STEP = auto()
 
+    def key(self, step: Step, used: int) -> str | int:
+        """What tells apart the answers of a rule of this scope on one host."""
+        if self is Scope.TARGET:
+            return step.target.version.text
+        if self is Scope.SOURCE:
+            return step.source.version.text
+        return used if self is Scope.TURN else "" if self is Scope.HOST else str(step)
+
+    def releases(self, step: Step) -> tuple[Release, ...]:
+        """The releases of a step that the answer depends on."""
+        if self is Scope.STEP:
+            return step.source, step.target
+        return (step.source,) if self is Scope.SOURCE else (step.target,) if self is Scope.TARGET else ()
+
 
 class Rule(ABC):
     """One constraint on one step. A rule does no I/O and always answers; a fact it lacks makes the answer unknown.
 
     ``source`` says where the fact behind the rule comes from, ``why`` what happens where the rule is not kept, ``fix``
     what to do when it blocks; the reference pages show all three, and a plug-in may leave out the last two. ``scope``
-    says what the answer depends on; the rule is asked once for each. A rule with ``needs_image`` can't answer for a
+    says what the answer depends on; the rule is asked once for that. A rule with ``needs_image`` can't answer for a
     release without an image. A rule with ``looks_ahead`` uses the step's outlook, and is itself left out of what others
     see ahead. ``default_level`` is the level of a policy rule that the policy does not name. ``parameters`` are JSON
     Schemas, with title and description, of what the policy passes to the constructor by name; all of them are required
@@ -67,35 +76,17 @@ class Rule(ABC):
         """Judge a step. ``host`` is what the host will be when the step's turn comes: its module version is the
         step's source and its remaining updates are those left by then."""
 
-    def facts(self, release: Release) -> Hashable:
-        """What of each release the outcome depends on, by a rule of scope STEP, and its wording where a step passes:
-        releases of which this says the same are alike to the rule, and it is asked about one of them. A rule that does
-        not say so is asked about every step."""
-        return release.version
-
     def strictness(self) -> tuple[int, ...]:
         """How strict the parameters are, for choosing among layers of policies; more is stricter."""
         return ()
 
     def passed(self, reason: str, **evidence: Any) -> Verdict:
         """The step meets the rule."""
-        return made(Verdict, (self.name, _PASS, reason, evidence))
-
-    def passed_plainly(self, reason: str) -> Verdict:
-        """The step meets the rule, for a reason that many steps meet it for; the verdict is made once."""
-        try:
-            return self._worded[reason]
-        except KeyError:
-            return self._worded.setdefault(reason, self.passed(reason))
-
-    @functools.cached_property
-    def _worded(self) -> dict[str, Verdict]:
-        """What is said of many steps, made once."""
-        return {}
+        return Verdict(self.name, Outcome.PASS, reason, evidence)
 
     def blocked(self, reason: str, **evidence: Any) -> Verdict:
         """The step does not meet the rule."""
-        return made(Verdict, (self.name, _BLOCK, reason, evidence))
+        return Verdict(self.name, Outcome.BLOCK, reason, evidence)
 
     def unknown(self, reason: str, **evidence: Any) -> Verdict:
         """A fact is missing."""
@@ -104,11 +95,6 @@ class Rule(ABC):
     def lacks(self, host: HostFacts, fact: str) -> Verdict:
         """The host's ``fact`` is missing."""
         return self.unknown(f"{fact} is not known ({host.why_unknown(fact)})", missing=fact)
-
-    def image_facts(self, release: Release, of: Callable[[Sigstruct], Hashable]) -> Hashable:
-        """``of`` the release's image for ``facts``, or which release it is where no image is to be believed."""
-        image = release.usable_image()
-        return release.version if image is None else of(image.sigstruct)
 
     def both_images(self, step: Step) -> tuple[Image, Image] | Verdict:
         """The images of source and target, or the verdict that one is missing. What the source's image says is believed

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-
 from seamstep.base import cpus
 from seamstep.domain.facts import HostFacts
 from seamstep.domain.model import Step, Verdict
@@ -30,20 +28,12 @@ class CpuSupported(Rule):
             return self.unknown(f"can't tell which CPUs {step.target.version} supports: {step.target.image_problem}")
         if not host.cpu_signatures:
             return self.lacks(host, "cpu_signatures")
-        missing, table = _compared(host.cpu_signatures, image.sigstruct.cpuid)
+        table = image.sigstruct.cpuid
+        supported = {cpus.without_stepping(signature) for signature in table}
+        missing = [signature for signature in host.cpu_signatures if cpus.without_stepping(signature) not in supported]
+        names = [cpus.format_signature(signature) for signature in table]
         if missing:
-            supports = ", ".join(table) or "none"
-            return self.blocked(
-                f"{step.target.version.text} is not for CPU {', '.join(missing)}; it supports {supports}",
-                supported=[*table],
-            )
-        return self.passed("the image names this CPU", supported=[*table])
-
-
-@functools.lru_cache(maxsize=1024)
-def _compared(host: tuple[int, ...], image: tuple[int, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The host's signatures that an image's table lacks, steppings aside, and the table, as they are shown; most
-    releases have the same table."""
-    supported = set(map(cpus.without_stepping, image))
-    missing = [signature for signature in host if cpus.without_stepping(signature) not in supported]
-    return tuple(map(cpus.format_signature, missing)), tuple(map(cpus.format_signature, image))
+            lacking = ", ".join(map(cpus.format_signature, missing))
+            reason = f"{step.target.version} is not for CPU {lacking}; it supports {', '.join(names) or 'none'}"
+            return self.blocked(reason, supported=names)
+        return self.passed(f"the image of {step.target.version} names every CPU of this host", supported=names)

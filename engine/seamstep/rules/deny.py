@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from seamstep.base.values import NamedTuple
 from seamstep.base.versions import Specifier
 from seamstep.domain.facts import HostFacts
 from seamstep.domain.model import Step, Verdict

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-
 from seamstep.base import features
 from seamstep.domain.facts import HostFacts
-from seamstep.domain.model import Release, Step, Verdict
+from seamstep.domain.model import Step, Verdict
 from seamstep.rules.base import Level, Rule
 
 _BITS = 64
@@ -28,9 +26,6 @@ class FeatureLoss(Rule):
     )
     default_level = Level.WARN
 
-    def facts(self, release: Release) -> Hashable:
-        return release.features0
-
     def check(self, step: Step, host: HostFacts) -> Verdict:
         before, after = step.source.features0, step.target.features0
         if before is None or after is None:
@@ -39,4 +34,4 @@ class FeatureLoss(Rule):
         if before & ~after:
             lost = [features.name(bit) for bit in range(_BITS) if features.has(before & ~after, bit)]
             return self.blocked(f"{step.target.version} lacks {', '.join(lost)}", lost=lost)
-        return self.passed("the target has every feature of the source")
+        return self.passed(f"{step.target.version} has every feature of {step.source.version}")

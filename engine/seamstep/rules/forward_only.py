@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-
 from seamstep.domain.facts import HostFacts
 from seamstep.domain.model import Step, Verdict
 from seamstep.rules.base import Rule
@@ -26,10 +24,6 @@ class ForwardOnly(Rule):
 
     def check(self, step: Step, host: HostFacts) -> Verdict:
         source, target = step.source.version, step.target.version
-        if source.numbers >= target.numbers:
+        if target <= source:
             return self.blocked(f"{target} is not newer than {source}")
-        return self._newer
-
-    @functools.cached_property
-    def _newer(self) -> Verdict:
-        return self.passed("the target is newer")
+        return self.passed(f"{target} is newer than {source}")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-
 from seamstep.domain.facts import HostFacts
-from seamstep.domain.model import Release, Step, Verdict
+from seamstep.domain.model import Step, Verdict
 from seamstep.rules.base import Rule
 
 
@@ -25,9 +23,6 @@ class Handoff(Rule):
     )
     needs_image = True
 
-    def facts(self, release: Release) -> Hashable:
-        return self.image_facts(release, lambda sigstruct: (sigstruct.module_hv, sigstruct.min_update_hv))
-
     def check(self, step: Step, host: HostFacts) -> Verdict:
         images = self.both_images(step)
         if isinstance(images, Verdict):
@@ -35,9 +30,6 @@ class Handoff(Rule):
         packed = images[0].sigstruct.module_hv
         lowest, highest = images[1].sigstruct.min_update_hv, images[1].sigstruct.module_hv
         evidence = {"source_module_hv": packed, "target_min_update_hv": lowest, "target_module_hv": highest}
-        takes = f"takes handoff versions {lowest} to {highest}"
-        if not lowest <= packed <= highest:
-            return self.blocked(
-                f"{step.target.version} {takes}; {step.source.version} hands over version {packed}", **evidence
-            )
-        return self.passed(f"the target {takes}, the source hands over {packed}", **evidence)
+        takes = f"{step.target.version} takes handoff versions {lowest} to {highest}"
+        reason = f"{takes}; {step.source.version} hands over version {packed}"
+        return self.passed(reason, **evidence) if lowest <= packed <= highest else self.blocked(reason, **evidence)

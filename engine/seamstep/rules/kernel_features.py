@@ -34,6 +34,6 @@ class KernelFeatures(Rule):
         if features0 is None:
             return self.unknown(f"the mapping file does not list {step.target.version}")
         if features0 & _NEEDED_BITS == _NEEDED_BITS:
-            return self.passed_plainly("the target has NO_RBP_MOD and TD_PRESERVING")
+            return self.passed(f"{step.target.version} has NO_RBP_MOD and TD_PRESERVING")
         missing = [features.name(bit) for bit in _NEEDED if not features.has(features0, bit)]
         return self.blocked(f"{step.target.version} lacks {' and '.join(missing)}", missing=missing)

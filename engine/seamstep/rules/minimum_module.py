@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from seamstep.base.versions import ModuleVersion
 from seamstep.domain.facts import HostFacts
 from seamstep.domain.model import Step, Verdict
 from seamstep.rules.base import Rule
@@ -28,13 +27,9 @@ class MinimumModule(Rule):
         minimum = target.minimum_module
         if minimum is None:
             return self.unknown(f"the mapping file does not list {target.version}")
-        if source.numbers < minimum.numbers:
+        if source < minimum:
             return self.blocked(
-                f"{target.version.text} can be reached from {minimum.text} or newer, and {source.text} is older",
+                f"{target.version} can be reached from {minimum} or newer, and {source} is older",
                 minimum=minimum.text,
             )
-        return self._worded.get(minimum.text) or self._word(minimum)
-
-    def _word(self, minimum: ModuleVersion) -> Verdict:
-        verdict = self.passed(f"the source is not older than {minimum.text}", minimum=minimum.text)
-        return self._worded.setdefault(minimum.text, verdict)
+        return self.passed(f"{source} is not older than {minimum}", minimum=minimum.text)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-
 from seamstep.domain.facts import HostFacts
-from seamstep.domain.model import Release, Step, Verdict
+from seamstep.domain.model import Step, Verdict
 from seamstep.rules.base import Rule
 
 
@@ -21,11 +19,8 @@ class SameSeries(Rule):
     )
     fix = "Choose a target of the running module's series; no update leads to another."
 
-    def facts(self, release: Release) -> Hashable:
-        return release.version.series
-
     def check(self, step: Step, host: HostFacts) -> Verdict:
         source, target = step.source.version, step.target.version
         if source.series != target.series:
             return self.blocked(f"{target} is of series {target.series}, {source} of {source.series}")
-        return self.passed(f"both are of series {target.series}")
+        return self.passed(f"{source} and {target} are of series {target.series}")

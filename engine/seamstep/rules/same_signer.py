@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-
 from seamstep.domain.facts import HostFacts
-from seamstep.domain.model import Release, Step, Verdict
+from seamstep.domain.model import Step, Verdict
 from seamstep.rules.base import Level, Rule
 
 
@@ -26,9 +24,6 @@ class SameSigner(Rule):
     default_level = Level.WARN
     needs_image = True
 
-    def facts(self, release: Release) -> Hashable:
-        return self.image_facts(release, lambda sigstruct: sigstruct.signer)
-
     def check(self, step: Step, host: HostFacts) -> Verdict:
         images = self.both_images(step)
         if isinstance(images, Verdict):
@@ -36,4 +31,4 @@ class SameSigner(Rule):
         source, target = (image.sigstruct.signer for image in images)
         if source != target:
             return self.blocked(f"the signer changes from {source} to {target}", source=source, target=target)
-        return self.passed("both have the same signer", signer=source)
+        return self.passed(f"{step.source.version} and {step.target.version} have the same signer", signer=source)

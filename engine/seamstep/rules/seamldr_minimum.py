@@ -26,7 +26,7 @@ class SeamldrMinimum(Rule):
             return self.lacks(host, "seamldr_version")
         for minimum in minimums:
             if minimum.series == running.series and minimum.numbers <= running.numbers:
-                return self.passed(f"P-SEAMLDR {running.text} is not older than {minimum.text}", minimum=minimum.text)
+                return self.passed(f"P-SEAMLDR {running} is not older than {minimum}", minimum=minimum.text)
         if not minimums:
             return self.blocked(f"the mapping file lists no P-SEAMLDR that can load {step.target.version}")
         needed = " or ".join([f"{minimum.text} (or a later {minimum.series})" for minimum in minimums])

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-
 from seamstep.domain.facts import HostFacts
-from seamstep.domain.model import Release, Step, Verdict
+from seamstep.domain.model import Step, Verdict
 from seamstep.rules.base import Rule
 
 
@@ -19,9 +17,6 @@ class SvnMajor(Rule):
     fix = "Choose a target with the SVN major of the running module; no update changes it."
     needs_image = True
 
-    def facts(self, release: Release) -> Hashable:
-        return self.image_facts(release, lambda sigstruct: sigstruct.svn_major)
-
     def check(self, step: Step, host: HostFacts) -> Verdict:
         images = self.both_images(step)
         if isinstance(images, Verdict):
@@ -29,4 +24,4 @@ class SvnMajor(Rule):
         source, target = images[0].sigstruct.svn_major, images[1].sigstruct.svn_major
         if source != target:
             return self.blocked(f"the SVN major changes from {source} to {target}", source=source, target=target)
-        return self.passed(f"both have SVN major {source}", major=source)
+        return self.passed(f"{step.source.version} and {step.target.version} have SVN major {source}", major=source)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-
 from seamstep.domain.facts import HostFacts
-from seamstep.domain.model import Release, Step, Verdict
+from seamstep.domain.model import Step, Verdict
 from seamstep.rules.base import Rule
 
 
@@ -24,9 +22,6 @@ class SvnRollback(Rule):
         "release until a day that it names."
     )
     needs_image = True
-
-    def facts(self, release: Release) -> Hashable:
-        return self.image_facts(release, lambda sigstruct: sigstruct.seamsvn)
 
     def check(self, step: Step, host: HostFacts) -> Verdict:
         images = self.both_images(step)

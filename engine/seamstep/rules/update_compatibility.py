@@ -25,7 +25,7 @@ class UpdateCompatibility(Rule):
         if host.profile is None:
             return self.lacks(host, "profile")
         if host.profile == "legacy":
-            return self.passed_plainly("a legacy-profile kernel asks for the check only where the module has it")
+            return self.passed("a legacy-profile kernel asks for the check only where the module has it")
         source = step.source
         if source.features0 is None:
             return self.unknown(f"the mapping file does not list {source.version}, so its features are not known")
@@ -35,4 +35,4 @@ class UpdateCompatibility(Rule):
                 " asks for; a newer module has to come with the BIOS or at boot",
                 features0=hex(source.features0),
             )
-        return self.passed_plainly("the source has UPDATE_COMPATIBILITY")
+        return self.passed(f"{source.version} has UPDATE_COMPATIBILITY")

@@ -10,8 +10,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-
-from seamstep.base.values import NamedTuple
+from typing import NamedTuple
 
 TIMEOUT = 300.0  # seconds for each command
 OUTPUT_MAX = 4096  # bytes that are kept

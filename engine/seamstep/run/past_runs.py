@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
-from seamstep.base.values import NamedTuple
 from seamstep.run.executor import State
 from seamstep.run.journal import Record
 

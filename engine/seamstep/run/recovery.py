@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from seamstep.base.values import NamedTuple
+from typing import NamedTuple
+
 from seamstep.base.versions import ModuleVersion
 from seamstep.plan.document import Hop
 from seamstep.run.executor import LOST, ReadBack, State, classify

@@ -9,10 +9,9 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, NamedTuple
 
 from seamstep.base.errors import ExitCode, NotUpdatableError, RefusedError, TdxLostError, UnknownOutcomeError
-from seamstep.base.values import NamedTuple
 from seamstep.host.base import PROFILES, Host, Profile
 from seamstep.host.read_facts import read_facts
 from seamstep.host.upload import UploadPort

@@ -11,10 +11,10 @@ import os
 import re
 from enum import StrEnum
 from pathlib import Path
+from typing import NamedTuple
 
 from seamstep.base.documents import read_regular, write_atomic
 from seamstep.base.errors import InputError, Problem, RefusedError
-from seamstep.base.values import NamedTuple
 
 UNITS = ("seamstep.service", "seamstep.timer", "seamstep-metrics.service", "seamstep-metrics.timer")
 SETTINGS = "etc/seamstep/seamstep.env"

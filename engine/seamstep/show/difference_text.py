@@ -6,14 +6,13 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from seamstep.analysis.diff import releases
 from seamstep.analysis.diff.difference import Difference
 from seamstep.analysis.diff.hosts import HostsDiff, Way
 from seamstep.analysis.diff.releases import ABSENT, FieldChange, ReleaseChange
 from seamstep.analysis.diff.ways import LADDER_MAX, WaysDiff
-from seamstep.base.values import NamedTuple
 from seamstep.domain.model import Release
 from seamstep.show.changes import cell, listed, versions_text, where_text
 from seamstep.show.text import printable

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from textwrap import wrap
-from typing import Any
+from typing import Any, NamedTuple
 
 from seamstep.analysis.lint.findings import Severity
 from seamstep.analysis.lint.run import Target
 from seamstep.analysis.lint.settings import SCHEMA, Result
 from seamstep.base.errors import Problem, dotted
-from seamstep.base.values import NamedTuple
 from seamstep.show.text import printable
 
 _WIDTH = 100

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from seamstep.base import cpus
-from seamstep.base.values import NamedTuple
 from seamstep.domain.facts import HostFacts
 
 _LABELS = {

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 from seamstep.analysis.diff import hosts, releases, ways
 from seamstep.analysis.inventory import Hosts
-from seamstep.base.values import NamedTuple
 from seamstep.domain.mapping import HEADER, MappingFile
 from seamstep.domain.model import NO_IMAGE, Release
 from seamstep.policy.policy import Policy

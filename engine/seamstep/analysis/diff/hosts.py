@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from seamstep.analysis.diff.ways import differing
 from seamstep.analysis.inventory import Hosts
 from seamstep.base.errors import InputError
-from seamstep.base.values import NamedTuple
 from seamstep.base.versions import ModuleVersion
 from seamstep.domain.facts import HostFacts
 from seamstep.domain.model import Release
-from seamstep.planning.graph import VersionGraph
-from seamstep.planning.planner import check_target, find_way
+from seamstep.planning.planner import check_target, find_way, graph_of
 from seamstep.policy.policy import Policy
 
 #: The outcome for hosts whose policy wants a release that the catalog lacks.
@@ -73,7 +72,7 @@ def compare(
 
 
 def _way(releases: Sequence[Release], facts: HostFacts, policy: Policy, without_images: bool) -> Way:
-    graph = VersionGraph(releases, facts, policy.applied_rules(), without_images=without_images)
+    graph = graph_of(releases, facts, policy, without_images=without_images)
     try:
         check_target(graph, policy)
     except InputError:

@@ -1,31 +1,31 @@
 """What becomes of the ways between releases: steps that open and close, paths that change, releases that are stranded,
 found by asking the graph of each side, on the same kinds of hosts.
 
-Only series in which something differs are asked. There, a step between two releases that are alike on both sides can
-differ only by what lies ahead of it (see ``rules.base.Scope`` and ``model.Outlook``), so it is asked only if that does.
+Only series in which something differs are asked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import combinations
+from typing import NamedTuple
 
 from seamstep.analysis import environments
 from seamstep.analysis.diff.releases import alike
 from seamstep.analysis.environments import Environment, Pair
 from seamstep.analysis.policy_review import PathChange, StepChange
 from seamstep.base.errors import InputError, Problem
-from seamstep.base.values import NamedTuple
 from seamstep.base.versions import ModuleVersion
 from seamstep.domain.model import Release
 from seamstep.planning.graph import VersionGraph
-from seamstep.planning.planner import Route, router
+from seamstep.planning.paths import Route
+from seamstep.planning.planner import router
 from seamstep.policy.policy import PathChoice, Policy
 
-#: How many steps to or from a changed release, times kinds of hosts, are compared at most; ten others count as one.
-STEPS_MAX = 2_500_000
-#: The longest ladder of which the paths of smallest steps are compared: each such path is as long as the ladder.
-LADDER_MAX = 200
+#: How many steps are judged at most, on all kinds of hosts together: about half a minute.
+STEPS_MAX = 1_000_000
+#: The longest ladder of which the paths of smallest steps are compared: one search over the whole ladder a release.
+LADDER_MAX = 60
 
 Path = tuple[ModuleVersion, ...]
 Ladders = tuple[list[Release], list[Release]]
@@ -62,16 +62,16 @@ def compare(old: Sequence[Release], new: Sequence[Release], policy: Policy, *, w
         InputError: no release names a P-SEAMLDR, or there is more to compare than ``STEPS_MAX``.
     """
     kinds = tuple(environments.environments((*old, *new)))
-    ladders = [(ladder, _same_releases(*ladder)) for ladder in differing(old, new)]
-    long = tuple(_series(ladder) for ladder, _ in ladders if max(map(len, ladder)) > LADDER_MAX)
+    ladders = list(differing(old, new))
+    long = tuple(_series(ladder) for ladder in ladders if max(map(len, ladder)) > LADDER_MAX)
     _bound(ladders, len(kinds))
     steps: dict[tuple[Pair, bool, tuple[str, ...]], list[Environment]] = {}
     paths: dict[tuple[PathChoice, ModuleVersion, Path, Path], list[Environment]] = {}
     stranded: dict[tuple[ModuleVersion, bool], list[Environment]] = {}
     for environment in kinds:
-        for ladder, same in ladders:
+        for ladder in ladders:
             before, after = (_Side(side, policy, environment, without_images) for side in ladder)
-            for key in _steps(before, after, same):
+            for key in _steps(before, after):
                 steps.setdefault(key, []).append(environment)
             for way in _paths(before, after, policy, _FEWEST if _series(ladder) in long else tuple(PathChoice)):
                 paths.setdefault(way, []).append(environment)
@@ -103,20 +103,15 @@ def _series(ladders: Ladders) -> str:
     return next(release.version.series for ladder in ladders for release in ladder)
 
 
-def _same_releases(old: Sequence[Release], new: Sequence[Release]) -> frozenset[ModuleVersion]:
-    before = {release.version: release for release in old}
-    return frozenset(one.version for one in new if one.version in before and alike(before[one.version], one))
-
-
-def _bound(ladders: Sequence[tuple[Ladders, frozenset[ModuleVersion]]], kinds: int) -> None:
+def _bound(ladders: Sequence[Ladders], kinds: int) -> None:
+    """Refuse more than can be judged. A side has one graph for the releases that it lists and one for each other."""
     total = 0
-    for ladder, same in ladders:
-        size = len({release.version for side in ladder for release in side})
-        settled = _pairs(len(same))
-        total += kinds * (_pairs(size) - settled + settled // 10)
+    for ladder in ladders:
+        versions = {release.version for side in ladder for release in side}
+        total += kinds * sum(_pairs(len(side) + 1) * (1 + len(versions) - len(side)) for side in ladder)
     if total > STEPS_MAX:
-        message = f"{total:,} steps to compare, on {kinds} kinds of hosts together; at most {STEPS_MAX:,} are"
-        raise InputError(Problem("OLD and NEW", f"{message}: compare fewer changed releases, or P-SEAMLDRs, at a time"))
+        message = f"{total:,} steps to judge, on {kinds} kinds of hosts together; at most {STEPS_MAX:,} are"
+        raise InputError(Problem("OLD and NEW", f"{message}: compare fewer releases, or P-SEAMLDRs, at a time"))
 
 
 def _pairs(size: int) -> int:
@@ -145,22 +140,11 @@ class _Side:
     def permits(self, source: ModuleVersion, target: ModuleVersion) -> bool:
         if target not in self.listed:
             return False
-        graph = self.graph(source)
-        return graph.step_cost(source.series, graph.rank(source), graph.rank(target), 0) is not None
+        return self.graph(source).permits(source, target)
 
     def refusing(self, source: ModuleVersion, target: ModuleVersion) -> tuple[str, ...]:
         """The rules that refuse a step; none where the target is not listed."""
         return environments.refused_by(self.graph(source), (source, target)) if target in self.listed else ()
-
-    def open_ended(self) -> frozenset[ModuleVersion]:
-        """Releases from which no step cuts anything off. It is enough to ask of the steps to the next release: what can
-        be reached from one and also from the next can, step by step, be reached from all that follow."""
-        found: set[ModuleVersion] = set(sorted(self.listed)[-1:])
-        for source, target in reversed([*pairwise(sorted(self.listed))]):
-            if self.graph(source).cut_off(source, target):
-                break
-            found.add(source)
-        return frozenset(found)
 
     def stuck(self, running: ModuleVersion) -> bool:
         """Whether there is a newer release and no step leads on."""
@@ -175,23 +159,12 @@ class _Side:
         )
 
 
-def _steps(old: _Side, new: _Side, same: frozenset[ModuleVersion]) -> Iterator[tuple[Pair, bool, tuple[str, ...]]]:
-    versions = sorted(old.listed | new.listed)
-    changed = [version for version in versions if version not in same]
-    open_ended = old.open_ended() & new.open_ended()
-    for rank, source in enumerate(versions):
-        before, after = old.graph(source), new.graph(source)
-        smooth = source in same and source in open_ended
-        for target in changed if smooth else versions[rank + 1 :]:
-            if target <= source:
-                continue
-            settled = source in same and target in same
-            if settled and before.cut_off(source, target) == after.cut_off(source, target):
-                continue
-            permitted = old.permits(source, target)
-            if permitted != new.permits(source, target):
-                refusing = new if permitted else old
-                yield (source, target), not permitted, refusing.refusing(source, target)
+def _steps(old: _Side, new: _Side) -> Iterator[tuple[Pair, bool, tuple[str, ...]]]:
+    for source, target in combinations(sorted(old.listed | new.listed), 2):
+        permitted = old.permits(source, target)
+        if permitted != new.permits(source, target):
+            refusing = new if permitted else old
+            yield (source, target), not permitted, refusing.refusing(source, target)
 
 
 def _paths(

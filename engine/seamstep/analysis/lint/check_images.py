@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 from seamstep.analysis.lint import check_reach
 from seamstep.analysis.lint.findings import Code, Finding, Severity
 from seamstep.analysis.lint.subject import Subject, TooManyQuestionsError
 from seamstep.base import cpus
 from seamstep.base.errors import InputError
-from seamstep.base.values import NamedTuple
 from seamstep.domain.facts import HostFacts
 from seamstep.domain.mapping import VERSION
 from seamstep.domain.model import Release

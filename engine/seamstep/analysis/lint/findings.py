@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from seamstep.base.documents import canonical
 from seamstep.base.errors import KeyPath
 from seamstep.base.positions import Excerpt
-from seamstep.base.values import NamedTuple
 
 _NO_EVIDENCE: Mapping[str, Any] = MappingProxyType({})
 

@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from seamstep.analysis.lint import check_compat, check_features, check_reach, check_releases, check_text
 from seamstep.analysis.lint.findings import Code, Finding
 from seamstep.analysis.lint.source import Source
 from seamstep.analysis.lint.subject import Subject
 from seamstep.base.errors import InputError, Problem
-from seamstep.base.values import NamedTuple
 from seamstep.domain.model import INTEL_SIGNER
 
 #: How many findings of one code are told of a file. By code, so that none of them hides another.

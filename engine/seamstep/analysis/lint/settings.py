@@ -7,14 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from pathlib import PurePath
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from seamstep.analysis.lint.findings import Code, Finding, Severity
 from seamstep.base.documents import Document, Fields, read_bytes, read_json
 from seamstep.base.errors import InputError, KeyPath, Problem, in_reading_order
 from seamstep.base.resources import schema
 from seamstep.base.validation import check, did_you_mean
-from seamstep.base.values import NamedTuple
 from seamstep.base.versions import ModuleVersion, Specifier
 
 SCHEMA = "seamstep/lint/v1"

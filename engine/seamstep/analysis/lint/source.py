@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from seamstep.analysis.lint.findings import Code, Finding
 from seamstep.base import resources
 from seamstep.base.documents import decode, parse_object, read_bytes
 from seamstep.base.errors import KeyPath
 from seamstep.base.positions import Places
-from seamstep.base.values import NamedTuple
 from seamstep.domain import mapping
 from seamstep.domain.mapping import RELEASES, Fault
 from seamstep.domain.model import Release

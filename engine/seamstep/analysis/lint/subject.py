@@ -111,9 +111,7 @@ class Subject:
             TooManyQuestionsError: enough was asked.
         """
         self._spend()
-        graph, version = self.graphs[environment], source.version
-        ranks = graph.rank(version), graph.rank(target.version)
-        return graph.step_cost(version.series, *ranks, 0) is not None
+        return self.graphs[environment].permits(source.version, target.version)
 
     def possible(self, source: Release, target: Release) -> bool:
         """Whether any kind of host may take the step. Raises TooManyQuestionsError as :meth:`permitted` does."""

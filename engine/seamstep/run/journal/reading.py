@@ -6,9 +6,9 @@ import os
 import stat
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import NamedTuple
 
 from seamstep.base.errors import RefusedError
-from seamstep.base.values import NamedTuple
 from seamstep.run.journal.record import Lines, Record, scan
 
 NAME = "journal.jsonl"

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from seamstep.base.documents import parse_json
 from seamstep.base.errors import InputError
-from seamstep.base.values import NamedTuple
 
 SCHEMA = "seamstep/record/v1"
 #: The event that ends and explains a torn line before it.

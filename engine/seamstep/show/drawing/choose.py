@@ -1,4 +1,4 @@
-"""Which steps of a version graph are drawn, and what is said of them. Nothing is judged that is not drawn."""
+"""Which steps of a version graph are drawn, and what is said of them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from seamstep.base import cpus
 from seamstep.base.versions import ModuleVersion
 from seamstep.domain.facts import HostFacts
 from seamstep.domain.model import Outcome
-from seamstep.planning.explain import Situation, runner_up
+from seamstep.planning.explain import Situation
 from seamstep.planning.graph import Judgement, VersionGraph
-from seamstep.planning.planner import Route, Router, budget_of
+from seamstep.planning.paths import Route, Router
 from seamstep.show.drawing.scene import LARGE, Arc, Lane, Mark, Node, Reason, Scene, State, route_text
 
 Pair = tuple[int, int]
@@ -55,26 +55,11 @@ class _Chooser:
         self.best: Route | None = self.router.best(choice) if self.router else None
         self.second: Route | None = None
         if self.router and self.best and self.best.hops <= RUNNER_UP_HOPS:
-            self.second = runner_up(self.router, situation.policy, self.best)
+            self.second = self.router.runner_up(choice)
         wanted = [version for version in self.graph.newer(self.graph.running) if situation.policy.target.names(version)]
         self.wanted = wanted[-1] if wanted and located else None
         self.goal = (self.router.target if self.router else None) or self.wanted
-        self.reached = self._reached(budget_of(situation.host, situation.policy)) if located else {}
-
-    def _reached(self, budget: int) -> dict[ModuleVersion, int]:
-        """All releases that permitted steps lead to, with the fewest updates to each. The router stops once it knows
-        the target; a picture shows the rest, too."""
-        series = self.graph.running.series
-        ladder = [release.version for release in self.graph.ladder(series)]
-        start = self.graph.rank(self.graph.running)
-        hops = {start: 0}
-        pairs = ((source, target) for source in range(start, len(ladder)) for target in range(source + 1, len(ladder)))
-        for source, target in islice(pairs, _EXAMINED_MAX):  # ascending: what leads to a source is known by then
-            used = hops.get(source, budget)
-            nearer = used < budget and used + 1 < hops.get(target, budget + 1)
-            if nearer and self.graph.step_cost(series, source, target, used) is not None:
-                hops[target] = used + 1
-        return {ladder[rank]: count for rank, count in hops.items()}
+        self.reached = self.router.reached if self.router else {}
 
     def lane(self, series: str) -> Lane:
         ladder = [release.version for release in self.graph.ladder(series)]
@@ -100,14 +85,14 @@ class _Chooser:
     def _drawn(self, series: str, ladder: list[ModuleVersion]) -> Iterator[Pair]:
         """The steps to draw, what matters most first."""
         routes = [pair for route in (self.best, self.second) if route for pair in pairwise(route.versions)]
-        first = [(self.graph.rank(a), self.graph.rank(b)) for a, b in routes if a.series == series]
+        first = [(self.graph.ranks[a], self.graph.ranks[b]) for a, b in routes if a.series == series]
         own = not self.located or series == self.graph.running.series
         if not own and self.blocked is not Blocked.ALL:
             return
         seen: set[Pair] = set()
         beside: Iterator[Pair] = iter(()) if self._crowded(ladder) else _by_length(len(ladder))
         for pair in islice(chain(first, self._fans(series, len(ladder)), beside), _EXAMINED_MAX):
-            if pair not in seen and (pair in first or self._belongs(series, ladder, pair)):
+            if pair not in seen and (pair in first or self._belongs(ladder, pair)):
                 yield pair
             seen.add(pair)
 
@@ -121,19 +106,19 @@ class _Chooser:
         if not self.located or series != self.graph.running.series:
             return
         share = None if self.limit is None else max(self.limit // 3, 1)
-        start = self.graph.rank(self.graph.running)
+        start = self.graph.ranks[self.graph.running]
         yield from islice(((start, target) for target in range(start + 1, size)), share)
         if self.goal:
-            end = self.graph.rank(self.goal)
+            end = self.graph.ranks[self.goal]
             yield from islice(((source, end) for source in range(end - 1, start, -1)), share)
 
-    def _belongs(self, series: str, ladder: list[ModuleVersion], pair: Pair) -> bool:
+    def _belongs(self, ladder: list[ModuleVersion], pair: Pair) -> bool:
         if self.blocked is Blocked.ALL:
             return True
         source, target = ladder[pair[0]], ladder[pair[1]]
         if self.located and source not in self.reached:
             return False
-        if self.graph.step_cost(series, *pair, self.reached.get(source, 0)) is not None:
+        if self.graph.judge(source, target, self.reached.get(source, 0)).permitted:
             return True
         if self.blocked is Blocked.NONE:
             return False

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
-from seamstep.base.values import NamedTuple
 from seamstep.show.drawing.scene import LARGE, Arc, Lane, Mark, Node, Scene
 
 MARGIN = 24.0

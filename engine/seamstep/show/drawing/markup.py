@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
-from seamstep.base.values import NamedTuple
 from seamstep.show.text import printable
 
 _VOID = {"meta", "input", "br", "col"}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
+from typing import NamedTuple
 
-from seamstep.base.values import NamedTuple
 from seamstep.show.text import printable
 
 #: A series of so many releases is drawn with less of what is beside the path.

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
-
-from seamstep.base.values import NamedTuple
+from typing import Any, NamedTuple
 
 #: How a run can end, or that it is under way. Each has a series, so that an alert can tell 0 from absent; an outcome of
 #: a later version gets one when it comes.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from typing import NamedTuple
 
-from seamstep.base.values import NamedTuple
 from seamstep.domain.facts import HostFacts
 from seamstep.plan.document import Plan
 from seamstep.policy.policy import Policy

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
-from seamstep.base.values import NamedTuple
 from seamstep.show.drawing.markup import Element, element
 from seamstep.show.drawing.page import filled_table, filters, paragraph, section
 from seamstep.show.review.material import Material, Planned
