@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 from guest import Done, Guest
 
 from conftest import LATEST, SIGNER, TRUST
-from seamstep.base.documents import Fields
+from seamstep.base.documents import Document
 from seamstep.cli import main
 from seamstep.demo.synthetic import Parts, synthetic_image, synthetic_module
+from seamstep.domain import facts
 from seamstep.domain.facts import HostFacts
 from seamstep.host.base import LEGACY, MAINLINE, MODULE_VERSION
 from seamstep.image import catalog
@@ -56,7 +57,9 @@ class Lab:
         #: An image of 2 MB: staging it takes long enough to be interfered with.
         self.large = self.add_image("1.5.34", "large", pages=496)
         self.load()
-        self._facts = HostFacts.from_document(Fields(guest.must("seamstep", "facts", "--json").json, "guest"))
+        self._facts = facts.read(
+            Document("guest", guest.must("seamstep", "facts", "--json").json, "", lambda path: None)
+        )
 
     # -- what there is
 

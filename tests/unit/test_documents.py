@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from conftest import LATEST
 from seamstep.base.documents import (
-    Fields,
     absolute,
     canonical,
     parse_json,
@@ -198,26 +197,6 @@ def test_writes_are_whole_private_and_never_overwrite_unasked(tmp_path: Path) ->
     assert (path.read_bytes(), (tmp_path / "link").is_symlink()) == (b"four", True)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["fifo", "link", "out.json"]
     write_atomic(tmp_path / ("n" * 255), b"a long name", replace=False)
-
-
-@pytest.mark.parametrize(
-    ("read", "value", "says"),
-    [
-        (lambda f: f.text("k"), 1, "k: expected text"),
-        (lambda f: f.text("x"), 1, "x: expected text, but the key is missing"),
-        (lambda f: f.integer("k"), True, "whole number"),
-        (lambda f: f.integer("k"), -1, "not negative"),
-        (lambda f: f.boolean("k"), 1, "true or false"),
-        (lambda f: f.sub("k"), [], "expected an object"),
-        (lambda f: f.texts("k"), ["a", 1], "list of texts"),
-        (lambda f: f.texts("k"), "a", "list of texts"),
-        (lambda f: f.items("k"), [{}, 1], "k[1]: expected an object"),
-    ],
-)
-def test_fields_refuse_other_types(read: Any, value: Any, says: str) -> None:
-    with pytest.raises(InputError) as caught:
-        read(Fields({"k": value}, "plan.json"))
-    assert says in str(caught.value)
 
 
 @given(st.text(max_size=40))

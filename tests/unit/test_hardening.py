@@ -24,8 +24,6 @@ from seamstep.host.read_facts import read_facts
 from seamstep.host.simulated import SimulatedHost
 from seamstep.image import catalog, files, published
 from seamstep.image.pack import pack
-from seamstep.plan import checks as plan_checks
-from seamstep.rules import HARD_RULES
 from seamstep.run.executor import Executor, Reporter, State, performing
 
 
@@ -44,10 +42,6 @@ def test_what_we_trust_by_ourselves_needs_no_option(
     assert run("apply", plan, "--simulate", "--yes").code == 0
     assert run("image", "verify", images).code == 0
     assert run("measurements", "--catalog", images).code == 0
-
-
-def test_hard_rules_of_plans_are_the_hard_rules() -> None:
-    assert set(HARD_RULES) == plan_checks.HARD_RULES
 
 
 def test_published_mrseams_are_known() -> None:

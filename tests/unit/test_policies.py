@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import json
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import date
@@ -24,6 +23,7 @@ from seamstep.policy import layers as policy_layers
 from seamstep.policy import policy_file
 from seamstep.policy.policy import PathChoice, Policy
 from seamstep.rules import Level, plugins
+from seamstep.rules.updates_remaining import UpdatesRemaining
 
 HEAD = "schema: seamstep/policy/v1\nname: {name}\n"
 V = ModuleVersion("1.5.06")
@@ -240,15 +240,26 @@ def test_a_rule_that_two_packages_bring_blocks(tmp_path: Path, monkeypatch: pyte
     assert "SystemExit: 0" in said["leaves"].reason
 
 
-def test_without_plug_ins_nothing_is_parsed_to_find_none() -> None:
-    asked = (
-        "import sys; from seamstep.rules.plugins import installed as i; print(i(), 'importlib.metadata' in sys.modules)"
+def test_a_rule_that_limits_hops_is_neither_preferred_nor_waived(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Quota(UpdatesRemaining):
+        name = "quota"
+
+    monkeypatch.setattr(policy_file, "policy_rules", lambda: {"quota": Quota})
+    path = tmp_path / "p.yaml"
+    path.write_text(
+        "schema: seamstep/policy/v1\nname: p\nrules:\n  quota: {level: prefer, cost: 3}\naccept:\n"
+        "  - {rule: quota, versions: 1.5.28, reason: r, by: b, until: '2099-01-01'}\n"
     )
-    ran = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
-    assert ran.stdout == "{} False\n"
-
-
-OFF = "broken-rule: off, other-name: off, no-rule: off"
+    with pytest.raises(InputError) as caught:
+        policy_file.load(str(path), DAY)
+    assert "p.yaml:4:3: rules.quota: quota limits how many hops a path may have and can't be preferred" in str(
+        caught.value
+    )
+    assert "p.yaml:6:6: accept[0].rule: quota limits how many hops a path may have and can't be waived" in str(
+        caught.value
+    )
 
 
 def test_a_plug_in_s_rule_judges(run: Run, tmp_path: Path, plugin: None) -> None:

@@ -229,7 +229,8 @@ def test_a_rehearsal_leaves_nothing(run: Run, plan_file: Path, monkeypatch: pyte
         nowhere.setattr(os, "mkdir", refuse)
         ran = run("apply", plan_file, *TRUST, "--simulate", "--yes")
     assert ran.code == 2
-    assert f"{tmp_path}/passing: Read-only file system; /tmp: Read-only" in ran.err
+    assert "can't make a folder for the rehearsal" in ran.err
+        assert "Read-only file system" in ran.err
     (tmp_path / "passing").mkdir()
     ran = run("apply", plan_file, *TRUST, "--simulate", "--yes")
     assert (ran.code, real.exists(), list((tmp_path / "passing").iterdir())) == (0, False, [])

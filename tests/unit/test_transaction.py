@@ -20,7 +20,7 @@ from seamstep.base.errors import ExitCode, NotUpdatableError, RefusedError, Unkn
 from seamstep.domain.facts import HostFacts
 from seamstep.host.read_facts import read_facts
 from seamstep.host.simulated import Fault, SimulatedHost
-from seamstep.plan.document import Plan
+from seamstep.plan.document import Plan, seal
 from seamstep.run import transaction
 from seamstep.run.executor import Executor, ReadBack, RunResult, State, Stop
 from seamstep.run.executor.commands import Commands
@@ -36,7 +36,7 @@ NIGHT = datetime(2026, 11, 23, 23, 0, tzinfo=UTC).timestamp()
 def with_settings(plan: Plan, **settings: Any) -> Plan:
     """The same plan with other settings under 'apply'."""
     document = {key: value for key, value in plan.document.items() if key not in {"schema", "id"}}
-    return Plan.seal(document | {"apply": settings})
+    return seal(document | {"apply": settings}, plan.host)
 
 
 # -- recovery, as a table

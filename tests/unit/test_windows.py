@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -10,8 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seamstep.base.documents import Fields
+from conftest import plan_for
+from seamstep.base.documents import Document
 from seamstep.base.errors import InputError
+from seamstep.domain.facts import HostFacts
+from seamstep.plan.document import digest, read, seal
 from seamstep.plan.settings import ApplySettings
 from seamstep.plan.windows import Window, closed
 
@@ -21,7 +25,7 @@ BERLIN = ZoneInfo("Europe/Berlin")
 def window(begin: str, end: str, timezone: str = "UTC", days: list[str] | None = None) -> Window:
     written: dict[str, Any] = {"from": begin, "to": end, "timezone": timezone}
     document = {"windows": [written | ({} if days is None else {"days": days})]}
-    return ApplySettings.from_fields(Fields(document, "test")).windows[0]
+    return ApplySettings.from_document(document).windows[0]
 
 
 def at(text: str, zone: str = "UTC", fold: int = 0) -> float:
@@ -131,33 +135,40 @@ def test_what_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("document", "says"),
+    ("settings", "says"),
     [
-        ({"reboot": True}, "apply.reboot: this version of seamstep does not know this setting"),
+        ({"reboot": True}, "apply.reboot: unknown key"),
         ({"windows": [{"from": "25:00", "to": "04:00"}]}, "apply.windows[0].from: '25:00' is not a time"),
-        ({"windows": [{"from": "22:00"}]}, "apply.windows[0].to: expected text, but the key is missing"),
+        ({"windows": [{"from": "22:00"}]}, "apply.windows[0]: the key 'to' is missing"),
         ({"windows": [{"from": "22:00", "to": "04:00", "timezone": "Mars/Base"}]}, "is not a time zone"),
         ({"windows": [{"from": "22:00", "to": "04:00", "timezone": "../../etc/passwd"}]}, "is not a time zone"),
-        ({"windows": [{"from": "22:00", "to": "04:00", "days": ["monday"]}]}, "'monday' is not one of mon, tue"),
-        ({"windows": [{}] * 101}, "at most 100 are allowed"),
-        ({"soak": "10m"}, "apply.soak: expected a whole number"),
-        ({"soak": 10**12}, "longer than anybody could wait"),
-        ({"busy": {"retries": 3}}, "apply.busy.wait"),
-        ({"busy": {"retries": True, "wait": 1}}, "apply.busy.retries: expected a whole number"),
-        ({"before": ["reboot"]}, "apply.before: expected lists of texts, the program first"),
+        ({"windows": [{"from": "22:00", "to": "04:00", "days": ["monday"]}]}, "'monday' is not mon, tue"),
+        ({"windows": [{"from": "22:00", "to": "04:00"}] * 101}, "a list of at most 100 windows"),
+        ({"soak": "10m"}, "apply.soak: '10m' is not a whole number of seconds"),
+        ({"soak": 10**12}, "is not a whole number of seconds, at most 10000000000"),
+        ({"busy": {"retries": 3}}, "apply.busy: the key 'wait' is missing"),
+        ({"busy": {"retries": True, "wait": 1}}, "apply.busy.retries: true is not a whole number"),
+        ({"before": ["reboot"]}, "apply.before[0]: 'reboot' is not a list of texts, the program first"),
         ({"before": [[]]}, "the program first"),
-        ({"after": [[""]]}, "the program first"),
-        ({"after": [["a\0b"]]}, "the program first"),
-        ({"after": {}}, ""),
+        ({"after": [[""]]}, "is not the program"),
+        ({"after": [["a\0b"]]}, "is not the program"),
+        ({"after": [["a", "b\0"]]}, "is not text without NUL"),
+        ({"after": []}, ""),
         ({"after": [["true"]] * 20}, ""),
         ({"after": [["true"]] * 21}, "a list of at most 20 commands"),
-        ({"busy": {"retries": 101, "wait": 0}}, "apply.busy.retries: 101 retries; at most 100 are allowed"),
+        ({"busy": {"retries": 101, "wait": 0}}, "apply.busy.retries: 101 is not a whole number from 0 to 100"),
     ],
 )
-def test_settings_that_can_not_be_kept_are_refused(document: dict[str, Any], says: str) -> None:
+def test_settings_that_can_not_be_kept_are_refused(
+    spr: HostFacts, images: Path, settings: dict[str, Any], says: str
+) -> None:
+    made = plan_for(spr, images).document
+    document = seal({key: made[key] for key in made if key not in {"schema", "id"}} | {"apply": {}}, spr).document
+    spoilt = {key: document[key] for key in document if key != "id"} | {"apply": settings}
+    spoilt["id"] = digest(spoilt)
     if not says:
-        assert len(ApplySettings.from_fields(Fields(document, "plan")).after) == len(document["after"])
+        assert len(read(Document("plan", spoilt, "", lambda path: None)).settings.after) == len(settings["after"])
         return
     with pytest.raises(InputError) as raised:
-        ApplySettings.from_fields(Fields({"apply": document}, "plan").sub("apply"))
+        read(Document("plan", spoilt, "", lambda path: None))
     assert says in str(raised.value)

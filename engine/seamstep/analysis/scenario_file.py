@@ -6,14 +6,14 @@ import contextlib
 import functools
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from seamstep.analysis.scenarios import Expectation, Part, Scenario, parts_of
 from seamstep.base import cpus, resources, yaml_text
-from seamstep.base.documents import Document, Fields, read_bytes
+from seamstep.base.documents import Document, read_bytes
 from seamstep.base.errors import InputError, KeyPath, Problem, in_reading_order
 from seamstep.base.validation import check, did_you_mean
 from seamstep.base.versions import ModuleVersion
@@ -180,14 +180,11 @@ class _Reader:
 
     def inline_host(self, value: dict[str, Any]) -> HostFacts:
         data = yaml_text.typed({"schema": facts.SCHEMA, **value}, resources.schema("facts"))
-        inner = self.document._replace(data=data, locate=lambda path: self.document.locate(("facts", *path)))
-        problems: Sequence[Problem] = check(inner, "facts")
-        if not problems:
-            try:
-                return HostFacts.from_document(Fields(data, inner.source))
-            except InputError as error:
-                problems = error.problems
-        raise InputError([self.document.problem(("facts", *problem.path), problem.message) for problem in problems])
+        try:
+            return facts.read(self.document.inner("facts")._replace(data=data))
+        except InputError as error:
+            problems = [problem._replace(path=("facts", *problem.path)) for problem in error.problems]
+            raise InputError(problems) from None
 
     def mapping(self, value: str) -> MappingFile:
         return self._inputs.mapping(resources.demo_mapping() if value == DEMO else self.path(value))

@@ -9,10 +9,11 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import operator
 import os
 import stat
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeVar
 
 from seamstep.base.errors import PROBLEMS_MAX, InputError, KeyPath, Problem, RefusedError
@@ -35,6 +36,23 @@ class Document(NamedTuple):
     data: Any
     sha256: str
     locate: Locate
+
+    def inner(self, *path: str | int) -> Document:
+        """The document that stands at ``path`` in this one; its places are those of the whole file."""
+        data = functools.reduce(operator.getitem, path, self.data)
+        return self._replace(data=data, locate=lambda below: self.locate((*path, *below)))
+
+    def parsed(self, path: KeyPath, parse: Callable[[Any], T], problems: list[Problem]) -> T | None:
+        """The value at ``path`` as ``parse`` reads it; None where it is null or missing, or where ``parse`` raised a
+        ValueError, which is added to ``problems``."""
+        value = self.data
+        for key in path:
+            value = value.get(key) if isinstance(value, dict) else value[key]
+        try:
+            return None if value is None else parse(value)
+        except ValueError as error:
+            problems.append(self.problem(path, str(error)))
+            return None
 
     def problem(self, path: KeyPath, message: str) -> Problem:
         """A problem at ``path``, with line and column."""
@@ -273,72 +291,3 @@ def write_atomic(path: Path, content: bytes, *, replace: bool, mode: int = 0o600
         raise RefusedError(f"{path} exists; give --force to overwrite it") from None
     except (OSError, ValueError) as error:
         raise InputError(Problem(str(path), f"can't write: {_reason(error)}")) from None
-
-
-class Fields:
-    """Typed access to one JSON object from a machine-written document (a plan, the facts in it).
-
-    It needs no schema library, so that reading a saved plan stays light. Every accessor raises InputError with the key
-    path when the value is missing or has another type.
-    """
-
-    __slots__ = ("data", "path", "source")
-
-    def __init__(self, data: object, source: str, path: KeyPath = ()) -> None:
-        self.source, self.path = source, path
-        if not isinstance(data, Mapping):
-            raise self.error(None, "expected an object")
-        self.data: Mapping[str, Any] = data
-
-    def error(self, key: str | None, message: str) -> InputError:
-        """An InputError at ``key`` (or at this object)."""
-        path = self.path if key is None else (*self.path, key)
-        return InputError(Problem(self.source, message, path))
-
-    def _get(self, key: str, kind: type | tuple[type, ...], expected: str) -> Any:
-        value = self.data.get(key)
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            raise self.error(key, f"expected {expected}" + ("" if key in self.data else ", but the key is missing"))
-        return value
-
-    def text(self, key: str) -> str:
-        """A string."""
-        return str(self._get(key, str, "text"))
-
-    def integer(self, key: str) -> int:
-        """A non-negative whole number."""
-        value: int = self._get(key, int, "a whole number")
-        if value < 0:
-            raise self.error(key, "expected a whole number that is not negative")
-        return value
-
-    def boolean(self, key: str) -> bool:
-        """A boolean."""
-        return bool(self._get(key, bool, "true or false"))
-
-    def sub(self, key: str) -> Fields:
-        """An object."""
-        return Fields(self.data.get(key), self.source, (*self.path, key))
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        """A list of strings."""
-        values: Sequence[object] = self._get(key, list, "a list of texts")
-        if not all(isinstance(value, str) for value in values):
-            raise self.error(key, "expected a list of texts")
-        return tuple(str(value) for value in values)
-
-    def items(self, key: str) -> list[Fields]:
-        """A list of objects."""
-        values: Sequence[object] = self._get(key, list, "a list of objects")
-        return [Fields(value, self.source, (*self.path, key, index)) for index, value in enumerate(values)]
-
-    def parsed(self, key: str, parse: Callable[[str], T]) -> T:
-        """A string that ``parse`` turns into a value; its ValueError becomes the InputError's message."""
-        try:
-            return parse(self.text(key))
-        except ValueError as error:
-            raise self.error(key, str(error)) from None
-
-    def optional(self, key: str, read: Callable[[str], T]) -> T | None:
-        """What ``read(key)`` gives, or None for null or a missing key."""
-        return None if self.data.get(key) is None else read(key)

@@ -19,6 +19,9 @@ def folder(kind: str) -> str:
 def schema(kind: str) -> dict[str, Any]:
     """The JSON Schema of the documents of a kind: ``mapping``, ``facts``, ``policy``, ``scenario`` or ``plan``."""
     document: dict[str, Any] = json.loads(_text(folder("schemas"), f"{kind}.schema.json"))
+    if kind == "plan":  # holds a facts document; the two files together are its description
+        facts = schema("facts")
+        document["properties"]["host"] = {key: facts[key] for key in facts if key not in {"$schema", "$id"}}
     return document
 
 

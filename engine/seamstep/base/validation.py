@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seamstep.base import resources
 from seamstep.base.documents import Document
-from seamstep.base.errors import PROBLEMS_MAX, KeyPath, Problem, in_reading_order
+from seamstep.base.errors import PROBLEMS_MAX, InputError, KeyPath, Problem, in_reading_order
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
@@ -32,15 +32,33 @@ class Breach(NamedTuple):
 
 def check(document: Document, kind: str, schema: dict[str, Any] | None = None) -> list[Problem]:
     """Every way in which the document breaks the schema of its kind (or ``schema``), in reading order."""
+    wanted = _kind_of(kind) if schema is None else None
+    if wanted and isinstance(document.data, dict) and document.data.get("schema", wanted) != wanted:
+        message = f"{shown(document.data['schema'])} is not the text {wanted}"
+        return [document.problem(("schema",), message)]
     found = dict.fromkeys(breach[:2] for breach in breaches(document.data, kind, schema))
     some = itertools.islice(found, PROBLEMS_MAX + 1)
     return in_reading_order(document.problem(path, message) for path, message in some)
+
+
+def require(document: Document, kind: str) -> None:
+    """Raise InputError, with every way in which the document breaks the schema of its kind, if there is any."""
+    problems = check(document, kind)
+    if problems:
+        raise InputError(problems)
 
 
 def breaches(data: object, kind: str, schema: dict[str, Any] | None = None) -> Iterator[Breach]:
     """Every way in which data breaks the schema of its kind (or ``schema``), in the schema's order."""
     validator = _validator(kind) if schema is None else _draft(schema)
     return (breach for error in validator.iter_errors(data) for breach in _explain(error))
+
+
+def _kind_of(kind: str) -> str | None:
+    """What documents of a kind say under ``schema``; None for those that say nothing, such as mapping files."""
+    properties: Any = _validator(kind).schema
+    wanted: str | None = properties["properties"].get("schema", {}).get("const")
+    return wanted
 
 
 @functools.cache

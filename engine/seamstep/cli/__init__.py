@@ -18,8 +18,6 @@ from seamstep import __version__
 if TYPE_CHECKING:
     import argparse
 
-    from seamstep.cli.completion_scripts import Command
-
 #: Every command, and what it is for. Each is a module beside this one.
 COMMANDS = {
     "facts": "show what is known of this host",
@@ -85,14 +83,6 @@ def parser(command: str | None = None) -> argparse.ArgumentParser:
     return root
 
 
-def described_parser() -> Command:
-    """The parser as shells and the manual see it; names of policies are those that ship."""
-    from seamstep.base import resources
-    from seamstep.cli.completion_scripts import described
-
-    return described(parser(), {"NAME": sorted(resources.policies())})
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit code."""
     arguments = sys.argv[1:] if argv is None else list(argv)
@@ -121,6 +111,10 @@ def entry() -> NoReturn:
         import logging
 
         logging.basicConfig(level=logging.DEBUG)
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks what completes the command line
+        from seamstep.cli.completion import answer
+
+        answer(parser())
     codecs.register_error("seamstep", _spell_out)
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 - lives as long as the process
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115

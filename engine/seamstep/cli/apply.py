@@ -146,28 +146,14 @@ def _state_folder(options: argparse.Namespace) -> Iterator[str]:
     if not options.simulate or options.state_dir:
         yield shared.state_folder(options)
         return
-    folder = _passing_folder()
+    import tempfile
+
     try:
-        yield folder
-    finally:
-        with contextlib.suppress(OSError):
-            for name in os.listdir(folder):
-                os.unlink(os.path.join(folder, name))
-            os.rmdir(folder)
-
-
-def _passing_folder() -> str:
-    """A new folder of this user alone, of a name that nobody foresees, where a folder can be made; tempfile would take
-    longer to import than an image to verify."""
-    name, failures = f"seamstep-rehearsal-{os.urandom(8).hex()}", []
-    for place in filter(None, (os.environ.get("TMPDIR"), "/tmp", "/var/tmp")):  # noqa: S108
-        try:
-            os.mkdir(folder := os.path.join(place, name), 0o700)
-        except OSError as error:
-            failures.append(f"{place}: {error.strerror}")
-        else:
-            return folder
-    raise InputError(Problem(name, f"can't make a folder for the rehearsal: {'; '.join(failures)}"))
+        folder = tempfile.TemporaryDirectory(prefix="seamstep-rehearsal-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise InputError(Problem("--simulate", f"can't make a folder for the rehearsal: {error}")) from None
+    with folder as path:
+        yield path
 
 
 def _report(document: object, text: str, options: argparse.Namespace, code: ExitCode) -> None:

@@ -6,15 +6,17 @@ a word that programs can test: ``missing``, ``permission``, ``ENXIO``, ``invalid
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, TypeVar
 
 from seamstep.base import cpus
-from seamstep.base.documents import Document, Fields, read_json
-from seamstep.base.errors import InputError
+from seamstep.base.documents import Document, read_json
+from seamstep.base.errors import InputError, Problem
+from seamstep.base.validation import require
 from seamstep.base.versions import ModuleVersion, SeamldrVersion
+
+T = TypeVar("T")
 
 SCHEMA = "seamstep/facts/v1"
 PROFILES = ("mainline", "legacy")
@@ -92,31 +94,6 @@ class HostFacts(NamedTuple):
             "unknown": dict(sorted(self.unknown.items())),
         }
 
-    @classmethod
-    def from_document(cls, fields: Fields) -> Self:
-        """Read a facts document.
-
-        Raises:
-            InputError: a fact has the wrong type or form.
-        """
-        if fields.text("schema") != SCHEMA:
-            raise fields.error("schema", f"expected {SCHEMA!r}")
-        return cls(
-            hostname=fields.optional("hostname", fields.text),
-            boot_id=fields.optional("boot_id", fields.text),
-            kernel=fields.optional("kernel", fields.text),
-            profile=fields.optional("profile", functools.partial(fields.parsed, parse=_profile)),
-            module_version=fields.optional("module_version", lambda key: fields.parsed(key, ModuleVersion)),
-            seamldr_version=fields.optional("seamldr_version", lambda key: fields.parsed(key, SeamldrVersion)),
-            remaining_updates=fields.optional("remaining_updates", fields.integer),
-            cpu_signatures=fields.optional("cpu_signatures", lambda key: _signatures(fields, key)),
-            cpus_online=fields.optional("cpus_online", lambda key: fields.parsed(key, _cpu_list)),
-            cpus_present=fields.optional("cpus_present", lambda key: fields.parsed(key, _cpu_list)),
-            upload=fields.optional("upload", lambda key: _upload(fields.sub(key))),
-            cpu_bugs=fields.optional("cpu_bugs", fields.texts),
-            unknown=fields.optional("unknown", lambda key: _reasons(fields.sub(key))) or {},
-        )
-
 
 def load(path: str) -> HostFacts:
     """Read a facts file written by ``seamstep facts --json``.
@@ -128,19 +105,33 @@ def load(path: str) -> HostFacts:
 
 
 def read(document: Document) -> HostFacts:
-    """Read a facts document. Raises InputError if it is invalid; lists all problems."""
-    try:
-        facts = HostFacts.from_document(Fields(document.data, document.source))
-        problems = []
-    except InputError as error:
-        facts = None
-        problems = [document.problem(problem.path, problem.message) for problem in error.problems]
-    if facts is not None and facts.to_document() == document.data:
-        return facts  # as seamstep wrote it; whatever else it may be, the schema has to say
-    from seamstep.base.validation import check
+    """The facts in a document.
 
-    problems = check(document, "facts") or problems
-    if facts is None or problems:
+    Raises:
+        InputError: it breaks the schema of facts, or a value is impossible; lists all problems.
+    """
+    require(document, "facts")
+    problems: list[Problem] = []
+
+    def parsed(fact: str, parse: Callable[[Any], T]) -> T | None:
+        return document.parsed((fact,), parse, problems)
+
+    facts = HostFacts(
+        hostname=parsed("hostname", str),
+        boot_id=parsed("boot_id", str),
+        kernel=parsed("kernel", str),
+        profile=parsed("profile", str),
+        module_version=parsed("module_version", ModuleVersion),
+        seamldr_version=parsed("seamldr_version", SeamldrVersion),
+        remaining_updates=parsed("remaining_updates", int),
+        cpu_signatures=parsed("cpu_signatures", _signatures),
+        cpus_online=parsed("cpus_online", _cpu_list),
+        cpus_present=parsed("cpus_present", _cpu_list),
+        upload=parsed("upload", lambda node: UploadNode(**node)),
+        cpu_bugs=parsed("cpu_bugs", tuple),
+        unknown=document.data.get("unknown", {}),
+    )
+    if problems:
         raise InputError(problems)
     return facts
 
@@ -153,28 +144,11 @@ def _show(value: object) -> str:
     return "unknown" if value is None else ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _profile(text: str) -> str:
-    if text not in PROFILES:
-        raise ValueError(f"{text!r} is not one of {', '.join(PROFILES)}")
-    return text
-
-
-def _signatures(fields: Fields, key: str) -> tuple[int, ...]:
-    try:
-        return tuple(sorted({cpus.parse_signature(text) for text in fields.texts(key)}))
-    except ValueError as error:
-        raise fields.error(key, str(error)) from None
+def _signatures(texts: list[str]) -> tuple[int, ...]:
+    return tuple(sorted({cpus.parse_signature(text) for text in texts}))
 
 
 def _cpu_list(text: str) -> str:
     if not cpus.parse_list(text):
         raise ValueError("an empty CPU list")
     return text.strip()
-
-
-def _upload(fields: Fields) -> UploadNode:
-    return UploadNode(fields.text("name"), fields.optional("status", fields.text))
-
-
-def _reasons(fields: Fields) -> dict[str, str]:
-    return {str(fact): fields.text(fact) for fact in fields.data}

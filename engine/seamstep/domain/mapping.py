@@ -12,8 +12,8 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
 from seamstep.base.documents import read_json
-from seamstep.base.errors import InputError, KeyPath
-from seamstep.base.validation import check
+from seamstep.base.errors import InputError, KeyPath, Problem
+from seamstep.base.validation import require
 from seamstep.base.versions import ModuleVersion, SeamldrVersion
 from seamstep.domain.model import Release
 
@@ -49,9 +49,8 @@ def load(path: str) -> MappingFile:
         InputError: unreadable or invalid; lists all problems.
     """
     document = read_json(path, SIZE_LIMIT, WHAT)
-    problems = [] if is_whole(document.data) else check(document, "mapping")
-    if problems:
-        raise InputError(problems)
+    require(document, "mapping")
+    problems: list[Problem] = []
     releases: dict[ModuleVersion, Release] = {}
     for index, entry in enumerate(document.data[RELEASES]):
         release, faults = read_release(entry)
@@ -73,23 +72,6 @@ def load(path: str) -> MappingFile:
         header=document.data.get(HEADER, {}),
         extra={key: value for key, value in document.data.items() if key not in {HEADER, RELEASES}},
     )
-
-
-def is_whole(data: Mapping[str, Any]) -> bool:
-    """Whether data fits the schema of mapping files, found out without the schema library; False also where it only may
-    not fit, and the schema has to be asked."""
-    listed = data.get(RELEASES)
-    return isinstance(data.get(HEADER, {}), dict) and isinstance(listed, list) and all(map(_is_whole, listed))
-
-
-def _is_whole(entry: object) -> bool:
-    if not isinstance(entry, dict):
-        return False
-    lists: list[Any] = [entry.get(MINIMUM_SEAMLDRS), entry.get(STRICT_COMPAT, [])]
-    if not all(isinstance(items, list) for items in lists):
-        return False
-    texts = [entry.get(VERSION), entry.get(MINIMUM_MODULE), entry.get(FEATURES), *lists[0], *lists[1]]
-    return all(isinstance(text, str) for text in texts) and not read_release(entry)[1]
 
 
 class Fault(NamedTuple):

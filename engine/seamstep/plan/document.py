@@ -1,20 +1,26 @@
 """The plan document, ``seamstep/plan/v1``, and the part of it that the executor needs.
 
-Reading one back needs no schema library, no YAML and no graph: it is checked by its own digest and field by field.
+Its one description is its JSON Schema; :func:`contradictions` has what a schema can't say.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import operator
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple, Self
 
-from seamstep.base.documents import Fields, canonical, read_json
+from seamstep.base import cpus
+from seamstep.base.documents import Document, canonical, read_json
+from seamstep.base.errors import InputError
+from seamstep.base.validation import require
 from seamstep.base.versions import ModuleVersion
+from seamstep.domain import facts
 from seamstep.domain.facts import IMAGE_FORMATS, HostFacts
-from seamstep.plan import checks as plan_checks
+from seamstep.domain.model import Outcome
 from seamstep.plan.settings import ApplySettings
+from seamstep.rules import HARD_RULES
 
 SCHEMA = "seamstep/plan/v1"
 _SIZE_LIMIT = 64 << 20
@@ -69,52 +75,53 @@ class Plan(NamedTuple):
     settings: ApplySettings
 
     @classmethod
-    def seal(cls, document: Mapping[str, Any]) -> Self:
-        """A plan from a complete document that the planner made, without its ``id``, which is computed here."""
-        sealed = {"schema": SCHEMA, "id": digest(document), **document}
-        return cls._typed(Fields(sealed, "plan"))
-
-    @classmethod
-    def from_document(cls, document: Mapping[str, Any], source: str) -> Self:
-        """Read a plan document; ``source`` names it in errors.
-
-        Raises:
-            InputError: not a plan, changed after it was made, or inconsistent in itself.
-        """
-        fields = Fields(document, source)
-        if fields.text("schema") != SCHEMA:
-            raise fields.error("schema", f"expected {SCHEMA!r}")
-        if fields.text("id") != digest(document):
-            raise fields.error("id", "does not match the plan: it was changed after it was made; plan again")
-        plan = cls._typed(fields)
-        plan_checks.check_shape(fields)
-        if (plan.outcome is PlanOutcome.UPDATE) != bool(plan.hops):
-            raise fields.error("hops", f"don't fit the outcome {plan.outcome.value!r}")
-        found = plan_checks.contradictions(fields, plan.source, plan.hops, plan.host) if plan.hops else iter(())
-        problem = next(found, None)
-        if problem:
-            raise fields.error("hops", problem)
-        return plan
-
-    @classmethod
-    def _typed(cls, fields: Fields) -> Self:
+    def of(cls, document: Mapping[str, Any], host: HostFacts) -> Self:
+        """The plan in a document that fits its schema. Raises ValueError for a version or a time zone that can't be."""
+        image = document["source_image"]
         return cls(
-            document=fields.data,
-            id=fields.text("id"),
-            outcome=fields.parsed("outcome", PlanOutcome),
-            provisional=fields.boolean("provisional"),
-            host=HostFacts.from_document(fields.sub("host")),
-            source=fields.parsed("source", ModuleVersion),
-            hops=tuple(_hop(hop) for hop in fields.items("hops")),
-            signers=frozenset(fields.texts("signers")),
-            running_image=fields.optional("source_image", lambda key: _file(fields.sub(key))),
-            settings=ApplySettings.from_fields(fields.sub("apply")),
+            document=document,
+            id=document["id"],
+            outcome=PlanOutcome(document["outcome"]),
+            provisional=document["provisional"],
+            host=host,
+            source=ModuleVersion(document["source"]),
+            hops=tuple(map(_hop, document["hops"])),
+            signers=frozenset(document["signers"]),
+            running_image=image and (image["path"], image["sha256"]),
+            settings=ApplySettings.from_document(document["apply"]),
         )
+
+
+def seal(document: Mapping[str, Any], host: HostFacts) -> Plan:
+    """A plan from a complete document that the planner made for ``host``, without its ``id``, which is computed
+    here."""
+    return Plan.of({"schema": SCHEMA, "id": digest(document), **document}, host)
 
 
 def load(path: str) -> Plan:
     """Read a saved plan. Raises InputError for anything that is not one."""
-    return Plan.from_document(read_json(path, _SIZE_LIMIT, "plan", values_max=_VALUES_MAX).data, path)
+    return read(read_json(path, _SIZE_LIMIT, "plan", values_max=_VALUES_MAX))
+
+
+def read(document: Document) -> Plan:
+    """The plan in a document.
+
+    Raises:
+        InputError: it breaks the schema of plans, was changed after it was made, or contradicts itself.
+    """
+    require(document, "plan")
+    if document.data["id"] != digest(document.data):
+        message = "does not match the plan: it was changed after it was made; plan again"
+        raise InputError(document.problem(("id",), message))
+    host = facts.read(document.inner("host"))
+    try:
+        plan = Plan.of(document.data, host)
+    except ValueError as error:
+        raise InputError(document.problem((), str(error))) from None
+    problem = next(contradictions(plan, 0, host), None)
+    if problem:
+        raise InputError(document.problem(("hops",), problem))
+    return plan
 
 
 def digest(document: Mapping[str, Any]) -> str:
@@ -123,32 +130,59 @@ def digest(document: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical(body)).hexdigest()
 
 
-def _hop(fields: Fields) -> Hop:
-    return Hop(
-        source=fields.parsed("from", ModuleVersion),
-        target=fields.parsed("to", ModuleVersion),
-        image=fields.optional("image", lambda key: _image(fields.sub(key))),
-    )
+def _hop(document: Mapping[str, Any]) -> Hop:
+    image = document["image"]
+    return Hop(ModuleVersion(document["from"]), ModuleVersion(document["to"]), image and _image(image))
 
 
-def _image(fields: Fields) -> PlannedImage:
-    upload = fields.sub("upload")
+def _image(document: Mapping[str, Any]) -> PlannedImage:
     return PlannedImage(
-        path=fields.text("path"),
-        sigstruct=fields.optional("sigstruct", fields.text),
-        sha256=fields.parsed("sha256", plan_checks.sha256),
-        mrseam=fields.parsed("mrseam", plan_checks.mrseam),
-        seamsvn=plan_checks.seamsvn(fields, "seamsvn"),
-        upload_format=upload.parsed("format", _upload_format),
-        upload_sha256=upload.parsed("sha256", plan_checks.sha256),
+        path=document["path"],
+        sigstruct=document["sigstruct"],
+        sha256=document["sha256"],
+        mrseam=document["mrseam"],
+        seamsvn=document["seamsvn"],
+        upload_format=document["upload"]["format"],
+        upload_sha256=document["upload"]["sha256"],
     )
 
 
-def _upload_format(text: str) -> str:
-    if text not in IMAGE_FORMATS.values():
-        raise ValueError(f"{text!r} is not an image format that a kernel takes")
-    return text
+def contradictions(plan: Plan, done: int, host: HostFacts) -> Iterator[str]:
+    """What the schema of plans can't say: how the hops after the first ``done`` contradict one another, the plan or
+    ``host``, each as the end of a sentence that begins with "hops". A plan that the planner made for that host has
+    none."""
+    if (plan.outcome is PlanOutcome.UPDATE) != bool(plan.hops):
+        yield f"don't fit the outcome {plan.outcome.value!r}"
+    hops = plan.hops[done:]
+    if not hops:
+        return
+    starts = [host.module_version, *(hop.target for hop in hops)]
+    if (not done and plan.source != hops[0].source) or any(map(operator.ne, [hop.source for hop in hops], starts)):
+        yield "don't lead on from the running module"
+    if any(hop.source.series != hop.target.series or not hop.source < hop.target for hop in hops):
+        yield "don't lead upwards inside one series"
+    if plan.document["target"] != str(hops[-1].target):
+        yield "don't lead to the plan's target"
+    if host.remaining_updates is None or host.remaining_updates < len(hops):
+        yield f"are {len(hops)}, and the host has {host.remaining_updates} updates left"
+    yield from _host_contradictions(host)
+    for hop, document in zip(hops, plan.document["hops"][done:], strict=True):
+        yield from _hop_contradictions(plan, hop, document, host)
 
 
-def _file(fields: Fields) -> tuple[str, str]:
-    return fields.text("path"), fields.parsed("sha256", plan_checks.sha256)
+def _host_contradictions(host: HostFacts) -> Iterator[str]:
+    if host.profile is None or host.upload is None or host.upload.status != "idle":
+        yield "need an idle upload interface, and the host has none"
+    online, present = host.cpus_online, host.cpus_present
+    if online is None or present is None or cpus.parse_list(online) != cpus.parse_list(present):
+        yield "need all CPUs online, and the host's are not"
+
+
+def _hop_contradictions(plan: Plan, hop: Hop, document: Mapping[str, Any], host: HostFacts) -> Iterator[str]:
+    if hop.image is None and not plan.provisional:
+        yield "lack an image though the plan is not provisional"
+    if hop.image and hop.image.upload_format != IMAGE_FORMATS.get(host.profile or ""):
+        yield f"upload another format than the {host.profile} interface takes"
+    refusing = {one["rule"] for one in document["verdicts"] if one["outcome"] == Outcome.BLOCK} & {*HARD_RULES}
+    if refusing:
+        yield f"are refused by {', '.join(sorted(refusing))}"

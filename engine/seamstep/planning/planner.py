@@ -19,7 +19,7 @@ from seamstep.base.versions import ModuleVersion
 from seamstep.domain.facts import IMAGE_FORMATS, HostFacts
 from seamstep.domain.mapping import MappingFile
 from seamstep.domain.model import Image, Release, Verdict
-from seamstep.plan.document import Plan, PlanOutcome
+from seamstep.plan.document import Plan, PlanOutcome, seal
 from seamstep.planning.graph import Judgement, VersionGraph
 from seamstep.planning.paths import Route, Router
 from seamstep.policy.policy import PathChoice, Policy
@@ -109,7 +109,7 @@ def make_plan(
         },
         "apply": dict(policy.apply),
     }
-    return Plan.seal(document)
+    return seal(document, host)
 
 
 def graph_of(releases: Iterable[Release], host: HostFacts, policy: Policy, *, without_images: bool) -> VersionGraph:

@@ -1,1 +1,2 @@
-"""."""
+"""A policy: its values, its file, and the layers that several policies make. May import ``rules`` and what stands before
+it."""

@@ -15,17 +15,9 @@ from seamstep.base.validation import check, did_you_mean
 from seamstep.base.versions import ModuleVersion, Specifier
 from seamstep.policy.layers import Layer
 from seamstep.policy.policy import PathChoice, Policy, Source, Target
-from seamstep.rules import HARD_RULES, AppliedRule, Denial, Level, Rule, Waiver, policy_rules
+from seamstep.rules import HARD_RULES, AppliedRule, Denial, Level, Rule, Scope, Waiver, policy_rules
 
 _SIZE_LIMIT = 256 << 10
-#: The shipped policies by their digests. One that is still as its tests saw it fits the schema, so that a plan under it
-#: needs no schema library (docs/adr/0018).
-AS_SHIPPED = {
-    "canary.yaml": "82742392ca2b2c8bed000e5fd7b4f4aa11d843d6962035c5dd8db9399938dd41",
-    "cautious.yaml": "21c7a41ee947d445a478ece6c2b8e98e902bc3e99c1a49750b68174851b88451",
-    "fewest-hops.yaml": "d0f39817e643e60d41072a8eec378116614a637ef241abcff70cae69ea3d9374",
-    "shortest-path.yaml": "64b0af3a6d079b28cae752b5c60cf710dae2327e8b910ecf9c858939cecdc074",
-}
 _DEFAULT_COST = 100
 _DURATION = re.compile(r"([1-9][0-9]{0,5})(s|m|h)", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
@@ -42,17 +34,13 @@ def load(name_or_file: str, as_of: date) -> Policy:
         InputError: no such policy, unreadable or invalid; lists all problems.
     """
     document, file = read(name_or_file)
-    return parse(document, file, as_of, checked=_is_as_shipped(document, file))
+    return parse(document, file, as_of)
 
 
 def layer(name_or_file: str, as_of: date) -> Layer:
     """The policy with its document, to be merged with others. Raises InputError as :func:`load` does."""
     document, file = read(name_or_file)
-    return Layer(parse(document, file, as_of, checked=_is_as_shipped(document, file)), document)
-
-
-def _is_as_shipped(document: Document, file: str | None) -> bool:
-    return file is None and document.sha256 == AS_SHIPPED.get(document.source)
+    return Layer(parse(document, file, as_of), document)
 
 
 def read(name_or_file: str) -> tuple[Document, str | None]:
@@ -90,14 +78,14 @@ def _rule_schema(rule: type[Rule]) -> dict[str, Any]:
     return template
 
 
-def parse(document: Document, file: str | None, as_of: date, *, checked: bool = False) -> Policy:
-    """The policy in a document; ``checked`` if it fits the schema for sure. Raises InputError as :func:`load` does."""
+def parse(document: Document, file: str | None, as_of: date) -> Policy:
+    """The policy in a document. Raises InputError as :func:`load` does."""
     full = schema()
     document = document._replace(data=yaml_text.typed(document.data, full))
     reader = _Reader(document, as_of)
     hard = list(_hard_rule_problems(document))
     named = {problem.path for problem in hard}
-    found = [] if checked else check(document, "policy", full)
+    found = check(document, "policy", full)
     reader.problems = [problem for problem in found if problem.path not in named] + hard
     reader.check_values()
     if reader.problems:
@@ -158,6 +146,10 @@ class _Reader:
         for name, setting in rules.items() if isinstance(rules, dict) else ():
             if isinstance(setting, dict) and "cost" in setting and setting.get("level", Level.PREFER) != Level.PREFER:
                 self.complain(("rules", name, "cost"), "a cost has a meaning with the level 'prefer' only")
+            rule = policy_rules().get(name)
+            preferred = Level.PREFER in (setting, setting.get("level") if isinstance(setting, dict) else None)
+            if preferred and rule and rule.scope is Scope.TURN:
+                self.complain(("rules", name), f"{name} limits how many hops a path may have and can't be preferred")
 
     def policy(self, file: str | None) -> Policy:
         data = self.data
@@ -201,6 +193,8 @@ class _Reader:
                 self.complain((*path, "rule"), f"{rule} is a hard rule and can't be waived")
             elif "rule" in item and rule not in known:
                 self.complain((*path, "rule"), f"there is no rule {rule!r}{did_you_mean(rule, known)}")
+            elif rule in known and known[rule].scope is Scope.TURN:
+                self.complain((*path, "rule"), f"{rule} limits how many hops a path may have and can't be waived")
             elif in_force and versions is not None:
                 texts = (str(item.get(key)) for key in ("reason", "by", "until"))
                 found.append(Waiver(rule, versions, *texts))

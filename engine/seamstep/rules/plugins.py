@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING
 
-from seamstep.base import installed_packages
 from seamstep.base.errors import described, log_failure
 from seamstep.domain.facts import HostFacts
 from seamstep.domain.model import Step, Verdict
@@ -24,8 +23,6 @@ GROUP = "seamstep.rules"
 @functools.cache
 def installed() -> dict[str, type[Rule]]:
     """The plug-ins' rules by name, sorted."""
-    if not installed_packages.may_name(GROUP):
-        return {}
     from importlib.metadata import entry_points
 
     found: dict[str, list[EntryPoint]] = {}

@@ -8,7 +8,7 @@ from seamstep.analysis.lint.findings import Code, Finding, Severity
 from seamstep.analysis.lint.source import Source, known_keys
 from seamstep.base.errors import KeyPath
 from seamstep.base.validation import Breach, breaches, did_you_mean, shown
-from seamstep.domain.mapping import FEATURES, MINIMUM_SEAMLDRS, RELEASES, is_whole
+from seamstep.domain.mapping import FEATURES, MINIMUM_SEAMLDRS, RELEASES
 
 _KEY_SHOWN = 60  # characters: the keys above a duplicate one are repeated with each
 _NOT_READ = "seamstep refuses the whole file, and so will other readers, or they will take it for something else."
@@ -88,7 +88,7 @@ def check(source: Source) -> Iterator[Finding]:
         message = f"the key {shown(path[-1])} stands twice in its object"
         short = tuple(key[:_KEY_SHOWN] if isinstance(key, str) else key for key in path)
         yield source.at(offset, DUPLICATE_KEY, short, message, source.release_at(path), key=str(path[-1]))
-    told: dict[Breach, None] = {} if is_whole(source.data) else dict.fromkeys(breaches(source.data, "mapping"))
+    told: dict[Breach, None] = dict.fromkeys(breaches(source.data, "mapping"))
     for breach in told:
         code = _code(breach)
         yield source.finding(

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from seamstep.analysis.lint.findings import Code, Finding, Severity
-from seamstep.base.documents import Document, Fields, read_bytes, read_json
+from seamstep.base.documents import Document, read_bytes, read_json
 from seamstep.base.errors import InputError, KeyPath, Problem, in_reading_order
 from seamstep.base.resources import schema
 from seamstep.base.validation import check, did_you_mean
@@ -202,8 +202,12 @@ def load_baseline(path: str) -> Counter[str]:
         InputError: unreadable, or not such a report.
     """
     document = read_json(path, _BASELINE_LIMIT, "baseline", values_max=_BASELINE_VALUES)
-    fields = Fields(document.data, path)
-    if fields.text("schema") != SCHEMA:
-        raise fields.error("schema", f"expected {SCHEMA!r}: a report that seamstep lint wrote as JSON")
-    findings = fields.items("findings")
-    return Counter(finding.text("fingerprint") for finding in findings if finding.data.get("suppressed") is None)
+    findings = document.data.get("findings")
+    if document.data.get("schema") != SCHEMA or not isinstance(findings, list):
+        raise InputError(document.problem((), f"expected {SCHEMA!r}: a report that seamstep lint wrote as JSON"))
+    known: Counter[str] = Counter()
+    for index, finding in enumerate(findings):
+        if not isinstance(finding, dict) or not isinstance(finding.get("fingerprint"), str):
+            raise InputError(document.problem(("findings", index), "expected a finding with its fingerprint"))
+        known[finding["fingerprint"]] += finding.get("suppressed") is None
+    return +known

@@ -9,15 +9,14 @@ import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from seamstep.base.documents import Fields, read_regular
+from seamstep.base.documents import read_regular
 from seamstep.base.errors import InputError, RefusedError
 from seamstep.host.base import PROFILES, Host
 from seamstep.host.read_facts import read_facts
 from seamstep.image.files import TRUSTED
 from seamstep.image.layout import SIZE_MAX
-from seamstep.plan import checks as plan_checks
 from seamstep.plan import windows
-from seamstep.plan.document import Hop, Plan, PlannedImage, PlanOutcome
+from seamstep.plan.document import Hop, Plan, PlannedImage, PlanOutcome, contradictions
 from seamstep.run.executor import kernel
 from seamstep.run.executor.attempt import Attempt, Record
 from seamstep.run.executor.commands import Commands
@@ -221,8 +220,7 @@ class Executor:
         if differences:
             message = f"stale plan: the host changed since the plan was made: {'; '.join(differences)}"
             return RunResult(State.PREFLIGHT, facts.module_version, (), message, Stop.STALE)
-        fields = Fields(plan.document, "the plan")
-        problem = next(plan_checks.contradictions(fields, hop.source, plan.hops[number:], facts), None)
+        problem = next(contradictions(plan, number, facts), None)
         if problem:
             return RunResult(State.PREFLIGHT, facts.module_version, (), f"stale plan: its hops {problem}", Stop.STALE)
         return None
