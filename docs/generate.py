@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from check_page import check_page
 from lint_pages import lint_index, lint_page
 from manual import manual
 from policy_page import policy_page
@@ -27,6 +28,7 @@ def pages() -> dict[str, str]:
     rules = {f"rules/{name}.md": rule_page(name) for name in every_rule()}
     codes = {f"lint/{name}.md": lint_page(name) for name in CODES}
     others = {"rules/README.md": index(), "lint/README.md": lint_index(), "policy.md": policy_page()}
+    others["checks.md"] = check_page()
     others["seamstep.1"] = manual()
     return dict(sorted((rules | codes | others).items()))
 

@@ -15,7 +15,7 @@ from seamstep.domain.facts import HostFacts, UploadNode
 from seamstep.domain.model import INTEL_SIGNER, Check, Image, Release, Sigstruct, Step, Verdict, Verification
 from seamstep.image.verify import signer_problem
 from seamstep.planning.graph import VersionGraph
-from seamstep.rules import BUILT_IN, HARD_RULES, AppliedRule, Denial, Deny, Rule, Waypoint
+from seamstep.rules import HARD_RULES, POLICY_RULES, AppliedRule, Denial, Deny, Rule, Waypoint
 from seamstep.rules.handoff import Handoff
 from seamstep.rules.minimum_svn import MinimumSvn
 from seamstep.rules.upload_interface import ERRATUM
@@ -23,8 +23,7 @@ from seamstep.rules.upload_interface import ERRATUM
 _SPR, _SRF = 0x806F8, 0xA06F0
 _STRANGER = "33" * 32
 _DEBUG = 1 << 31
-_NEEDED = 1 << features.TD_PRESERVING | 1 << features.NO_RBP_MOD
-_FEATURES = _NEEDED | 1 << features.UPDATE_COMPATIBILITY
+_FEATURES = 1 << features.TD_PRESERVING | 1 << features.NO_RBP_MOD
 
 
 class Example(NamedTuple):
@@ -94,6 +93,8 @@ def _host(**changes: Any) -> HostFacts:
         "cpu_signatures": (_SPR,),
         "cpus_online": "0-15",
         "cpus_present": "0-15",
+        "cpu_limits": (),
+        "running_tds": 0,
         "upload": UploadNode("tdx_module", "idle"),
         "cpu_bugs": (),
     }
@@ -148,50 +149,45 @@ _SCENES: dict[str, Callable[[], _Scene]] = {
         "The host is a Sapphire Rapids, and the image is for Sierra Forest.",
         target=_release("1.5.28", image=_image(cpuid=(_SRF,))),
     ),
-    "update-compatibility": lambda: _scene(
-        "The kernel is a mainline one, and bit 47 of the source's features is not set.",
-        source=_release("1.5.24", features0=_NEEDED),
-    ),
     "handoff": lambda: _scene(
         "The source hands over version 1, and the target's `min_update_hv` is 2.",
         target=_release("1.5.28", image=_image(min_update_hv=2, module_hv=3)),
     ),
-    "svn-major": lambda: _scene(
-        "The source's seamsvn is 0x10d, the target's 0x301.", target=_release("1.5.28", image=_image(seamsvn=0x301))
+    "svn": lambda: _scene(
+        "The source's seamsvn is 0x10d, the target's 0x10c.", target=_release("1.5.28", image=_image(seamsvn=0x10C))
+    ),
+    "debug-module": lambda: _scene(
+        "Bit 31 of the target's module_type is set.", target=_release("1.5.28", image=_image(module_type=_DEBUG))
     ),
     "image-authentic": lambda: _scene(
-        "The image is signed, but not by a key that is trusted.",
+        "The image is signed, but not by Intel's key.",
         target=_release("1.5.28", image=_image((_signed_by_a_stranger(),), signer=_STRANGER)),
     ),
     "kernel-features": lambda: _scene(
         "Bit 1 of the target's features is not set.",
         target=_release("1.5.28", features0=_FEATURES & ~(1 << features.TD_PRESERVING)),
     ),
-    "strict-compat": lambda: _scene(
-        "The target's `strict_compat_versions` holds 1.5.26 only.",
+    "td-build": lambda: _scene(
+        "Three TDs run, and the target's `strict_compat_versions` holds 1.5.26 only.",
         target=_release("1.5.28", strict_compat=(ModuleVersion("1.5.26"),)),
+        host=_host(running_tds=3),
     ),
     "feature-loss": lambda: _scene(
         "Bit 36 is set in the source's features and not in the target's.",
         source=_release("1.5.24", features0=_FEATURES | 1 << 36),
     ),
-    "svn-rollback": lambda: _scene(
-        "The source's seamsvn is 0x10d, the target's 0x10c.", target=_release("1.5.28", image=_image(seamsvn=0x10C))
+    "seam-memory": lambda: _scene(
+        "The source's num_stack_pages is 1, the target's 3.",
+        target=_release("1.5.28", image=_image(num_stack_pages=3)),
     ),
     "minimum-svn": lambda: _scene(
         "The policy's `svn` is 0x10d, the target's seamsvn 0x10c.",
         target=_release("1.5.28", image=_image(seamsvn=0x10C)),
     ),
-    "debug-module": lambda: _scene(
-        "Bit 31 of the target's module_type is set.", target=_release("1.5.28", image=_image(module_type=_DEBUG))
-    ),
     "preproduction": lambda: _scene(
         "The host runs a module of series 2.0.", source=_release("2.0.08"), target=_release("2.0.14")
     ),
     "no-stranding": _stranding,
-    "same-signer": lambda: _scene(
-        "Intel signed the source, somebody else the target.", target=_release("1.5.28", image=_image(signer=_STRANGER))
-    ),
     "deny": lambda: _scene("The policy denies `==1.5.28`."),
     "waypoint": lambda: _scene("The policy lists 1.5.26 as a waypoint."),
 }
@@ -205,7 +201,7 @@ def names() -> Sequence[str]:
 def example(name: str) -> Example:
     """The example of a rule. Raises KeyError where the rule has none."""
     given, step, host = _SCENES[name]()
-    rules = HARD_RULES | BUILT_IN
+    rules = HARD_RULES | POLICY_RULES
     rule = _MADE[name]() if name in _MADE else rules[name]()
     host = host.after(step.source.version, 0)
     return Example(given, rule, step, host)

@@ -22,6 +22,7 @@ from seamstep.demo.synthetic import Parts, Signer, synthetic_image, synthetic_mo
 from seamstep.domain import facts
 from seamstep.domain.facts import HostFacts
 from seamstep.image import catalog
+from seamstep.image.sigstruct import LAYOUT
 from seamstep.plan.document import Plan
 from seamstep.planning import planner
 from seamstep.policy import policy_file
@@ -139,6 +140,8 @@ def plan_for(host: HostFacts, folder: Path, policy_name: str = "shortest-path") 
 
 def published_parts(release: dict[str, Any]) -> Parts:
     """The parts of a made-up sigstruct that says what the published one of a release says."""
+    pages = json.loads((DATA / "sigstruct-pages.json").read_text())[release["version"]]
+    fields = {name: value for name, value in pages.items() if name in LAYOUT}
     return Parts(
         cpuid=tuple(int(signature, 16) for signature in release["cpuid"]),
         seamsvn=int(release["seamsvn"], 16),
@@ -148,6 +151,7 @@ def published_parts(release: dict[str, Any]) -> Parts:
         min_update_hv=release["min_update_hv"],
         no_downgrade=release["no_downgrade"],
         handoff_pages=release["num_handoff_pages"],
+        fields=fields | {"reserved": bytes.fromhex(pages["bytes_1000_to_1023"])},
     )
 
 

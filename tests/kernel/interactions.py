@@ -14,9 +14,9 @@ from typing import Any
 from seamstep.base.versions import ModuleVersion
 from seamstep.host.base import LEGACY, MAINLINE, Host
 from seamstep.host.simulated import Fault
-from seamstep.image.layout import PAGE
+from seamstep.image.layout import PAGE, SIGSTRUCT_SIZE
 from seamstep.image.pack import pack
-from seamstep.image.sigstruct import BODY, BODY_OFFSET, CPUID_COUNT_OFFSET, HANDOFF, HANDOFF_OFFSET
+from seamstep.image.sigstruct import LAYOUT, pack_into
 
 Step = tuple[Any, ...]
 V24, V28, V34 = (ModuleVersion(f"1.5.{update}") for update in (24, 28, 34))
@@ -44,10 +44,17 @@ ERRORS = {
 def made_image(name: str, format_: str = "2.0") -> bytes:
     """An image of two pages that the double takes; another name, another module. It has no signature: nobody looks."""
     module = hashlib.shake_256(name.encode()).digest(2 * PAGE)
-    sigstruct = bytearray(2048)
-    BODY.pack_into(sigstruct, BODY_OFFSET, hashlib.sha384(module).digest(), 0x10D, 0, 0)
-    HANDOFF.pack_into(sigstruct, HANDOFF_OFFSET, 1, 0, 1, 13)
-    struct.pack_into("<2I", sigstruct, CPUID_COUNT_OFFSET, 1, 0x806F8)
+    fields = {
+        "seamhash": hashlib.sha384(module).digest(),
+        "seamsvn": 0x10D,
+        "module_hv": 1,
+        "no_downgrade": 1,
+        "num_handoff_pages": 13,
+        "cpuid_table_size": 1,
+        "cpuid_table": struct.pack("<I", 0x806F8),
+    }
+    sigstruct = bytearray(SIGSTRUCT_SIZE)
+    pack_into(sigstruct, fields)
     return pack(bytes(sigstruct), module, format_)
 
 
@@ -65,7 +72,7 @@ MODULES = {
 
 def table() -> str:
     """The same for the double's knob ``modules``."""
-    seamhashes = {name.split()[0]: content[PAGE + BODY_OFFSET :][:8] for name, content in IMAGES.items()}
+    seamhashes = {name.split()[0]: content[PAGE + LAYOUT["seamhash"].offset :][:8] for name, content in IMAGES.items()}
     return ",".join(f"{start.hex()}={name}" for name, start in seamhashes.items() if name[0] == "1")
 
 

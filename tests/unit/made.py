@@ -26,10 +26,16 @@ class Content:
 
 
 def made_image(
-    cpuid: tuple[int, ...] = (SPR,), svn: int = 0x105, module_hv: int = 1, min_hv: int = 0, problem: str | None = None
+    cpuid: tuple[int, ...] = (SPR,),
+    svn: int = 0x105,
+    module_hv: int = 1,
+    min_hv: int = 0,
+    problem: str | None = None,
+    **fields: Any,
 ) -> Image:
+    """An image; ``fields`` are further fields of its sigstruct."""
     says = Sigstruct(0, 0x8086, "20260101", "00" * 48, svn, 0, module_hv, min_hv, True, 13, cpuid, "22" * 32)
-    return Image("x.blob", None, "2.0", 12288, 4096, says, Content(problem))
+    return Image("x.blob", None, "2.0", 12288, 4096, says._replace(**fields), Content(problem))
 
 
 def made_release(version: str | ModuleVersion, **changes: Any) -> Release:
@@ -52,6 +58,9 @@ def made_host(module: str | ModuleVersion = "1.5.01", **changes: Any) -> HostFac
         "cpu_signatures": (SPR,),
         "cpus_online": "0-3",
         "cpus_present": "0-3",
+        "cpu_limits": (),
+        "running_tds": 0,
+        "simulated": True,
         "upload": UploadNode("tdx_module", "idle"),
         "cpu_bugs": (),
     }

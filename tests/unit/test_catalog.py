@@ -206,23 +206,63 @@ def test_measurements(run: Run, images: Path, tmp_path: Path) -> None:
     assert run("measurements", "--mapping", LATEST).code == 2
 
 
+#: What quotes of TDs show around 1.5.24 → 1.5.28 → 1.5.34: launched on, seamsvn; running, TEE_TCB_SVN_2.
+QUOTES = {
+    "before": [("1.5.24", 0x118, "1.5.24", 0x118)],
+    "during": [
+        ("1.5.24", 0x118, "1.5.24", 0x118),
+        ("1.5.24", 0x118, "1.5.28", 0x11C),
+        ("1.5.24", 0x118, "1.5.34", 0x122),
+        ("1.5.28", 0x11C, "1.5.28", 0x11C),
+        ("1.5.28", 0x11C, "1.5.34", 0x122),
+        ("1.5.34", 0x122, "1.5.34", 0x122),
+    ],
+    "after": [
+        ("1.5.24", 0x118, "1.5.34", 0x122),
+        ("1.5.28", 0x11C, "1.5.34", 0x122),
+        ("1.5.34", 0x122, "1.5.34", 0x122),
+    ],
+    "settled": [("1.5.34", 0x122, "1.5.34", 0x122)],
+}
+
+
 def test_measurements_around_a_plan(run: Run, images: Path, tmp_path: Path) -> None:
+    import csv
+
     plan = tmp_path / "plan.json"
     common = ("plan", "--catalog", images, *TRUST, "--facts", FACTS)
     assert run(*common, "--policy", "shortest-path", "-o", plan).code == 0
     phases = run("measurements", "--plan", plan, "--format", "json").json
-    versions = {phase: [row["version"] for row in phases[phase]] for phase in ("before", "during", "after", "settled")}
-    assert versions == {
-        "before": ["1.5.24"],
-        "during": ["1.5.24", "1.5.28", "1.5.34"],
-        "after": ["1.5.24", "1.5.28", "1.5.34"],
-        "settled": ["1.5.34"],
+    quotes = ("launched_on", "seamsvn", "running", "tee_tcb_svn_2")
+    assert {phase: [tuple(row[key] for key in quotes) for row in phases[phase]] for phase in QUOTES} == QUOTES
+    listed = [{"phase": phase, **row} for phase in QUOTES for row in phases[phase]]
+    mrseam = {
+        row["version"]: row["mrseam"]
+        for row in run("measurements", "--catalog", images, *TRUST, "--json").json["releases"]
     }
-    rows = run("measurements", "--catalog", images, *TRUST, "--json").json["releases"]
-    mrseam = {row["version"]: row["mrseam"] for row in rows}
-    assert [row["mrseam"] for row in phases["during"]] == [mrseam[version] for version in versions["during"]]
-    assert "once all of those are gone, accept\n1.5.34" in run("measurements", "--plan", plan).out
-    assert run("measurements", "--plan", plan, "--format", "csv").out.count("\n") == 9
+    assert len(set(mrseam.values())) == len(mrseam)
+    for row in listed:
+        assert row["version"] == row["launched_on"]
+        assert row["mrseam"] == mrseam[row["launched_on"]]
+        assert (row["svn_minor"], row["svn_major"], row["identity"]) == (row["seamsvn"] & 0xFF, 1, "TDX_01")
+        assert (row["svn_2_minor"], row["svn_2_major"]) == (row["tee_tcb_svn_2"] & 0xFF, 1)
+
+    table = csv.DictReader(run("measurements", "--plan", plan, "--format", "csv").out.splitlines())
+    assert list(table) == [{key: str(value) for key, value in row.items()} for row in listed]
+    earlier = ["phase", "version", "mrseam", "seamsvn", "svn_minor", "svn_major", "identity"]
+    assert table.fieldnames is not None
+    assert list(table.fieldnames)[:7] == earlier, "other tools read them"
+
+    text = run("measurements", "--plan", plan).out
+    block = (
+        f"1.5.28  seamsvn 0x11c (minor 28, major 1), TDX_01\n  MRSEAM     {mrseam['1.5.28']}\n"
+        "  while 1.5.28 runs, TEE_TCB_SVN_2 0x11c (minor 28, major 1)\n"
+        "  while 1.5.34 runs, TEE_TCB_SVN_2 0x122 (minor 34, major 1)\n1.5.34"
+    )
+    assert block in text.partition("during the update, accept\n1.5.24")[2]
+    assert text.count("MRSEAM") == 1 + 3 + 3 + 1, "once for each module of launch"
+    assert "once all of those are gone, accept\n1.5.34" in text
+    assert "quote version 5" in text
     assert run("measurements", "--plan", plan, "--catalog", images).code == 2
 
     assert run("plan", "--mapping", LATEST, "--without-images", "--facts", FACTS, "-o", plan, "--force").code == 0

@@ -292,7 +292,7 @@ IMAGE_CASES = {
     "mrseam": (SAME, "another", {"mrseam"}, set()),
     "seamsvn": (SAME._replace(seamsvn=0x108), None, {"seamsvn"}, {"svn-rollback"}),
     "platforms": (SAME._replace(cpuid=(0x806F8, 0xC06F0)), None, {"cpuid"}, {"cpu-supported"}),
-    "handoff": (SAME._replace(min_update_hv=1, module_hv=0), None, {"module_hv", "min_update_hv"}, {"handoff"}),
+    "handoff": (SAME._replace(min_update_hv=2, module_hv=2), None, {"module_hv", "min_update_hv"}, {"handoff"}),
 }
 
 

@@ -21,7 +21,7 @@ from seamstep.domain.model import Outcome, Release, Step, Verdict
 from seamstep.planning.graph import VersionGraph
 from seamstep.planning.planner import make_plan
 from seamstep.policy.policy import PathChoice, Policy, Source, Target
-from seamstep.rules import BUILT_IN, HARD_RULES, AppliedRule, Denial, Level, Rule, Scope, Waiver, policy_rules
+from seamstep.rules import POLICY_RULES, HARD_RULES, AppliedRule, Denial, Level, Rule, Scope, Waiver, policy_rules
 from seamstep.rules.forward_only import ForwardOnly
 from seamstep.rules.minimum_module import MinimumModule
 from seamstep.rules.no_stranding import NoStranding
@@ -197,11 +197,11 @@ def of_all_kinds() -> Iterator[Release]:
         yield made_release(f"{'1.5' if number % 3 else '2.0'}.{number + 1:02}", **changes)
 
 
-@pytest.mark.parametrize("names", [[*HARD_RULES, *(set(BUILT_IN) - {"minimum-svn"})]])
+@pytest.mark.parametrize("names", [[*HARD_RULES, *(set(POLICY_RULES) - {"minimum-svn"})]])
 @pytest.mark.parametrize(("used", "backwards"), [(0, False), (9, True)])
 def test_shared_answers_are_those_that_each_step_gets_by_itself(names: list[str], used: int, backwards: bool) -> None:
     """To the letter: in which order steps are judged, and which are alike to a rule, does not show."""
-    rules = [AppliedRule(rule(), Level.WARN) for name, rule in {**HARD_RULES, **BUILT_IN}.items() if name in names]
+    rules = [AppliedRule(rule(), Level.WARN) for name, rule in {**HARD_RULES, **POLICY_RULES}.items() if name in names]
     rules.sort(key=lambda one: one.rule.looks_ahead)
     listed, host = sorted(of_all_kinds(), key=lambda one: one.version, reverse=backwards), made_host()
     graph = VersionGraph(listed, host, rules)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import _thread
-import functools
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -12,13 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import PUBLISHED, SIGNER, THOROUGH, TRUSTED, published_image
+from conftest import SIGNER, THOROUGH, TRUSTED
 from seamstep.base.errors import InputError
 from seamstep.demo.synthetic import Parts, Signer, synthetic_module
 from seamstep.domain.model import INTEL_SIGNER, Check
 from seamstep.image import files, layout, sigstruct, verify
 from seamstep.image.layout import MODULE_OFFSET, PAGE, SIGSTRUCT_OFFSET, SIGSTRUCT_SIZE
-from seamstep.image.meanwhile import meanwhile
 from seamstep.image.pack import FORMATS, pack
 
 MODULE = synthetic_module("test", 3)
@@ -52,24 +49,6 @@ def with_checksum(content: bytes | bytearray) -> bytes:
 def test_a_good_image_passes_every_check(format_: str) -> None:
     assert failed(IMAGES[format_]) == set()
     assert not refused(IMAGES[format_])
-
-
-@pytest.mark.parametrize("release", PUBLISHED["releases"], ids=lambda release: str(release["version"]))
-@pytest.mark.parametrize("format_", FORMATS)
-def test_images_that_mirror_the_published_ones(release: dict[str, object], format_: str, tmp_path: Path) -> None:
-    path = tmp_path / "i.blob"
-    path.write_bytes(pack(*published_image(release), format_))
-    image = files.read(str(path), TRUSTED)
-    says = image.sigstruct
-    assert image.content.verification().problems == ()
-    assert image.module_size == release["module_pages"] * PAGE  # type: ignore[operator]
-    assert (f"0x{says.seamsvn:x}", says.build_date) == (release["seamsvn"], release["build_date"])
-    assert [f"0x{signature:X}" for signature in says.cpuid] == release["cpuid"]
-    assert (says.module_hv, says.min_update_hv, int(says.no_downgrade), says.handoff_pages) == tuple(
-        release[key] for key in ("module_hv", "min_update_hv", "no_downgrade", "num_handoff_pages")
-    )
-    assert says.identity == ("TDX_01" if str(release["version"]).startswith("1.5") else "TDX_03")
-    assert not says.debug
 
 
 @pytest.mark.parametrize("format_", FORMATS)
@@ -114,13 +93,11 @@ def test_hostile_lengths_and_counts_are_refused(offsets: tuple[int, int], one: i
         assert bytes(content) == good or refused(with_checksum(content))
 
 
-@pytest.mark.parametrize("count", [0, 255, 256, 1000, 2**31, 2**32 - 1])
+@pytest.mark.parametrize("count", [0, 1, 255, 256, 1000, 2**31, 2**32 - 1])
 def test_hostile_cpuid_counts(count: int) -> None:
-    content = bytearray(SIGNED)
-    struct.pack_into("<I", content, sigstruct.CPUID_COUNT_OFFSET, count)
-    signed = SIGNER.sign(content)
+    signed = SIGNER.sigstruct(MODULE, Parts(fields={"cpuid_table_size": count}))
     assert len(sigstruct.parse(signed).cpuid) == (count if count <= 255 else 0)
-    assert failed(pack(signed, MODULE, "2.0")) == (set() if count <= 255 else {"sigstruct"})
+    assert failed(pack(signed, MODULE, "2.0")) == (set() if 1 <= count <= 255 else {"sigstruct"})
 
 
 @given(st.binary(max_size=3 * PAGE) | st.binary(max_size=PAGE).map(lambda tail: IMAGES["2.0"][: PAGE * 2] + tail))
@@ -143,11 +120,6 @@ def test_any_bytes_get_an_answer(content: bytes) -> None:
         ((100, b"x"), "reserved", "reserved bytes of the header"),
         ((SIGSTRUCT_OFFSET + SIGSTRUCT_SIZE, b"x"), "reserved", "padding after the sigstruct"),
         ((MODULE_OFFSET, b"xx"), "checksum", "add up to 0x"),
-        ((SIGSTRUCT_OFFSET, b"\7"), "sigstruct", "header_type is 0x7; expected 0x6"),
-        ((SIGSTRUCT_OFFSET + 8, b"\1"), "sigstruct", "header_version"),
-        ((SIGSTRUCT_OFFSET + 16, b"\1"), "sigstruct", "module_vendor"),
-        ((SIGSTRUCT_OFFSET + 20, b"\x0f"), "sigstruct", "not in decimal digits"),
-        ((SIGSTRUCT_OFFSET + 32, b"\1"), "sigstruct", "modulus_size"),
         ((SIGSTRUCT_OFFSET + 128, bytes(384)), "signature", "not one of an RSA key"),
         ((SIGSTRUCT_OFFSET + 128, b"\0"), "signature", "not one of an RSA key"),
         ((SIGSTRUCT_OFFSET + 512, b"\3\0\0"), "signature", "the public exponent is 3"),
@@ -177,14 +149,14 @@ def test_an_unknown_signer_is_refused_with_what_to_add() -> None:
     message = checks(content)["signer"].message
     assert f"--signer {stranger.fingerprint}" in message
     assert "'signers:' in the policy" in message
-    assert INTEL_SIGNER in message
+    assert f"takes no other than Intel's, {INTEL_SIGNER}" in message
     assert not refused(IMAGES["2.0"])
 
 
 def test_the_signature_of_another_sigstruct_does_not_fit() -> None:
     other = SIGNER.sigstruct(synthetic_module("other", 3), Parts())
     content = bytearray(SIGNED)
-    content[sigstruct.RSA_SIGNATURE] = other[sigstruct.RSA_SIGNATURE]
+    sigstruct.pack_into(content, {"signature": sigstruct.unpack(other)["signature"]})
     assert "signature" in failed(pack(bytes(content), MODULE, "2.0"))
 
 
@@ -212,11 +184,6 @@ def test_separate_files() -> None:
         assert name in {check.name for check in found if check.ok is False}
 
 
-def test_sigstruct_size() -> None:
-    with pytest.raises(ValueError, match="2047 bytes"):
-        sigstruct.parse(SIGNED[:-1])
-
-
 @pytest.mark.parametrize("size", [0, 1, 2, 2047, 2048, 2049, 4098, 3 * 2048, 498 * PAGE])
 def test_checksum_is_that_of_a_loop_over_the_words(size: int) -> None:
     """Carries included: the largest words, and as many of them as an image can have."""
@@ -224,37 +191,3 @@ def test_checksum_is_that_of_a_loop_over_the_words(size: int) -> None:
         total = sum(int.from_bytes(content[at : at + 2], "little") for at in range(0, size, 2)) & 0xFFFF
         problem = layout.checksum_problem(memoryview(content))
         assert problem == (f"the words add up to 0x{total:04x} instead of 0" if total else None)
-
-
-def test_a_thread_is_not_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half of the checks run on a thread of their own; where none can be had, they are done all the same."""
-    broken = with_checksum(IMAGES["2.0"])[:-2] + b"xx"
-    before = checks(IMAGES["2.0"]), checks(broken)
-    started = []
-
-    def refuse(*_: object) -> int:
-        started.append(True)
-        raise RuntimeError("can't start new thread")
-
-    monkeypatch.setattr(_thread, "start_new_thread", refuse)
-    assert (checks(IMAGES["2.0"]), checks(broken)) == before
-    assert len(started) == 2
-    assert "checksum" in failed(broken)
-
-
-def test_work_that_is_done_meanwhile() -> None:
-    """It gives what it came to, once; what goes wrong with it, whoever asks for it hears."""
-    asked: list[int] = []
-
-    def fail(error: BaseException) -> int:
-        asked.append(_thread.get_ident())
-        raise error
-
-    assert meanwhile(_thread.get_ident)() != _thread.get_ident()
-    for error in (MemoryError("no room"), SystemExit("no room")):
-        asked.clear()
-        result = meanwhile(functools.partial(fail, error))
-        with pytest.raises(type(error), match="no room"):
-            result()
-        assert len(asked) == 2
-        assert asked[1] == _thread.get_ident()

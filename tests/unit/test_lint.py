@@ -163,7 +163,7 @@ class Stubborn(Rule):
 
 
 def replaced(monkeypatch: pytest.MonkeyPatch, name: str, rule: type[Rule]) -> None:
-    table = rules.HARD_RULES if name in rules.HARD_RULES else rules.BUILT_IN
+    table = rules.HARD_RULES if name in rules.HARD_RULES else rules.POLICY_RULES
     monkeypatch.setitem(table, name, type(rule.__name__, (rule,), {"name": name}))
 
 

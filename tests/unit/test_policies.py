@@ -46,9 +46,9 @@ def level(policy: Policy, rule: str) -> Level:
 
 PLAN = ("plan", "--mapping", LATEST, "--without-images", "--facts", FACTS, "--json")
 DENY = "deny:\n- versions: '>=1.5.30'\n  reason: broken\n  until: 2026-12-31\n"
-ACCEPT = """rules: {strict-compat: require}
+ACCEPT = """rules: {td-build: require}
 accept:
-- rule: strict-compat
+- rule: td-build
   versions: 1.5.34
   reason: tested
   by: us@example.com
@@ -101,8 +101,8 @@ def test_layers_the_stricter_value_wins(tmp_path: Path, run: Run) -> None:
     organisation = written(
         tmp_path,
         "org",
-        "max_hops: 3\nkeep_updates: 1\ntarget: 1.5.*\nrules:\n  svn-rollback: warn\n"
-        "  strict-compat: {level: prefer, cost: 5}\n  minimum-svn: {level: require, svn: 0x10b}\n"
+        "max_hops: 3\nkeep_updates: 1\ntarget: 1.5.*\nrules:\n  seam-memory: warn\n"
+        "  td-build: {level: prefer, cost: 5}\n  minimum-svn: {level: require, svn: 0x10b}\n"
         "signers: [" + "ab" * 32 + "]\n",
     )
     team = written(
@@ -110,7 +110,7 @@ def test_layers_the_stricter_value_wins(tmp_path: Path, run: Run) -> None:
         "team",
         "path: shortest-path\nmax_hops: 5\nkeep_updates: 2\ntarget: '<1.5.30'\nwaypoints: [1.5.28]\n"
         + DENY
-        + "rules:\n  debug-module: off\n  strict-compat: {level: prefer, cost: 9}\n"
+        + "rules:\n  no-stranding: off\n  td-build: {level: prefer, cost: 9}\n"
         "  minimum-svn: {level: require, svn: 0x10c}\n",
     )
     policy = merged(organisation, team)
@@ -119,10 +119,10 @@ def test_layers_the_stricter_value_wins(tmp_path: Path, run: Run) -> None:
     assert policy.target.names(ModuleVersion("1.5.28"))
     assert not policy.target.names(ModuleVersion("1.5.34"))
     assert not policy.target.names(ModuleVersion("1.4.01"))
-    assert level(policy, "svn-rollback") is Level.REQUIRE, "the team did not name it, so its default stands"
-    assert level(policy, "debug-module") is Level.REQUIRE, "a layer can't turn off what another has"
-    strict = next(applied for applied in policy.rules if applied.rule.name == "strict-compat")
-    assert (strict.level, strict.cost) == (Level.PREFER, 9)
+    assert level(policy, "seam-memory") is Level.REQUIRE, "the team did not name it, so its default stands"
+    assert level(policy, "no-stranding") is Level.REQUIRE, "a layer can't turn off what another has"
+    preferred = next(applied for applied in policy.rules if applied.rule.name == "td-build")
+    assert (preferred.level, preferred.cost) == (Level.PREFER, 9)
     floor = next(applied for applied in policy.rules if applied.rule.name == "minimum-svn")
     assert floor.rule.strictness() == (0x10C,)
     assert (len(policy.denials), policy.waypoints, policy.signers) == (1, (ModuleVersion("1.5.28"),), frozenset())
@@ -137,10 +137,10 @@ def test_layers_the_stricter_value_wins(tmp_path: Path, run: Run) -> None:
 
 def test_layers_a_waiver_counts_only_where_everybody_waives(tmp_path: Path, run: Run) -> None:
     accept = written(tmp_path, "accept", ACCEPT)
-    strict = written(tmp_path, "strict", "rules: {strict-compat: require}\n")
-    silent = written(tmp_path, "silent", "rules: {strict-compat: off}\n")
+    strict = written(tmp_path, "strict", "rules: {td-build: require}\n")
+    silent = written(tmp_path, "silent", "rules: {td-build: off}\n")
     facts = tmp_path / "facts.json"
-    facts.write_text(FACTS.read_text().replace('"1.5.24"', '"1.5.06"').replace("mainline", "legacy"))
+    facts.write_text(FACTS.read_text().replace('"1.5.24"', '"1.5.06"'))
 
     def goes_to_34(*policies: str) -> bool:
         layers = [part for policy in policies for part in ("--policy", policy)]
@@ -149,10 +149,35 @@ def test_layers_a_waiver_counts_only_where_everybody_waives(tmp_path: Path, run:
 
     assert goes_to_34(accept)
     text = run("plan", "--mapping", LATEST, "--without-images", "--facts", facts, "--policy", accept).out
-    assert "accepted: strict-compat: tested (by us@example.com, until 2026-12-31)" in text
+    assert "accepted: td-build: tested (by us@example.com, until 2026-12-31)" in text
     assert goes_to_34(accept, silent)
     assert not goes_to_34(accept, strict)
     assert not goes_to_34(strict, accept)
+
+
+@pytest.mark.parametrize(
+    ("layers", "held", "target"),
+    [
+        (["held"], True, "1.5.34"),
+        (["silent"], False, "1.5.13"),
+        (["held", "silent"], False, "1.5.13"),
+        (["silent", "held"], False, "1.5.13"),
+        (["held", "held-too"], True, "1.5.34"),
+        (["held", "off"], False, "1.5.34"),
+    ],
+)
+def test_layers_creation_is_held_where_everybody_says_so(
+    layers: list[str], held: bool, target: str, tmp_path: Path, run: Run
+) -> None:
+    """The host has three TDs and runs 1.5.06, which no release newer than 1.5.13 lists."""
+    says = {"silent": "", "off": "rules: {td-build: off}\n"}
+    files = [written(tmp_path, name, says.get(name, "td_creation: held\n")) for name in layers]
+    facts = tmp_path / "facts.json"
+    facts.write_text(FACTS.read_text().replace('"1.5.24"', '"1.5.06"'))
+    assert merged(*files).creation_held is held
+    options = [part for file in files for part in ("--policy", file)]
+    document = run("plan", "--mapping", LATEST, "--without-images", "--facts", facts, "--json", *options).json
+    assert (document["target"], document["td_creation"]) == (target, "held" if held else None)
 
 
 def install(folder: Path, name: str, entry_points: str, form: str = "dist-info") -> None:
@@ -221,8 +246,8 @@ def test_a_rule_that_two_packages_bring_blocks(tmp_path: Path, monkeypatch: pyte
     for package in ("one", "two"):
         install(tmp_path, package, f"[seamstep.rules]\nours = {package}:Rule\n")
     (tmp_path / "odd.py").write_text(
-        "from seamstep.rules.strict_compat import StrictCompat\n"
-        "class Odd(StrictCompat):\n    name = 'odd'\n    scope = 'target'\n"
+        "from seamstep.rules.td_build import TdBuild\n"
+        "class Odd(TdBuild):\n    name = 'odd'\n    scope = 'target'\n"
     )
     (tmp_path / "leaves.py").write_text("import sys\nsys.exit(0)\n")
     install(tmp_path, "odd", "[seamstep.rules]\nodd = odd:Odd\nleaves = leaves:Rule\n")
@@ -253,13 +278,13 @@ def test_a_rule_that_limits_hops_is_neither_preferred_nor_waived(
         "  - {rule: quota, versions: 1.5.28, reason: r, by: b, until: '2099-01-01'}\n"
     )
     with pytest.raises(InputError) as caught:
-        policy_file.load(str(path), DAY)
-    assert "p.yaml:4:3: rules.quota: quota limits how many hops a path may have and can't be preferred" in str(
-        caught.value
-    )
-    assert "p.yaml:6:6: accept[0].rule: quota limits how many hops a path may have and can't be waived" in str(
-        caught.value
-    )
+        policy_file.load(str(path), date(2026, 11, 23))
+    told = str(caught.value)
+    assert "p.yaml:4:3: rules.quota: quota limits how many hops a path may have and can't be preferred" in told
+    assert "p.yaml:6:6: accept[0].rule: quota limits how many hops a path may have and can't be waived" in told
+
+
+OFF = "broken-rule: off, other-name: off, no-rule: off"
 
 
 def test_a_plug_in_s_rule_judges(run: Run, tmp_path: Path, plugin: None) -> None:

@@ -70,6 +70,8 @@ def test_all_of_it(run: Run, images: Path, spr: HostFacts) -> None:
     assert page.texts["plans"].count("chosen by") == len(resources.policies()), "each policy once"
     for phase in measurements.of_plan(plan_for(spr, images).document).values():
         assert all(row["mrseam"] in page.texts["measurements"] for row in phase)
+    assert page.texts["measurements"].count("TDX_011.5.340x122 (minor 34, major 1)") == 3 + 3 + 1, "while 1.5.34 runs"
+    assert page.texts["measurements"].count("TDX_011.5.280x11c (minor 28, major 1)") == 2, "while 1.5.28 runs"
     assert "0x806F8 (Sapphire Rapids)" in page.texts["facts"]
     assert "The runner-up is 1.5.24 → 1.5.34, cost 9." in page.texts["graph"]
     assert "seamldr-minimum" in page.texts["steps"]

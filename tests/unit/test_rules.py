@@ -9,10 +9,11 @@ from made import made_image
 
 from seamstep.base.versions import ModuleVersion, SeamldrVersion
 from seamstep.domain.facts import HostFacts, UploadNode
-from seamstep.domain.model import Outcome, Release, Step
+from seamstep.domain.model import INTEL_SIGNER, Outcome, Release, Step
 from seamstep.rules import HARD_RULES, Rule, policy_rules
 from seamstep.rules.minimum_svn import MinimumSvn
 
+#: A real host, on which TDs run.
 HOST = HostFacts(
     profile="mainline",
     module_version=ModuleVersion("1.5.24"),
@@ -21,10 +22,12 @@ HOST = HostFacts(
     cpu_signatures=(0x806F8,),
     cpus_online="0-7",
     cpus_present="0-7",
+    cpu_limits=(),
+    running_tds=4,
     upload=UploadNode("tdx_module", "idle"),
     cpu_bugs=(),
 )
-IMAGE = made_image((0x806F0, 0xC06F0), 0x10D, 1, 0)
+IMAGE = made_image((0x806F0, 0xC06F0), 0x10D, 1, 0, signer=INTEL_SIGNER)
 SOURCE = Release(ModuleVersion("1.5.24"), features0=1 << 47, image=IMAGE)
 TARGET = Release(
     ModuleVersion("1.5.28"),
@@ -46,6 +49,8 @@ class Ahead(NamedTuple):
 
 
 class Case(NamedTuple):
+    """``rule`` is the rule's name, ``parameters`` go to its constructor, the changes to what passes by itself."""
+
     rule: str
     outcome: Outcome
     says: str = ""
@@ -53,6 +58,7 @@ class Case(NamedTuple):
     source: dict[str, Any] = {}
     target: dict[str, Any] = {}
     outlook: tuple[str, ...] | None = ()
+    parameters: dict[str, Any] = {}
 
 
 def block(rule: str, says: str, **changes: Any) -> Case:
@@ -70,6 +76,12 @@ def ok(rule: str, says: str = "", **changes: Any) -> Case:
 ERRATUM = {"cpu_bugs": ("spectre_v1", "seamret_invd_vmcs"), "upload": None}
 ABSENT = {"upload": None, "unknown": {"upload": "missing: /sys/class/firmware/tdx_module does not exist"}}
 FORBIDDEN = {"upload": None, "unknown": {"upload": "permission: /sys/class can't be read"}}
+NO_CGROUP = {"running_tds": None, "unknown": {"running_tds": "missing: /sys/fs/cgroup/misc.current does not exist"}}
+HELD: dict[str, Any] = {"held": True}
+UNLISTED: dict[str, Any] = {"strict_compat": (ModuleVersion("1.5.20"),)}
+NO_FIELD: dict[str, Any] = {"strict_compat": None}
+NO_TABLE = IMAGE._replace(sigstruct=IMAGE.sigstruct._replace(cpuid=()))
+NO_TABLE_DEBUG = IMAGE._replace(sigstruct=IMAGE.sigstruct._replace(cpuid=(), module_type=1 << 31))
 CASES = [
     block("upload-interface", "seamret_invd_vmcs", host=ERRATUM),
     block("upload-interface", "no upload node", host=ABSENT),
@@ -77,6 +89,8 @@ CASES = [
     unknown("upload-interface", "cpu_bugs", host={"cpu_bugs": None}),
     unknown("upload-interface", "status", host={"upload": UploadNode("tdx_module", None)}),
     block("upload-interface", "transferring", host={"upload": UploadNode("tdx_module", "transferring")}),
+    block("upload-interface", "interim sysfs layout", host={"profile": "interim"}),
+    ok("upload-interface", host={"profile": "legacy", "upload": UploadNode("seamldr_upload", "idle")}),
     ok("updates-remaining", "1 left", host={"remaining_updates": 1}),
     block("updates-remaining", "reboot", host={"remaining_updates": 0}),
     block("updates-remaining", "reboot", host={"remaining_updates": -1}),
@@ -86,12 +100,17 @@ CASES = [
     unknown("cpus-online", "more CPUs", host={"cpus_online": "0-9"}),
     unknown("cpus-online", "cpus_online", host={"cpus_online": None}),
     unknown("cpus-online", "cpus_present", host={"cpus_present": None}),
+    block("cpus-online", "nr_cpus=8", host={"cpu_limits": ("nr_cpus=8",)}),
+    block("cpus-online", "maxcpus=4 possible_cpus=4", host={"cpu_limits": ("maxcpus=4", "possible_cpus=4")}),
+    unknown("cpus-online", "cpu_limits", host={"cpu_limits": None}),
     block("same-series", "2.0", target={"version": ModuleVersion("2.0.28")}),
     block("forward-only", "not newer", target={"version": ModuleVersion("1.5.24")}),
     block("forward-only", "not newer", target={"version": ModuleVersion("1.5.06")}),
     ok("minimum-module", target={"minimum_module": ModuleVersion("1.5.24")}),
     block("minimum-module", "1.5.25", target={"minimum_module": ModuleVersion("1.5.25")}),
     unknown("minimum-module", "does not list", target={"minimum_module": None}),
+    unknown("minimum-module", "of another series", target={"minimum_module": ModuleVersion("1.4.01")}),
+    unknown("minimum-module", "of another series", target={"minimum_module": ModuleVersion("2.0.01")}),
     ok("seamldr-minimum", host={"seamldr_version": SeamldrVersion("2.0.00")}),
     block("seamldr-minimum", "has 1.5.01", host={"seamldr_version": SeamldrVersion("1.5.01")}),
     block("seamldr-minimum", "has 1.6.09", host={"seamldr_version": SeamldrVersion("1.6.09")}),
@@ -103,16 +122,24 @@ CASES = [
     unknown("cpu-supported", "no image", target={"image": None}),
     unknown("cpu-supported", "cpu_signatures", host={"cpu_signatures": None}),
     unknown("cpu-supported", "cpu_signatures", host={"cpu_signatures": ()}),
-    block("update-compatibility", "UPDATE_COMPATIBILITY", source={"features0": (1 << 47) - 1}),
-    ok("update-compatibility", host={"profile": "legacy"}, source={"features0": 0}),
-    unknown("update-compatibility", "does not list", source={"features0": None}),
-    unknown("update-compatibility", "profile", host={"profile": None}),
+    block("cpu-supported", "no CPUID table", target={"image": NO_TABLE}),
+    block("cpu-supported", "supports none", target={"image": NO_TABLE_DEBUG}),
     block("kernel-features", "lacks NO_RBP_MOD", target={"features0": 1 << 1}),
     block("kernel-features", "lacks TD_PRESERVING", target={"features0": 1 << 18}),
     block("kernel-features", "NO_RBP_MOD and TD_PRESERVING", target={"features0": 0}),
     unknown("kernel-features", "does not list", target={"features0": None}),
-    block("strict-compat", "does not list 1.5.24", target={"strict_compat": (ModuleVersion("1.5.20"),)}),
-    unknown("strict-compat", "no strict_compat_versions", target={"strict_compat": None}),
+    ok("td-build", "1.5.28 lists 1.5.24"),
+    ok("td-build", "1.5.28 lists 1.5.24", host=NO_CGROUP),
+    ok("td-build", "held back", target=UNLISTED, parameters=HELD),
+    ok("td-build", "held back", target=UNLISTED, parameters=HELD, host=NO_CGROUP),
+    ok("td-build", "held back", target=NO_FIELD, parameters=HELD),
+    ok("td-build", "no TD runs", target=UNLISTED, host={"running_tds": 0}),
+    ok("td-build", "no TD runs", target=NO_FIELD, host={"running_tds": 0}),
+    block("td-build", "4 TDs run", target=UNLISTED),
+    block("td-build", "does not list 1.5.24", target={"strict_compat": ()}, host={"running_tds": 1}),
+    unknown("td-build", "/sys/fs/cgroup/misc.current", target=UNLISTED, host=NO_CGROUP),
+    unknown("td-build", "no strict_compat_versions", target=NO_FIELD),
+    unknown("td-build", "no strict_compat_versions", target=NO_FIELD, host=NO_CGROUP),
     block("feature-loss", "lacks UPDATE_COMPATIBILITY", target={"features0": 1 << 18 | 1 << 1}),
     ok("feature-loss", source={"features0": 1 << 18}, target={"features0": 1 << 18 | 1 << 50}),
     block("feature-loss", "lacks bit 50", source={"features0": 1 << 50}),
@@ -125,15 +152,15 @@ CASES = [
 ALL_RULES = HARD_RULES | policy_rules()
 
 
-def rule_of(name: str) -> Rule:
-    return MinimumSvn(0x10C) if name == MinimumSvn.name else ALL_RULES[name]()
+def rule_of(name: str, **parameters: Any) -> Rule:
+    return MinimumSvn(0x10C) if name == MinimumSvn.name else ALL_RULES[name](**parameters)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.rule}-{case.outcome}-{case.says[:20]}")
 def test_rule(case: Case) -> None:
     outlook = None if case.outlook is None else Ahead(case.outlook)
     step = Step(SOURCE._replace(**case.source), TARGET._replace(**case.target), outlook)
-    verdict = rule_of(case.rule).check(step, HOST._replace(**case.host))
+    verdict = rule_of(case.rule, **case.parameters).check(step, HOST._replace(**case.host))
     assert (verdict.rule, verdict.outcome) == (case.rule, case.outcome)
     assert case.says in verdict.reason
 

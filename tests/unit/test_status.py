@@ -230,7 +230,7 @@ def test_a_rehearsal_leaves_nothing(run: Run, plan_file: Path, monkeypatch: pyte
         ran = run("apply", plan_file, *TRUST, "--simulate", "--yes")
     assert ran.code == 2
     assert "can't make a folder for the rehearsal" in ran.err
-        assert "Read-only file system" in ran.err
+    assert "Read-only file system" in ran.err
     (tmp_path / "passing").mkdir()
     ran = run("apply", plan_file, *TRUST, "--simulate", "--yes")
     assert (ran.code, real.exists(), list((tmp_path / "passing").iterdir())) == (0, False, [])

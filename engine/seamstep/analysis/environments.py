@@ -1,11 +1,14 @@
 """All hosts that a catalog can meet, one for each way they can differ in what rules see of them: interface profile,
 P-SEAMLDR, and platform. The space is small, so questions about a policy are answered by trying all of it. Pure.
+
+One graph answers for all hosts of a kind, whichever listed release they run. What would take more than ``STEPS_MAX``
+judged steps is refused before it is begun.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from seamstep.base import cpus
 from seamstep.base.errors import InputError, Problem
@@ -13,9 +16,14 @@ from seamstep.base.versions import ModuleVersion, SeamldrVersion
 from seamstep.domain.facts import PROFILES, HostFacts, UploadNode
 from seamstep.domain.model import Release
 from seamstep.planning.graph import VersionGraph
+from seamstep.policy.policy import PathChoice, Policy
 
-if TYPE_CHECKING:
-    from seamstep.policy.policy import Policy
+#: The most steps that one command judges, each at some 55 µs: half a minute.
+STEPS_MAX = 500_000
+#: How many steps a search for the best path passes while one is judged; measured where every step is permitted.
+_PASSED = {PathChoice.FEWEST_HOPS: 200, PathChoice.SHORTEST_PATH: 40}
+#: How many layers of the search within a limit of hops take as long as the search without one.
+_LAYERS = 20
 
 _PLENTY = 1 << 16
 
@@ -44,6 +52,8 @@ class Environment(NamedTuple):
             cpu_signatures=None if self.platform is None else (self.platform,),
             cpus_online="0",
             cpus_present="0",
+            cpu_limits=(),
+            running_tds=1,
             upload=UploadNode("any", "idle"),
             cpu_bugs=(),
         )
@@ -67,22 +77,28 @@ def environments(releases: Sequence[Release]) -> Iterator[Environment]:
                 yield Environment(profile, seamldr, platform)
 
 
-def permitted(releases: Sequence[Release], policy: Policy, environment: Environment) -> dict[Pair, int]:
-    """For every candidate step its cost, if it is permitted; steps that are refused are absent. Without any image,
-    rules that need one are left open."""
-    seen = graph(releases, policy, environment, releases[0].version)
-    found: dict[Pair, int] = {}
-    for source in releases:
-        for target in seen.newer(source.version):
-            judgement = seen.judge(source.version, target, 0)
-            if judgement.permitted:
-                found[source.version, target] = judgement.cost
-    return found
+def check_size(steps: int, source: str, on: str, fix: str) -> None:
+    """Refuse what would take minutes: so many steps to judge, and searches for paths, which count as the steps that
+    could be judged meanwhile. ``on`` and ``fix`` say on how much, and what would be less. Raises InputError."""
+    if steps > STEPS_MAX:
+        message = f"on {on} this is as much work as judging {steps:,} steps; at most {STEPS_MAX:,} are judged: {fix}"
+        raise InputError(Problem(source, message))
 
 
-def refusing(releases: Sequence[Release], policy: Policy, environment: Environment, pair: Pair) -> tuple[str, ...]:
-    """The rules that refuse a step."""
-    return refused_by(graph(releases, policy, environment, pair[0]), pair)
+def judged(size: int) -> int:
+    """The candidate steps of a series of so many releases, and one for each release, which takes its time too."""
+    return size * (size + 1) // 2
+
+
+def searched(size: int, choice: PathChoice, max_hops: int | None) -> int:
+    """How many steps could be judged while the best path from each release of such a series is searched for."""
+    layers = min(max_hops or 0, size) if choice is PathChoice.SHORTEST_PATH else 0
+    return size * (2 + judged(size) * (_LAYERS + layers) // (_LAYERS * _PASSED[choice]))
+
+
+def permitted(seen: VersionGraph) -> dict[Pair, int]:
+    """Every permitted step with its cost."""
+    return {(source, target): cost for source, target, cost in seen.permitted.edges(data="cost")}
 
 
 def refused_by(seen: VersionGraph, pair: Pair) -> tuple[str, ...]:
@@ -90,30 +106,23 @@ def refused_by(seen: VersionGraph, pair: Pair) -> tuple[str, ...]:
     return tuple(verdict.rule for verdict in seen.judge(*pair, 0).blocking)
 
 
-def routes(
-    releases: Sequence[Release], policy: Policy, environment: Environment
-) -> dict[ModuleVersion, tuple[ModuleVersion, ...]]:
-    """Where the policy leads a host from each release: the versions after it, none where it stays."""
-    from seamstep.planning.planner import find_way  # who asks about steps alone needs no planner
-
-    seen = graph(releases, policy, environment, releases[0].version)
-    found: dict[ModuleVersion, tuple[ModuleVersion, ...]] = {}
-    for release in releases:
-        best = find_way(seen, policy, release.version).best
-        found[release.version] = best.versions[1:] if best else ()
-    return found
+def has_images(releases: Iterable[Release]) -> bool:
+    """Whether any release has an image. If none has, rules that need one are left open."""
+    return any(release.image for release in releases)
 
 
 def graph(
     releases: Sequence[Release],
     policy: Policy,
     environment: Environment,
-    running: ModuleVersion,
+    running: ModuleVersion | None = None,
     *,
-    without_images: bool | None = None,
+    without_images: bool,
 ) -> VersionGraph:
-    """What a host of this kind sees of the releases. Without any image, rules that need one are left open, unless
-    ``without_images`` says otherwise."""
-    if without_images is None:
-        without_images = not any(release.image for release in releases)
-    return VersionGraph(releases, environment.host(running), policy.applied_rules(), without_images=without_images)
+    """What a host of this kind sees of the releases; it runs the first of them, unless ``running`` is given."""
+    return VersionGraph(
+        releases,
+        environment.host(running or releases[0].version)._replace(simulated=bool(policy.signers)),
+        policy.applied_rules(),
+        without_images=without_images,
+    )

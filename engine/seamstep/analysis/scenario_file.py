@@ -25,13 +25,16 @@ from seamstep.plan.document import PlanOutcome
 from seamstep.policy import layers as policy_layers
 from seamstep.policy import policy_file
 from seamstep.policy.policy import Policy
-from seamstep.rules import HARD_RULES, Deny, Waypoint, policy_rules
+from seamstep.rules import HARD_RULES, REMOVED_RULES, Deny, Waypoint, policy_rules
 
 DEMO = "demo"
 _SIZE_LIMIT = 4 << 20
 _SUFFIXES = (".yaml", ".yml")
 _DEFAULT_DAY = date(2026, 1, 1)
 _DEFAULT_SVN = 0x10D
+_DEFAULT_HANDOFF_PAGES = 13
+#: The page counts of a made-up image whose keys are the fields of Sigstruct.
+_PAGES = ("num_stack_pages", "num_tls_pages", "num_keyhole_pages", "num_global_data_pages")
 
 
 class _MadeUp(NamedTuple):
@@ -237,7 +240,8 @@ class _Reader:
         rules = {*HARD_RULES, *policy_rules(), Deny.name, Waypoint.name}
         for index, name in enumerate(value.get("refused", ())):
             if name not in rules:
-                message = f"there is no rule {name!r}{did_you_mean(name, rules)}"
+                more = f" any more: {REMOVED_RULES[name]}" if name in REMOVED_RULES else did_you_mean(name, rules)
+                message = f"there is no rule {name!r}{more}"
                 problems.append(self.document.problem(("expect", "refused", index), message))
         path = []
         for index, text in enumerate(value.get("path", ())):
@@ -266,8 +270,9 @@ def _made_up(version: ModuleVersion, says: Mapping[str, Any], host_cpus: tuple[i
         module_hv=says.get("module_hv", 0),
         min_update_hv=says.get("min_update_hv", 0),
         no_downgrade=False,
-        handoff_pages=13,
+        handoff_pages=says.get("num_handoff_pages", _DEFAULT_HANDOFF_PAGES),
         cpuid=host_cpus if named is None else tuple(map(cpus.parse_signature, named)),
         signer=says.get("signer", INTEL_SIGNER),
+        **{name: says[name] for name in _PAGES if name in says},
     )
     return Image(f"made-up/{version}.blob", None, "2.0", 12288, 4096, sigstruct, _MadeUp(str(version)))

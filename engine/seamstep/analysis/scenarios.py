@@ -21,19 +21,24 @@ from seamstep.planning.graph import Judgement, VersionGraph
 from seamstep.planning.planner import budget_of, make_plan
 from seamstep.policy.policy import Policy
 from seamstep.rules import Denial, Deny, Rule, Waiver, Waypoint
+from seamstep.rules.td_build import TdBuild
 
 SCHEMA = "seamstep/scenario/v1"
 
 
 class Part(NamedTuple):
-    """A part of a policy that a scenario can exercise: a ``rule``, a ``denial``, a ``waiver`` or a ``waypoint``, and
-    what tells it from the others of its kind."""
+    """A part of a policy that a scenario can exercise: a ``rule``, a ``denial``, a ``waiver``, a ``waypoint`` or its
+    word on ``td_creation``, and what tells it from the others of its kind."""
 
     kind: str
     text: str
 
     def __str__(self) -> str:
         return f"{self.kind} {self.text}"
+
+
+#: What stands for the rule td-build where the policy holds the creation of TDs back: the rule refuses nothing then.
+_HELD = Part("td_creation", "held")
 
 
 class Expectation(NamedTuple):
@@ -105,11 +110,15 @@ def parts_of(policy: Policy) -> frozenset[Part]:
     """The parts of a policy that are in force: its rules that are not off, denials, waivers and waypoints."""
     waivers = {waiver for applied in policy.rules for group in applied.waivers for waiver in group}
     return frozenset(
-        [Part("rule", applied.rule.name) for applied in policy.rules]
+        [_rule_part(applied.rule, policy) for applied in policy.rules]
         + [_denial_part(denial) for denial in policy.denials]
         + [_waiver_part(waiver) for waiver in waivers]
         + [Part("waypoint", str(version)) for version in policy.waypoints]
     )
+
+
+def _rule_part(rule: Rule, policy: Policy) -> Part:
+    return _HELD if rule.name == TdBuild.name and policy.creation_held else Part("rule", rule.name)
 
 
 def _denial_part(denial: Denial) -> Part:
@@ -209,6 +218,7 @@ def _exercised(policy: Policy, host: HostFacts, judgements: Sequence[Judgement])
     single: list[tuple[Part, Rule]] = [(_denial_part(denial), Deny((denial,))) for denial in policy.denials]
     single += [(Part("waypoint", str(version)), Waypoint((version,))) for version in policy.waypoints]
     known = parts_of(policy)
+    single += [(_HELD, TdBuild())] if _HELD in known else []
     for judgement in judgements:
         told = (verdict for verdict in judgement.verdicts if _tells(verdict))
         yield from {Part("rule", verdict.rule) for verdict in told} & known

@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> ExitCode:
                 journal.transaction = begun.journal.transaction
             if begun.finding:
                 journal.recovered(begun.finding.state, begun.finding.run.transaction, begun.finding.message)
-            return _perform(options, begun, saved or shared.make_plan(options), journal)
+            return _perform(options, begun, saved or shared.plan_from(options), journal)
 
 
 def _is_real(options: argparse.Namespace) -> bool:

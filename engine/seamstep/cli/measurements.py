@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> ExitCode:
 def _of_plan(options: argparse.Namespace) -> tuple[str, ExitCode]:
     from seamstep.plan import document as plan
     from seamstep.plan import measurements
-    from seamstep.show.images import PHASES, csv_text, measurements_text
+    from seamstep.show.images import csv_text, phases_text
 
     if options.mapping or options.images or options.catalog:
         raise InputError(Problem("--plan", "says already which images are meant; leave the catalog out"))
@@ -50,8 +50,7 @@ def _of_plan(options: argparse.Namespace) -> tuple[str, ExitCode]:
     if options.format == "csv":
         rows = [{"phase": phase, **row} for phase, listed in phases.items() for row in listed]
         return csv_text(measurements.PHASE_COLUMNS, rows), ExitCode.DONE
-    parts = (f"{PHASES[phase]}\n{measurements_text(rows)}\n" for phase, rows in phases.items())
-    return "\n".join(parts), ExitCode.DONE
+    return phases_text(phases) + "\n", ExitCode.DONE
 
 
 def _of_catalog(options: argparse.Namespace) -> tuple[str, ExitCode]:

@@ -139,7 +139,8 @@ def add_signer(parser: argparse._ActionsContainer) -> None:
         metavar="SHA256",
         action="append",
         default=[],
-        help="trust images signed by this key too: the SHA-256 of its modulus (may be given several times)",
+        help="trust images signed by this key too, on simulated hosts: the SHA-256 of its modulus (may be given several"
+        " times)",
     )
 
 
@@ -195,12 +196,21 @@ def inputs(options: argparse.Namespace, *, without_images: bool = False, host: H
     as_of = day(options)
     chosen = policy(options, as_of)
     host = host or host_facts(options)
+    _refuse_signers(options, chosen, host)
     loaded = catalog.load(mapping, None if without_images else images, TRUSTED | chosen.signers)
     tell_of_images(loaded)
     return Inputs(loaded, host, chosen, as_of)
 
 
-def make_plan(options: argparse.Namespace, *, without_images: bool = False) -> Plan:
+def _refuse_signers(options: argparse.Namespace, chosen: Policy, host: HostFacts) -> None:
+    """Raise InputError for a signer besides Intel on a real host: P-SEAMLDR has Intel's key built in and no other."""
+    if chosen.signers and not host.simulated:
+        source, path = ("--signer", ()) if options.signer else (chosen.name, ("signers",))
+        message = "a real host takes Intel's key alone; another signer is for hosts that say that they are simulated"
+        raise InputError(Problem(source, message, path))
+
+
+def plan_from(options: argparse.Namespace, *, without_images: bool = False) -> Plan:
     """Plan as the options say. Raises what reading the inputs raises."""
     from seamstep.planning import planner
 

@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> ExitCode:
     import sys
 
     shared.check_output(options)
-    plan = shared.make_plan(options, without_images=options.without_images)
+    plan = shared.plan_from(options, without_images=options.without_images)
     code = exit_code(plan, update=ExitCode.UPDATE_AVAILABLE if options.exit_code else ExitCode.DONE)
     document = plan.document
     emit(

@@ -74,7 +74,7 @@ def _permitted(options: argparse.Namespace, facts: HostFacts) -> dict[str, Any] 
     """What a plan would lead to, if the options say what to plan from and there is something to plan for."""
     if not (options.mapping or options.catalog) or facts.module_version is None:
         return None
-    plan = shared.make_plan(options, without_images=not (options.images or options.catalog))
+    plan = shared.plan_from(options, without_images=not (options.images or options.catalog))
     return {
         "target": plan.document["target"],
         "hops": len(plan.hops),

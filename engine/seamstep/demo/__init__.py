@@ -39,6 +39,9 @@ FACTS = HostFacts(
     cpu_signatures=(0x806F8,),
     cpus_online="0-223",
     cpus_present="0-223",
+    cpu_limits=(),
+    running_tds=3,
+    simulated=True,
     upload=UploadNode("tdx_module", "idle"),
     cpu_bugs=(),
 )

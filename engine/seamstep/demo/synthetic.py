@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from typing import NamedTuple
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
@@ -15,16 +17,32 @@ from seamstep.image import sigstruct
 from seamstep.image.layout import PAGE, SIGSTRUCT_SIZE
 from seamstep.image.pack import pack
 
-_HEADER_LENGTH = 0xE1  # words before the signed body
 _MODULE_PAGES = 4
 # Platforms by series, from the CPUID tables of Intel's published images.
 _CPUID = {"1.5": (0x806F8, 0xC06F0, 0xA06F0), "2.0": (0xA06D0, 0xA06E0)}
 _SVN_MAJOR = {"1.5": 1, "2.0": 3}
 
 
+# The values of Intel's images of series 1.5.
+_SIZES = {
+    "num_stack_pages": 1,
+    "num_tls_pages": 1,
+    "num_keyhole_pages": 127,
+    "num_global_data_pages": 21,
+    "max_tdmrs": 64,
+    "max_rsvd_per_tdmr": 16,
+    "pamt_entry_size_4k": 16,
+    "pamt_entry_size_2m": 16,
+    "pamt_entry_size_1g": 16,
+}
+
+
 class Parts(NamedTuple):
-    """What goes into a made-up sigstruct; the defaults are those of a release of series 1.5. ``build_date`` is
-    yyyymmdd."""
+    """What goes into a made-up sigstruct; the defaults are those of a release of series 1.5, and pass every check.
+
+    ``build_date`` is yyyymmdd. ``fields`` are raw values of any fields, by their names in ``sigstruct.LAYOUT``; they
+    override everything else.
+    """
 
     cpuid: tuple[int, ...] = _CPUID["1.5"]
     seamsvn: int = 0x10D
@@ -34,6 +52,7 @@ class Parts(NamedTuple):
     min_update_hv: int = 0
     no_downgrade: int = 1
     handoff_pages: int = 13
+    fields: Mapping[str, Any] = MappingProxyType({})
 
 
 class Signer:
@@ -52,37 +71,34 @@ class Signer:
 
     def sigstruct(self, module: bytes, parts: Parts) -> bytes:
         """A signed sigstruct for ``module``."""
+        last_page = len(module) - PAGE
+        values = {
+            **{name: field.only for name, field in sigstruct.LAYOUT.items() if field.only is not None},
+            **_SIZES,
+            "gdt_idt_offset": last_page,
+            "fault_wrapper_offset": last_page // 2,
+            "module_type": parts.module_type,
+            "date": int(parts.build_date, 16),
+            "modulus": self._modulus(),
+            "seamhash": hashlib.sha384(module).digest(),
+            "seamsvn": parts.seamsvn,
+            "module_hv": parts.module_hv,
+            "min_update_hv": parts.min_update_hv,
+            "no_downgrade": parts.no_downgrade,
+            "num_handoff_pages": parts.handoff_pages,
+            "cpuid_table_size": len(parts.cpuid),
+            "cpuid_table": struct.pack(f"<{len(parts.cpuid)}I", *parts.cpuid),
+            **parts.fields,
+        }
         content = bytearray(SIGSTRUCT_SIZE)
-        date, words = int(parts.build_date, 16), sigstruct.MODULUS_WORDS
-        sigstruct.HEADER.pack_into(
-            content,
-            0,
-            sigstruct.HEADER_TYPE,
-            _HEADER_LENGTH,
-            sigstruct.HEADER_VERSION,
-            parts.module_type,
-            sigstruct.VENDOR_INTEL,
-            date,
-            SIGSTRUCT_SIZE // 4,
-            words,
-            words,
-            1,
-        )
-        content[sigstruct.MODULUS] = self._modulus()
-        sigstruct.RSA_EXPONENT.pack_into(content, sigstruct.RSA_EXPONENT_OFFSET, sigstruct.EXPONENT)
-        digest = hashlib.sha384(module).digest()
-        sigstruct.BODY.pack_into(content, sigstruct.BODY_OFFSET, digest, parts.seamsvn, 0, 0)
-        versions = (parts.module_hv, parts.min_update_hv, parts.no_downgrade, parts.handoff_pages)
-        sigstruct.HANDOFF.pack_into(content, sigstruct.HANDOFF_OFFSET, *versions)
-        sigstruct.CPUID_COUNT.pack_into(content, sigstruct.CPUID_COUNT_OFFSET, len(parts.cpuid))
-        struct.pack_into(f"<{len(parts.cpuid)}I", content, sigstruct.CPUID_TABLE_OFFSET, *parts.cpuid)
+        sigstruct.pack_into(content, values)
         return self.sign(content)
 
     def sign(self, content: bytes | bytearray) -> bytes:
         """The sigstruct with its signature made anew over what it says now."""
         signed = b"".join(bytes(content[part]) for part in sigstruct.SIGNED)
         fresh = bytearray(content)
-        fresh[sigstruct.RSA_SIGNATURE] = self._key.sign(signed, PKCS1v15(), SHA384())[::-1]
+        sigstruct.pack_into(fresh, {"signature": self._key.sign(signed, PKCS1v15(), SHA384())[::-1]})
         return bytes(fresh)
 
 
@@ -92,7 +108,9 @@ def synthetic_module(name: str, pages: int = _MODULE_PAGES) -> bytes:
 
 
 def synthetic_image(version: ModuleVersion, signer: Signer) -> bytes:
-    """An image of format 2.0 that stands for ``version``."""
-    seamsvn = _SVN_MAJOR.get(version.series, 0) << 8 | version.update & 0xFF
+    """An image of format 2.0 that stands for ``version``. A series that is not known has the CPUs and the SVN major of
+    1.5."""
+    series = version.series if version.series in _CPUID else "1.5"
+    parts = Parts(cpuid=_CPUID[series], seamsvn=_SVN_MAJOR[series] << 8 | version.update & 0xFF)
     module = synthetic_module(str(version))
-    return pack(signer.sigstruct(module, Parts(cpuid=_CPUID.get(version.series, ()), seamsvn=seamsvn)), module, "2.0")
+    return pack(signer.sigstruct(module, parts), module, "2.0")

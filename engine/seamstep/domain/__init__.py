@@ -1,2 +1,3 @@
 """The values that the field talks of: releases, images, steps, verdicts, host facts, and the mapping file. May import
-``base``."""
+``base``.
+"""

@@ -22,10 +22,16 @@ SCHEMA = "seamstep/facts/v1"
 PROFILES = ("mainline", "legacy")
 #: The image format that each profile's kernel takes. Sources: Linux arch/x86/virt/vmx/tdx/seamldr.c; the third version
 #: of the out-of-tree series "Runtime TDX Module update support".
-IMAGE_FORMATS = {"mainline": "2.0", "legacy": "1.0"}
+#: The interim layouts take 1.0 too (inferred); no update is permitted there.
+IMAGE_FORMATS = {"mainline": "2.0", "legacy": "1.0", "interim": "1.0"}
 #: What a facts file is called in messages, and its largest size in bytes.
 WHAT = "facts document"
 SIZE_LIMIT = 1 << 20
+
+
+#: Facts that documents of earlier versions lack.
+_NEWER = ("cpu_limits", "running_tds")
+_OLDER = "missing: these facts were taken by an older version; take them again"
 
 
 class UploadNode(NamedTuple):
@@ -36,8 +42,14 @@ class UploadNode(NamedTuple):
 
 
 class HostFacts(NamedTuple):
-    """The facts of one host at one moment. ``cpus_online`` and ``cpus_present`` are CPU lists as the kernel prints
-    them; ``cpu_signatures`` are CPUID.1.EAX values, ascending; ``remaining_updates`` counts updates until reboot."""
+    """The facts of one host at one moment.
+
+    ``profile`` names the sysfs layout: mainline, legacy, or interim. ``cpus_online`` and ``cpus_present`` are CPU lists
+    as the kernel prints them; ``cpu_limits`` are the words of the kernel's command line that hide CPUs from Linux;
+    ``cpu_signatures`` are CPUID.1.EAX values, ascending; ``remaining_updates`` counts updates until reboot;
+    ``running_tds`` counts TDs, those being built too, by their key ids in the misc cgroup. ``simulated`` is true only
+    for a host that says itself that it is made up. ``unknown`` has the reason why each fact that is None is.
+    """
 
     hostname: str | None = None
     boot_id: str | None = None
@@ -49,8 +61,11 @@ class HostFacts(NamedTuple):
     cpu_signatures: tuple[int, ...] | None = None
     cpus_online: str | None = None
     cpus_present: str | None = None
+    cpu_limits: tuple[str, ...] | None = None
+    running_tds: int | None = None
     upload: UploadNode | None = None
     cpu_bugs: tuple[str, ...] | None = None
+    simulated: bool = False
     unknown: Mapping[str, str] = MappingProxyType({})
 
     def __hash__(self) -> int:
@@ -58,7 +73,7 @@ class HostFacts(NamedTuple):
 
     def why_unknown(self, fact: str) -> str:
         """The reason why ``fact`` is not known."""
-        return self.unknown.get(fact, "missing: the facts don't tell it")
+        return self.unknown.get(fact, "missing: not in the facts document")
 
     def after(self, version: ModuleVersion, updates: int) -> HostFacts:
         """The host predicted to be there once ``updates`` updates have led to ``version``."""
@@ -66,12 +81,12 @@ class HostFacts(NamedTuple):
         return self._replace(module_version=version, remaining_updates=left)
 
     def differences(self, other: HostFacts) -> list[str]:
-        """What differs in ``other``, one sentence for each fact."""
+        """What differs in ``other``, one sentence for each fact. How many TDs run is left out: they come and go."""
         mine, theirs = self.to_document(), other.to_document()
         return [
             f"{fact} was {_show(mine[fact])}, is {_show(theirs[fact])}"
             for fact in mine
-            if fact != "unknown" and mine[fact] != theirs[fact]
+            if fact not in {"unknown", "running_tds"} and mine[fact] != theirs[fact]
         ]
 
     def to_document(self) -> dict[str, Any]:
@@ -89,8 +104,11 @@ class HostFacts(NamedTuple):
             "cpu_signatures": None if signatures is None else [cpus.format_signature(s) for s in signatures],
             "cpus_online": self.cpus_online,
             "cpus_present": self.cpus_present,
+            "cpu_limits": None if self.cpu_limits is None else list(self.cpu_limits),
+            "running_tds": self.running_tds,
             "upload": self.upload and {"name": self.upload.name, "status": self.upload.status},
             "cpu_bugs": None if self.cpu_bugs is None else list(self.cpu_bugs),
+            "simulated": self.simulated,
             "unknown": dict(sorted(self.unknown.items())),
         }
 
@@ -127,9 +145,12 @@ def read(document: Document) -> HostFacts:
         cpu_signatures=parsed("cpu_signatures", _signatures),
         cpus_online=parsed("cpus_online", _cpu_list),
         cpus_present=parsed("cpus_present", _cpu_list),
+        cpu_limits=parsed("cpu_limits", tuple),
+        running_tds=parsed("running_tds", int),
         upload=parsed("upload", lambda node: UploadNode(**node)),
         cpu_bugs=parsed("cpu_bugs", tuple),
-        unknown=document.data.get("unknown", {}),
+        simulated=document.data.get("simulated", False),
+        unknown={fact: _OLDER for fact in _NEWER if fact not in document.data} | document.data.get("unknown", {}),
     )
     if problems:
         raise InputError(problems)

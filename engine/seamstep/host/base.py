@@ -13,6 +13,10 @@ PAGE = 4096
 
 TDX_HOST = "/sys/devices/faux/tdx_host"
 MODULE_VERSION = f"{TDX_HOST}/version"
+#: There where a kernel module stands in for TDX: the host says itself that it is made up.
+DOUBLE = "/sys/module/tdx_host_double"
+#: Charges of the misc cgroup, up to the root of cgroup v2 (Linux kernel/cgroup/misc.c).
+MISC_CURRENT = "/sys/fs/cgroup/misc.current"
 FIRMWARE = "/sys/class/firmware"
 
 
@@ -48,7 +52,8 @@ class Profile:
     """A sysfs layout: where it keeps what.
 
     Sources: mainline, Linux Documentation/ABI/testing/sysfs-devices-faux-tdx-host; legacy, the out-of-tree series
-    "Runtime TDX module update support" up to its third version, and Intel's reference script.
+    "Runtime TDX module update support" up to its third version, and Intel's reference script;
+    interim, versions 4 to 7 of that series, with the node of the one and the attributes of the other.
     """
 
     def __init__(self, name: str, upload_node: str, seamldr_version: str, remaining_updates: str) -> None:
@@ -61,4 +66,5 @@ class Profile:
 
 MAINLINE = Profile("mainline", "tdx_module", "seamldr_version", "num_remaining_updates")
 LEGACY = Profile("legacy", "seamldr_upload", "seamldr/version", "seamldr/num_remaining_updates")
-PROFILES = {profile.name: profile for profile in (MAINLINE, LEGACY)}
+INTERIM = Profile("interim", "tdx_module", "seamldr/version", "seamldr/num_remaining_updates")
+PROFILES = {profile.name: profile for profile in (MAINLINE, LEGACY, INTERIM)}

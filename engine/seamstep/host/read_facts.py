@@ -10,10 +10,11 @@ from typing import TypeVar
 from seamstep.base import cpus
 from seamstep.base.versions import ModuleVersion, SeamldrVersion
 from seamstep.domain.facts import HostFacts, UploadNode
-from seamstep.host.base import LEGACY, MAINLINE, MODULE_VERSION, Host, Profile
+from seamstep.host.base import DOUBLE, INTERIM, LEGACY, MAINLINE, MISC_CURRENT, MODULE_VERSION, Host, Profile
 
 T = TypeVar("T")
 
+CPUS_ONLINE = "/sys/devices/system/cpu/online"
 _ATTRIBUTE_LIMIT = 4096
 _CPUINFO_LIMIT = 64 << 20
 _FIELDS = re.compile(r"^(cpu family|model|stepping|bugs)[ \t]*:(.*)$", re.MULTILINE)
@@ -23,6 +24,22 @@ def read_facts(host: Host) -> HostFacts:
     """All facts of ``host``. Never raises for a file that can't be read: the fact is None then, and the reason stands
     in ``unknown``, starting with ``missing``, ``permission``, ``ENXIO``, ``invalid`` or another errno's name."""
     return _Reader(host).facts()
+
+
+def running_tds(host: Host) -> int | None:
+    """How many TDs there are, read now; None if that can't be told."""
+    try:
+        return _running_tds(_text(host.read(MISC_CURRENT, _ATTRIBUTE_LIMIT)))
+    except (OSError, ValueError):
+        return None
+
+
+def cpus_online(host: Host) -> str | None:
+    """The online CPUs, read now; None if that can't be told."""
+    try:
+        return _cpu_list(_text(host.read(CPUS_ONLINE, _ATTRIBUTE_LIMIT)))
+    except (OSError, ValueError):
+        return None
 
 
 def module_version(host: Host) -> ModuleVersion:
@@ -60,10 +77,13 @@ class _Reader:
             seamldr_version=self.profile_fact("seamldr_version", profile, SeamldrVersion),
             remaining_updates=self.profile_fact("remaining_updates", profile, _count),
             cpu_signatures=signatures,
-            cpus_online=self.fact("cpus_online", "/sys/devices/system/cpu/online", _cpu_list),
+            cpus_online=self.fact("cpus_online", CPUS_ONLINE, _cpu_list),
             cpus_present=self.fact("cpus_present", "/sys/devices/system/cpu/present", _cpu_list),
+            cpu_limits=self.fact("cpu_limits", "/proc/cmdline", _cpu_limits),
+            running_tds=self.fact("running_tds", MISC_CURRENT, _running_tds),
             upload=self.upload(profile),
             cpu_bugs=bugs,
+            simulated=self.simulated(),
             unknown=self.unknown,
         )
 
@@ -77,17 +97,29 @@ class _Reader:
         return None
 
     def profile(self) -> Profile | None:
-        """Mainline or legacy, by the upload node; where there is none, by the P-SEAMLDR's attributes."""
-        signs = [(p, p.upload_path) for p in (MAINLINE, LEGACY)] + [(p, p.seamldr_version) for p in (MAINLINE, LEGACY)]
-        for profile, path in signs:
-            try:
-                if self.host.exists(path):
+        """The layout, by the upload node; where there is none, by the P-SEAMLDR's attributes."""
+        signs = (
+            *((INTERIM, (INTERIM.upload_path, INTERIM.seamldr_version)), (MAINLINE, (MAINLINE.upload_path,))),
+            *((LEGACY, (LEGACY.upload_path,)), (MAINLINE, (MAINLINE.seamldr_version,))),
+            (LEGACY, (LEGACY.seamldr_version,)),
+        )
+        path = ""
+        try:
+            for profile, paths in signs:
+                if all(self.host.exists(path := one) for one in paths):
                     return profile
-            except OSError as error:
-                self.unknown["profile"] = _reason(error, path)
-                return None
+        except OSError as error:
+            self.unknown["profile"] = _reason(error, path)
+            return None
         self.unknown["profile"] = f"missing: neither {MAINLINE.upload_path} nor {LEGACY.upload_path} exists"
         return None
+
+    def simulated(self) -> bool:
+        """Whether the host says that it is made up. What can't be told is no."""
+        try:
+            return self.host.exists(DOUBLE)
+        except OSError:
+            return False
 
     def profile_fact(self, name: str, profile: Profile | None, parse: Callable[[str], T]) -> T | None:
         if profile is None:
@@ -142,6 +174,19 @@ def _count(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,10}", text, re.ASCII):
         raise ValueError(f"{text!r} is not a number")
     return int(text)
+
+
+def _cpu_limits(text: str) -> tuple[str, ...]:
+    """The words of the kernel's command line that hide CPUs from Linux."""
+    return tuple(word for word in text.split() if word.startswith(("nr_cpus=", "maxcpus=", "possible_cpus=")))
+
+
+def _running_tds(text: str) -> int:
+    """The TDX key ids in use, from the lines of misc.current."""
+    charges = dict(line.split(maxsplit=1) for line in text.splitlines() if " " in line)
+    if "tdx" not in charges:
+        raise ValueError("it has no line 'tdx'")
+    return _count(charges["tdx"])
 
 
 def _cpu_list(text: str) -> str:

@@ -20,7 +20,7 @@ from typing import NamedTuple
 from seamstep.base import cpus
 from seamstep.base.versions import ModuleVersion
 from seamstep.domain.facts import HostFacts
-from seamstep.host.base import FIRMWARE, LEGACY, MAINLINE, MODULE_VERSION, PAGE, PROFILES
+from seamstep.host.base import DOUBLE, FIRMWARE, LEGACY, MAINLINE, MISC_CURRENT, MODULE_VERSION, PAGE, PROFILES
 
 _PHASES = ("receiving", "preparing", "transferring", "programming")
 _TRANSFERRING, _PROGRAMMING = 2, 3
@@ -29,7 +29,7 @@ _NUMBER = re.compile(rb"-?[0-9]+")
 _YES = re.compile(rb"[yYtT1]|[oO][nN]")
 _HEADER = struct.Struct("<HH8sII4076s")
 _LEGACY_HEADER = struct.Struct("<HHI8sI4076s")
-_FORMATS = {"mainline": 0x200, "legacy": 0x100}
+_FORMATS = {"mainline": 0x200, "legacy": 0x100, "interim": 0x100}
 
 
 class _Buffer(Enum):
@@ -90,6 +90,7 @@ class SimulatedHost:
         self._clock = 0.0
         self._epoch = time.time() if epoch is None else epoch
         self._version = facts.module_version
+        self.running_tds = facts.running_tds or 0
         self._remaining = facts.remaining_updates
         self._buffer = _Buffer.UNKNOWN
         self._data = bytearray()
@@ -156,6 +157,8 @@ class SimulatedHost:
             f"{FIRMWARE}/timeout": 60,
             profile.seamldr_version: facts.seamldr_version,
             "/proc/cpuinfo": _cpuinfo(facts),
+            "/proc/cmdline": None if facts.cpu_limits is None else " ".join(["quiet", *facts.cpu_limits]),
+            f"{DOUBLE}/initstate": "live" if facts.simulated else None,
         }
         files: dict[str, Callable[[], bytes]] = {
             path: lambda text=value: f"{text}\n".encode()  # type: ignore[misc]
@@ -166,6 +169,8 @@ class SimulatedHost:
             files[MODULE_VERSION] = self._show_version
         if facts.remaining_updates is not None:
             files[profile.remaining_updates] = lambda: f"{self._remaining}\n".encode()
+        if facts.running_tds is not None:
+            files[MISC_CURRENT] = lambda: f"tdx {self.running_tds}\n".encode()
         if facts.upload is not None:
             files |= {
                 f"{self._node_path}/loading": lambda: b"%d\n" % (self._buffer is _Buffer.LOADING),

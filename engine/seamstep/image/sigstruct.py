@@ -1,7 +1,8 @@
 """The SEAM sigstruct: what the signed part of an image says, and whether its signature holds.
 
-Sources: P-SEAMLDR source (``seam_sigstruct_t``) for the fields; that the signature is RSA-3072 with PKCS#1 v1.5 and
-SHA-384, with little-endian numbers, over bytes 0..127 and 900..2047, was measured on Intel's published images.
+Sources: ``seam_sigstruct_t``, ``check_seam_sigstruct()`` and ``verify_manifest()`` of P-SEAMLDR's source. That the
+signature is RSA-3072 with PKCS#1 v1.5 and SHA-384, with little-endian numbers, over bytes 0..127 and 900..2047, was
+measured on Intel's published images.
 """
 
 from __future__ import annotations
@@ -9,46 +10,87 @@ from __future__ import annotations
 import functools
 import hashlib
 import struct
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from seamstep.domain.model import Sigstruct
-from seamstep.image.layout import SIGSTRUCT_SIZE, sigstruct_size_problem
+from seamstep.domain.model import DEBUG_BIT, Sigstruct
+from seamstep.image.layout import PAGE, SIGSTRUCT_SIZE, sigstruct_size_problem
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-HEADER_TYPE = 6
-HEADER_VERSION = 0x10000
-VENDOR_INTEL = 0x8086
-MODULUS_WORDS = 96
 KEY_BITS = 3072
 EXPONENT = 65537
 CPUID_TABLE_MAX = 255
-
-#: header_type, header_length, header_version, module_type, module_vendor, date, size, key_size, modulus_size,
-#: exponent_size
-HEADER = struct.Struct("<10I")
-MODULUS = slice(128, 512)
-RSA_EXPONENT = struct.Struct("<I")
-RSA_EXPONENT_OFFSET = 512
-RSA_SIGNATURE = slice(516, 900)
-#: seamhash, seamsvn, attributes, rip_offset
-BODY = struct.Struct("<48sHQI")
-BODY_OFFSET = 900
-#: module_hv, min_update_hv, no_downgrade, a reserved byte, num_handoff_pages
-HANDOFF = struct.Struct("<HHBxH")
-HANDOFF_OFFSET = 984
-CPUID_COUNT = struct.Struct("<I")
-CPUID_COUNT_OFFSET = 1024
-CPUID_TABLE_OFFSET = 1028
+#: 32 exception handlers of 16 bytes.
+FAULT_WRAPPERS_SIZE = 512
 #: The parts that the signature covers.
 SIGNED = (slice(0, 128), slice(900, SIGSTRUCT_SIZE))
 
 
+class Field(NamedTuple):
+    """Where a field of the sigstruct is, how the struct module reads it, and the only value that P-SEAMLDR takes."""
+
+    offset: int
+    format: str
+    only: int | None = None
+
+
+#: All fields by their names in P-SEAMLDR's source. Which reserved bytes have to be zero depends on P-SEAMLDR's version:
+#: none is checked, and only those that published images use have an entry.
+LAYOUT = {
+    "header_type": Field(0, "I", 6),
+    "header_length": Field(4, "I", 0xE1),
+    "header_version": Field(8, "I", 0x10000),
+    "module_type": Field(12, "I"),
+    "module_vendor": Field(16, "I", 0x8086),
+    "date": Field(20, "I"),
+    "size": Field(24, "I", SIGSTRUCT_SIZE // 4),
+    "key_size": Field(28, "I", KEY_BITS // 32),
+    "modulus_size": Field(32, "I", KEY_BITS // 32),
+    "exponent_size": Field(36, "I", 1),
+    "modulus": Field(128, "384s"),
+    "exponent": Field(512, "I", EXPONENT),
+    "signature": Field(516, "384s"),
+    "seamhash": Field(900, "48s"),
+    "seamsvn": Field(948, "H"),
+    "attributes": Field(950, "Q", 0),
+    "rip_offset": Field(958, "I"),
+    "num_stack_pages": Field(962, "B"),
+    "num_tls_pages": Field(963, "B"),
+    "num_keyhole_pages": Field(964, "H"),
+    "num_global_data_pages": Field(966, "H"),
+    "max_tdmrs": Field(968, "H"),
+    "max_rsvd_per_tdmr": Field(970, "H"),
+    "pamt_entry_size_4k": Field(972, "H"),
+    "pamt_entry_size_2m": Field(974, "H"),
+    "pamt_entry_size_1g": Field(976, "H"),
+    "module_hv": Field(984, "H"),
+    "min_update_hv": Field(986, "H"),
+    "no_downgrade": Field(988, "B"),
+    "num_handoff_pages": Field(990, "H"),
+    "gdt_idt_offset": Field(992, "I"),
+    "fault_wrapper_offset": Field(996, "I"),
+    "reserved": Field(1000, "24s"),
+    "cpuid_table_size": Field(1024, "I"),
+    "cpuid_table": Field(1028, f"{4 * CPUID_TABLE_MAX}s"),
+}
+
+
+def unpack(content: bytes) -> dict[str, Any]:
+    """The raw value of every field in LAYOUT."""
+    return {name: struct.unpack_from(f"<{at.format}", content, at.offset)[0] for name, at in LAYOUT.items()}
+
+
+def pack_into(content: bytearray, values: Mapping[str, Any]) -> None:
+    """Write raw values into fields of LAYOUT; the inverse of :func:`unpack`."""
+    for name, value in values.items():
+        struct.pack_into(f"<{LAYOUT[name].format}", content, LAYOUT[name].offset, value)
+
+
 def parse(content: bytes) -> Sigstruct:
     """The fields of a sigstruct. A CPUID table that claims more entries than fit counts as empty; :func:`problems`
-    tells.
+    reports it.
 
     Raises:
         ValueError: not SIGSTRUCT_SIZE bytes.
@@ -56,61 +98,79 @@ def parse(content: bytes) -> Sigstruct:
     problem = sigstruct_size_problem(len(content))
     if problem:
         raise ValueError(problem)
-    _, _, _, module_type, vendor, date, *_ = HEADER.unpack_from(content)
-    seamhash, seamsvn, attributes, _ = BODY.unpack_from(content, BODY_OFFSET)
-    module_hv, min_update_hv, no_downgrade, handoff_pages = HANDOFF.unpack_from(content, HANDOFF_OFFSET)
-    (count,) = CPUID_COUNT.unpack_from(content, CPUID_COUNT_OFFSET)
-    count = count if count <= CPUID_TABLE_MAX else 0
-    return Sigstruct(
-        module_type=module_type,
-        vendor=vendor,
-        build_date=f"{date:08x}",
-        mrseam=seamhash.hex(),
-        seamsvn=seamsvn,
-        attributes=attributes,
-        module_hv=module_hv,
-        min_update_hv=min_update_hv,
-        no_downgrade=bool(no_downgrade),
-        handoff_pages=handoff_pages,
-        cpuid=struct.unpack_from(f"<{count}I", content, CPUID_TABLE_OFFSET),
-        signer=hashlib.sha256(content[MODULUS]).hexdigest(),
-    )
+    raw = unpack(content)
+    count = raw["cpuid_table_size"] if raw["cpuid_table_size"] <= CPUID_TABLE_MAX else 0
+    as_they_are = {name: raw[name] for name in Sigstruct._fields if name in raw}
+    others = {
+        "vendor": raw["module_vendor"],
+        "build_date": f"{raw['date']:08x}",
+        "mrseam": raw["seamhash"].hex(),
+        "no_downgrade": bool(raw["no_downgrade"]),
+        "handoff_pages": raw["num_handoff_pages"],
+        "cpuid": struct.unpack_from(f"<{count}I", raw["cpuid_table"]),
+        "signer": hashlib.sha256(raw["modulus"]).hexdigest(),
+        "reserved": raw["reserved"].hex(),
+    }
+    return Sigstruct(**as_they_are | others)
 
 
-def problems(content: bytes) -> Iterator[str]:
-    """What is wrong with the fields of a sigstruct of the right size."""
-    header_type, _, version, _, vendor, date, _, _, modulus_words, _ = HEADER.unpack_from(content)
-    for name, value, expected in (
-        ("header_type", header_type, HEADER_TYPE),
-        ("header_version", version, HEADER_VERSION),
-        ("module_vendor", vendor, VENDOR_INTEL),
-        ("modulus_size", modulus_words, MODULUS_WORDS),
-    ):
-        if value != expected:
-            yield f"{name} is 0x{value:x}; expected 0x{expected:x}"
-    if not f"{date:08x}".isdecimal():
-        yield f"the date 0x{date:08x} is not in decimal digits (BCD)"
-    (count,) = CPUID_COUNT.unpack_from(content, CPUID_COUNT_OFFSET)
+def problems(content: bytes, module_size: int) -> Iterator[str]:
+    """Why P-SEAMLDR would refuse the fields of a sigstruct of the right size, as far as an image alone decides it.
+    P-SEAMLDR ignores the date, which is checked as well because measurements print it.
+
+    Args:
+        content: the sigstruct.
+        module_size: the size of its module in bytes.
+    """
+    raw = unpack(content)
+    for name, field in LAYOUT.items():
+        if field.only is not None and raw[name] != field.only:
+            yield f"{name} is 0x{raw[name]:x}; expected 0x{field.only:x}"
+    module_type, count = raw["module_type"], raw["cpuid_table_size"]
+    if module_type & ~DEBUG_BIT:
+        yield f"module_type is 0x{module_type:x}; only bit 31 may be set"
+    if not f"{raw['date']:08x}".isdecimal():
+        yield f"the date 0x{raw['date']:08x} is not in decimal digits (BCD)"
+    if not raw["seamsvn"] >> 8:
+        yield f"seamsvn is 0x{raw['seamsvn']:x}; its high byte may not be 0"
+    if raw["min_update_hv"] > raw["module_hv"]:
+        yield f"min_update_hv is {raw['min_update_hv']}, above module_hv, {raw['module_hv']}"
     if count > CPUID_TABLE_MAX:
         yield f"the CPUID table claims {count} entries; at most {CPUID_TABLE_MAX} fit"
+    if not count and not module_type & DEBUG_BIT:
+        yield "the CPUID table is empty; only a debug module may do without"
+    yield from _offset_problems(raw["gdt_idt_offset"], raw["fault_wrapper_offset"], module_size)
+
+
+def _offset_problems(gdt_idt: int, fault_wrapper: int, module_size: int) -> Iterator[str]:
+    if gdt_idt % PAGE:
+        yield f"gdt_idt_offset is {gdt_idt}, not a multiple of {PAGE}"
+    if bool(gdt_idt) != bool(fault_wrapper):
+        yield f"gdt_idt_offset is {gdt_idt} and fault_wrapper_offset {fault_wrapper}; both or none has to be 0"
+    for name, offset, size in (
+        ("gdt_idt_offset", gdt_idt, PAGE),
+        ("fault_wrapper_offset", fault_wrapper, FAULT_WRAPPERS_SIZE),
+    ):
+        if offset and offset > module_size - size:
+            yield f"{name} is {offset}; {size} bytes from there are not inside the module's {module_size}"
 
 
 def signature_problem(content: bytes) -> str | None:
-    """What is wrong with the signature of a sigstruct by its own modulus; None if it holds. Who owns the modulus is
-    another question."""
+    """What is wrong with the signature of a sigstruct by its own modulus; None if it holds. Whether the signer
+    is trusted is a check of its own."""
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
     from cryptography.hazmat.primitives.hashes import SHA384
 
-    (exponent,) = RSA_EXPONENT.unpack_from(content, RSA_EXPONENT_OFFSET)
-    modulus = int.from_bytes(content[MODULUS], "little")
+    raw = unpack(content)
+    exponent, modulus = raw["exponent"], int.from_bytes(raw["modulus"], "little")
     if exponent != EXPONENT:
         return f"the public exponent is {exponent}; expected {EXPONENT}"
     if modulus.bit_length() != KEY_BITS or not modulus & 1:
         return f"the modulus is not one of an RSA key of {KEY_BITS} bits"
     signed = b"".join(content[part] for part in SIGNED)
     try:
-        _key(exponent, modulus).verify(content[RSA_SIGNATURE][::-1], signed, PKCS1v15(), SHA384())
+        _key(exponent, modulus).verify(raw["signature"][::-1], signed, PKCS1v15(), SHA384())
     except ValueError as error:
         return f"the key is not usable: {error}"
     except InvalidSignature:

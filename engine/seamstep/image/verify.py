@@ -1,13 +1,11 @@
-"""Is an image what it claims to be, and from somebody trusted? Every check reports by itself."""
+"""Verification of images: structure, fields, hash, signature and signer. Every check reports by itself."""
 
 from __future__ import annotations
 
-import functools
 import hashlib
 
 from seamstep.domain.model import INTEL_SIGNER, Check
 from seamstep.image import layout, sigstruct
-from seamstep.image.meanwhile import meanwhile
 
 #: All checks in the order in which they are reported, and what each says when it is ok.
 CHECKS = {
@@ -16,7 +14,7 @@ CHECKS = {
     "length": "the file is exactly as long as its parts",
     "reserved": "reserved bytes and padding are zero",
     "checksum": "all 16-bit words add up to 0",
-    "sigstruct": "the fields have the values of a SEAM sigstruct",
+    "sigstruct": "the sigstruct's fields have values that P-SEAMLDR takes",
     "module-hash": "the module's SHA-384 is the sigstruct's SEAMHASH",
     "signature": "the RSA-3072 signature holds",
     "signer": "the signer is trusted",
@@ -36,12 +34,10 @@ def joined(content: memoryview, trusted: frozenset[str]) -> tuple[Check, ...]:
         trusted: fingerprints (SHA-256 of the modulus in hex) of the trusted signers.
     """
     structure = layout.of(content)
-    if structure.format is None:
-        unchecked = Check("checksum", None, "not checked: the format is not known")
-        return (*structure.checks, unchecked, *_signed_parts(structure.sigstruct, structure.module, trusted))
-    checksum_problem = meanwhile(functools.partial(layout.checksum_problem, content))
-    signed_parts = _signed_parts(structure.sigstruct, structure.module, trusted)
-    return (*structure.checks, _check("checksum", checksum_problem()), *signed_parts)
+    checksum = Check("checksum", None, "not checked: the format is not known")
+    if structure.format is not None:
+        checksum = _check("checksum", layout.checksum_problem(content))
+    return (*structure.checks, checksum, *_signed_parts(structure.sigstruct, structure.module, trusted))
 
 
 def separate(signed: memoryview, module: memoryview, trusted: frozenset[str]) -> tuple[Check, ...]:
@@ -66,7 +62,7 @@ def _signed_parts(signed: memoryview, module: memoryview, trusted: frozenset[str
     digest = hashlib.sha384(module).hexdigest()
     mismatch = f"the module's SHA-384 is {digest}; the sigstruct says {fields.mrseam}"
     return (
-        _check("sigstruct", "; ".join(sigstruct.problems(content))),
+        _check("sigstruct", "; ".join(sigstruct.problems(content, len(module)))),
         _check("module-hash", None if digest == fields.mrseam else mismatch),
         _check("signature", sigstruct.signature_problem(content)),
         _check("signer", signer_problem(fields.signer, trusted)),
@@ -74,12 +70,12 @@ def _signed_parts(signed: memoryview, module: memoryview, trusted: frozenset[str
 
 
 def signer_problem(signer: str, trusted: frozenset[str]) -> str | None:
-    """Why a signer is not trusted, and what to add to trust it; None if it is."""
+    """Why a signer is not trusted, and how to trust it on simulated hosts; None if it is."""
     if signer in trusted:
         return None
     return (
-        f"signed by an unknown key, {signer}; Intel's is {INTEL_SIGNER}. To trust it, give --signer {signer}"
-        " or list it under 'signers:' in the policy"
+        f"signed by an unknown key, {signer}. P-SEAMLDR takes no other than Intel's, {INTEL_SIGNER}. For a simulated"
+        f" host, give --signer {signer} or list it under 'signers:' in the policy"
     )
 
 

@@ -49,19 +49,26 @@ class PlannedImage(NamedTuple):
 
 
 class Hop(NamedTuple):
-    """One update of a plan. ``image`` is None in a provisional plan."""
+    """One update of a plan. ``image`` is None in a provisional plan. ``safe_while_tds_are_created``: the target lists
+    the source in strict_compat_versions. ``needs_no_td``: the hop is permitted only because no TD runs."""
 
     source: ModuleVersion
     target: ModuleVersion
     image: PlannedImage | None
+    safe_while_tds_are_created: bool = False
+    needs_no_td: bool = False
 
     def __str__(self) -> str:
         return f"{self.source} → {self.target}"
 
 
 class Plan(NamedTuple):
-    """A plan: the whole ``document``, and typed what the executor acts on. ``signers`` are the fingerprints that were
-    trusted besides Intel's; ``running_image`` is the file that told what the running module is, with its SHA-256."""
+    """A plan: the whole ``document``, and typed what the executor acts on.
+
+    ``signers`` are the fingerprints that were trusted besides Intel's, on a made-up host. ``running_image`` is the
+    image of the running module that the rules read, with its SHA-256. ``creation_held`` is the policy's word that no TD
+    is created while hops are performed.
+    """
 
     document: Mapping[str, Any]
     id: str
@@ -73,6 +80,7 @@ class Plan(NamedTuple):
     signers: frozenset[str]
     running_image: tuple[str, str] | None
     settings: ApplySettings
+    creation_held: bool
 
     @classmethod
     def of(cls, document: Mapping[str, Any], host: HostFacts) -> Self:
@@ -89,6 +97,7 @@ class Plan(NamedTuple):
             signers=frozenset(document["signers"]),
             running_image=image and (image["path"], image["sha256"]),
             settings=ApplySettings.from_document(document["apply"]),
+            creation_held=document["td_creation"] == "held",
         )
 
 
@@ -132,7 +141,14 @@ def digest(document: Mapping[str, Any]) -> str:
 
 def _hop(document: Mapping[str, Any]) -> Hop:
     image = document["image"]
-    return Hop(ModuleVersion(document["from"]), ModuleVersion(document["to"]), image and _image(image))
+    creation = document["td_creation"]
+    return Hop(
+        source=ModuleVersion(document["from"]),
+        target=ModuleVersion(document["to"]),
+        image=image and _image(image),
+        safe_while_tds_are_created=creation["safe"],
+        needs_no_td=creation["needs_no_td"],
+    )
 
 
 def _image(document: Mapping[str, Any]) -> PlannedImage:
@@ -156,6 +172,8 @@ def contradictions(plan: Plan, done: int, host: HostFacts) -> Iterator[str]:
     hops = plan.hops[done:]
     if not hops:
         return
+    if plan.signers and not host.simulated:
+        yield "trust a signer besides Intel, and the host is real"
     starts = [host.module_version, *(hop.target for hop in hops)]
     if (not done and plan.source != hops[0].source) or any(map(operator.ne, [hop.source for hop in hops], starts)):
         yield "don't lead on from the running module"

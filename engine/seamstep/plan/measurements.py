@@ -1,8 +1,9 @@
-"""What attestation verifiers need to know: one row for each release, and the sets to accept around an update.
+"""Measurements for attestation verifiers: a row for each release, and a row for each quote to accept around an update.
 
-Running TDs keep the MRSEAM and TEE_TCB_SVN they were launched with; TDs created afterwards show those of the module
-that runs then, and TEE_TCB_SVN_2 follows it. Source: Intel TDX module base specification, TD-preserving update; DCAP
-quote formats.
+A TD keeps the MRSEAM and TEE_TCB_SVN of the module it was launched on; TEE_TCB_SVN_2 follows the running module. While
+module k of a path runs, TDs launched on modules 0 to k can exist. TDs that an earlier update left behind are not in a
+plan. Only TDX 1.5 bodies (quote version 5, body type 3) have TEE_TCB_SVN_2. Source: Intel TDX module base
+specification, TD-preserving update; DCAP quote formats.
 """
 
 from __future__ import annotations
@@ -27,7 +28,20 @@ COLUMNS = (
     "sha256",
     "signature",
 )
-PHASE_COLUMNS = ("phase", "version", "mrseam", "seamsvn", "svn_minor", "svn_major", "identity")
+PHASE_COLUMNS = (
+    "phase",
+    "version",
+    "mrseam",
+    "seamsvn",
+    "svn_minor",
+    "svn_major",
+    "identity",
+    "launched_on",
+    "running",
+    "tee_tcb_svn_2",
+    "svn_2_minor",
+    "svn_2_major",
+)
 
 Row = dict[str, Any]
 
@@ -40,8 +54,13 @@ def of_releases(releases: Iterable[Release]) -> list[Row]:
 
 
 def of_plan(plan: Mapping[str, Any]) -> dict[str, list[Row]]:
-    """What a verifier must accept ``before`` the update, ``during`` it, ``after`` it while TDs that were launched
-    earlier still run, and once only TDs are left that were launched on the target (``settled``).
+    """The quotes that a verifier must accept ``before`` the update, ``during`` it, ``after`` it while TDs that were
+    launched earlier still run, and once only TDs are left that were launched on the target (``settled``).
+
+    A row, keys as in PHASE_COLUMNS without ``phase``, is a TD launched on ``launched_on`` whose quote is made while
+    ``running`` runs. ``version`` repeats ``launched_on``; MRSEAM, seamsvn and what is derived from it are those of
+    that module. ``tee_tcb_svn_2`` is the seamsvn of the running module, ``svn_2_minor`` TEE_TCB_SVN_2[0],
+    ``svn_2_major`` TEE_TCB_SVN_2[1]. Rows are in the order of launch, then of the running module.
 
     Raises:
         RefusedError: the plan has no update, or knows no measurements because it is provisional.
@@ -52,8 +71,25 @@ def of_plan(plan: Mapping[str, Any]) -> dict[str, list[Row]]:
     steps = [plan["attestation"]["before"], *({"version": hop["to"], **(hop["image"] or {})} for hop in hops)]
     if any(step.get("mrseam") is None for step in steps):
         raise RefusedError("the plan is provisional and knows no measurements; plan with --images")
-    rows = [_planned(step) for step in steps]
-    return {"before": rows[:1], "during": rows, "after": rows, "settled": rows[-1:]}
+    modules = [_planned(step) for step in steps]
+    source, target = modules[0], modules[-1]
+    return {
+        "before": [_quote(source, source)],
+        "during": [_quote(launch, running) for k, launch in enumerate(modules) for running in modules[k:]],
+        "after": [_quote(launch, target) for launch in modules],
+        "settled": [_quote(target, target)],
+    }
+
+
+def _quote(launch: Row, running: Row) -> Row:
+    return {
+        **launch,
+        "launched_on": launch["version"],
+        "running": running["version"],
+        "tee_tcb_svn_2": running["seamsvn"],
+        "svn_2_minor": running["svn_minor"],
+        "svn_2_major": running["svn_major"],
+    }
 
 
 def _planned(step: Mapping[str, Any]) -> Row:

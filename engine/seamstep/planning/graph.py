@@ -3,9 +3,9 @@
 How a refusal comes about, in the order of the code:
 
 1. A candidate step leads from a release to a newer one of its series. Each is an edge of ``VersionGraph.steps``.
-2. ``_ask`` asks every rule about every step, once for each thing that the rule's ``scope`` says its answer depends on.
-3. ``_weighed`` sorts the answers by the policy. One that is not ``pass`` blocks the step unless the policy waives it,
-   only warns of it, lets it cost something, or leaves it open for lack of an image.
+2. ``_ask`` asks every rule about every step, once for what the rule's ``scope`` says its answer depends on.
+3. ``_weighed`` sorts the answers. One that is not ``pass`` blocks the step, unless the policy waives it, only warns of
+   it or lets it cost something, or the plan is made without images and the rule lacks one.
 4. Rules that look ahead are asked about the steps that are still permitted.
 5. A step with a blocking verdict stays in ``steps``, with its reasons; ``permitted`` holds the others.
 """
@@ -52,7 +52,7 @@ class VersionGraph:
     """The releases and the candidate steps between them, as one host sees them.
 
     ``steps`` is a DiGraph: nodes are versions with their ``release``; an edge leads to a newer release of the series
-    and carries its ``judgement`` as the host's first update, permitted or not. ``permitted`` holds the permitted steps
+    and carries its ``judgement``, permitted or not, with no update used before. ``permitted`` holds the permitted steps
     with their ``cost``. ``ranks`` are the versions' positions in their series. ``host`` are the host's facts,
     ``running`` the version of its module, a node even if no release has it. With ``without_images``, a rule that needs
     an image leaves a step open where one is missing.
@@ -118,7 +118,7 @@ class VersionGraph:
         return self.permitted.has_edge(source, target)
 
     def most_hops(self, budget: int) -> int:
-        """How many updates in a row the required rules of scope TURN permit, at most ``budget``."""
+        """How many updates in a row the required rules of scope TURN permit (of any step), at most ``budget``."""
         ladder = self._ladders[self.running.series]
         step = Step(ladder[0], ladder[-1])
         required = [one for one in self._rules if one.rule.scope is Scope.TURN and one.level is Level.REQUIRE]
@@ -150,8 +150,8 @@ class VersionGraph:
         return reach
 
     def _ask(self, rule: Rule, step: Step, host: HostFacts, used: int) -> Verdict:
-        """The rule's verdict, asked once for what its answer depends on."""
-        if rule.scope is Scope.STEP:  # a step is judged once
+        """The rule's verdict, kept for the steps that share it by the rule's scope."""
+        if rule.scope is Scope.STEP:  # no other step shares it
             return ask(rule, step, host)
         key = rule.name, rule.scope.key(step, used)
         answer = self._answers.get(key)

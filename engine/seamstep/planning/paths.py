@@ -66,7 +66,7 @@ class Router:
             return None
 
         def length(source: ModuleVersion, target: ModuleVersion, edge: dict[str, Any]) -> Any:
-            if choice is PathChoice.FEWEST_HOPS:  # a path of the fewest hops gets one further with each
+            if choice is PathChoice.FEWEST_HOPS:  # each hop of such a path raises the hop count by one
                 further = reached.get(target) == reached[source] + 1
                 if not further or (target != goal and reached[target] >= reached[goal]):
                     return None  # networkx passes the step over

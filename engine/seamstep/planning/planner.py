@@ -18,11 +18,15 @@ from seamstep.base.validation import did_you_mean
 from seamstep.base.versions import ModuleVersion
 from seamstep.domain.facts import IMAGE_FORMATS, HostFacts
 from seamstep.domain.mapping import MappingFile
-from seamstep.domain.model import Image, Release, Verdict
+from seamstep.domain.model import Image, Outcome, Release, Step, Verdict
 from seamstep.plan.document import Plan, PlanOutcome, seal
 from seamstep.planning.graph import Judgement, VersionGraph
 from seamstep.planning.paths import Route, Router
 from seamstep.policy.policy import PathChoice, Policy
+from seamstep.rules import Level
+from seamstep.rules.asking import ask
+from seamstep.rules.seam_memory import SeamMemory
+from seamstep.rules.td_build import TdBuild, safe_while_tds_are_created
 
 
 class Answer(NamedTuple):
@@ -35,7 +39,7 @@ class Answer(NamedTuple):
 
 
 def router(graph: VersionGraph, policy: Policy, start: ModuleVersion | None = None) -> Router:
-    """What finds the ways from the running module, or from ``start``, to what the policy wants."""
+    """The Router from the running module, or from ``start``, to what the policy wants."""
     wanted = [version for version in graph.newer(start or graph.running) if policy.target.names(version)]
     return Router(graph, wanted, budget_of(graph.host, policy), start)
 
@@ -99,8 +103,9 @@ def make_plan(
         "target": str(best.versions[-1]) if best else None,
         "objective": {"path": policy.choice.value, "cost": best.cost if best else None},
         "signers": sorted(policy.signers),
+        "td_creation": "held" if policy.creation_held else None,
         "source_image": _source_image(graph.release(graph.running)) if best else None,
-        "hops": [_hop_document(judgement, host.profile) for judgement in judgements],
+        "hops": [_hop_document(judgement, host, policy) for judgement in judgements],
         "alternatives": _alternatives(found, best) if best else [],
         "rejected": _rejected(graph, found, wanted),
         "attestation": {
@@ -113,7 +118,7 @@ def make_plan(
 
 
 def graph_of(releases: Iterable[Release], host: HostFacts, policy: Policy, *, without_images: bool) -> VersionGraph:
-    """The graph of the running module's series: no step leads to another. Raises ValueError and InputError as
+    """The graph of the running module's series: no step leaves it. Raises ValueError and InputError as
     :class:`VersionGraph` does."""
     series = host.module_version.series if host.module_version else None
     ladder = (release for release in releases if release.version.series == series)
@@ -174,19 +179,50 @@ def _hops(graph: VersionGraph, best: Route | None) -> list[Judgement]:
     return hops
 
 
-def _hop_document(judgement: Judgement, profile: str | None) -> dict[str, Any]:
+def _hop_document(judgement: Judgement, host: HostFacts, policy: Policy) -> dict[str, Any]:
     image = judgement.step.target.image
     return {
         "from": str(judgement.step.source.version),
         "to": str(judgement.step.target.version),
-        "image": _image_document(image, profile) if image else None,
+        "image": _image_document(image, host.profile) if image else None,
         "verdicts": _documents(judgement.verdicts),
         "waived": [
             {"rule": waiver.rule, "reason": waiver.reason, "by": waiver.by, "until": waiver.until}
             for _, waivers in judgement.waived
             for waiver in waivers
         ],
+        "td_creation": td_creation(judgement.step, host, held=policy.creation_held),
+        "risks": _risks(judgement, host, policy),
     }
+
+
+def td_creation(step: Step, host: HostFacts, *, held: bool) -> dict[str, Any]:
+    """Whether TDs may be created during a step, as it stands in plans. ``safe`` does not depend on the TDs of today;
+    ``needs_no_td`` says that the step is free of the hazard only because no TD runs."""
+    source, target = step.source.version, step.target.version
+    safe = safe_while_tds_are_created(step.source, step.target)
+    if safe:
+        reason = f"safe while TDs are created: {target} lists {source} in strict_compat_versions"
+    else:
+        unlisted = f"the mapping file has no strict_compat_versions for {target}"
+        why = unlisted if safe is None else f"{target} does not list {source} in strict_compat_versions"
+        reason = f"hold the creation of TDs back: {why}"
+    return {"safe": bool(safe), "needs_no_td": not safe and not held and host.running_tds == 0, "reason": reason}
+
+
+def _risks(judgement: Judgement, host: HostFacts, policy: Policy) -> list[dict[str, Any]]:
+    """The hazards that the policy takes: verdicts of ``td-build`` and ``seam-memory`` that are not ``pass``."""
+    levels = {applied.rule.name: applied.level for applied in policy.rules}
+    waived = {verdict.rule for verdict, _ in judgement.waived}
+    left_open = {verdict.rule for verdict in judgement.left_open}
+    risks = []
+    for rule in (TdBuild(held=policy.creation_held), SeamMemory()):
+        verdict = ask(rule, judgement.step, host.after(judgement.step.source.version, 0))
+        if verdict.outcome is not Outcome.PASS:
+            level = levels.get(rule.name, Level.OFF).value
+            taken_by = "accept" if rule.name in waived else "without-images" if rule.name in left_open else level
+            risks.append({"rule": rule.name, "taken_by": taken_by, "reason": verdict.reason})
+    return risks
 
 
 def _image_document(image: Image, profile: str | None) -> dict[str, Any]:
@@ -213,7 +249,7 @@ def _alternatives(router: Router, best: Route) -> list[dict[str, Any]]:
 
 
 def _rejected(graph: VersionGraph, router: Router, wanted: Sequence[ModuleVersion]) -> list[dict[str, Any]]:
-    """The refused steps that tell why it is not another way: all out of the running module, and those from whatever can
+    """The refused steps that explain why no other path was taken: all out of the running module, and from whatever can
     be reached to the newest release that is wanted, unless the plan leads there."""
     if not wanted:
         return []
@@ -238,7 +274,7 @@ def _documents(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
 
 
 def _source_image(release: Release) -> dict[str, Any] | None:
-    """The file that what the rules know of the running module rests on."""
+    """The image of the running module that the rules read."""
     image = release.usable_image()
     return {"path": image.path, "sha256": image.content.verification().sha256} if image else None
 

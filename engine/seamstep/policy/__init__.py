@@ -1,2 +1,3 @@
-"""A policy: its values, its file, and the layers that several policies make. May import ``rules`` and what stands before
-it."""
+"""A policy: its values, its file, and the layers that several policies make. May import ``rules`` and what stands
+before it.
+"""

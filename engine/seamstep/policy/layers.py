@@ -14,7 +14,7 @@ from typing import NamedTuple
 from seamstep.base.documents import Document
 from seamstep.base.errors import InputError, KeyPath, Problem
 from seamstep.policy.policy import Policy, Target
-from seamstep.rules import AppliedRule, Level
+from seamstep.rules import AppliedRule, Level, Rule
 
 _STRICTNESS = {Level.WARN: 1, Level.PREFER: 2, Level.REQUIRE: 3}
 
@@ -56,6 +56,7 @@ def merge(layers: Sequence[Layer]) -> Policy:
         waypoints=tuple(sorted({waypoint for policy in policies for waypoint in policy.waypoints})),
         signers=frozenset.intersection(*(policy.signers for policy in policies)),
         apply=_apply(policies),
+        creation_held=all(policy.creation_held for policy in policies),
         expired=tuple(problem for policy in policies for problem in policy.expired),
         description=first.description,
     )
@@ -119,10 +120,11 @@ def effective(layers: Sequence[Layer]) -> list[Effective]:
         _row(layers, "path", merged.choice.value),
         _row(layers, "max_hops", "no limit" if merged.max_hops is None else str(merged.max_hops)),
         _row(layers, "keep_updates", str(merged.keep_updates)),
+        _row(layers, "td_creation", "held" if merged.creation_held else "not held"),
     ]
     for applied in merged.rules:
         cost = f", cost {applied.cost}" if applied.level is Level.PREFER else ""
-        parameters = "".join(f", at least 0x{number:x}" for number in applied.rule.strictness())
+        parameters = _parameters(applied.rule)
         rows.append(_rule_row(layers, applied, f"{applied.level.value}{cost}{parameters}"))
         for group in applied.waivers:
             rows += [
@@ -134,6 +136,10 @@ def effective(layers: Sequence[Layer]) -> list[Effective]:
     rows += [_row(layers, "signers", signer) for signer in sorted(merged.signers)]
     rows += [_row(layers, "apply", f"{key} {value}") for key, value in merged.apply.items()]
     return rows
+
+
+def _parameters(rule: Rule) -> str:
+    return f", at least 0x{rule.strictness()[0]:x}" if rule.parameters and rule.strictness() else ""
 
 
 def _row(layers: Sequence[Layer], key: str, value: str) -> Effective:

@@ -62,7 +62,8 @@ class Policy(NamedTuple):
     ``sources`` are what it was read from, one for each layer; ``max_hops`` is None where nothing limits it; ``rules``
     are the policy rules in force, ``denials`` and the waivers in ``rules`` those that have not expired; ``expired``
     tells of the others; ``signers`` are the fingerprints (SHA-256 of the modulus in hex) trusted besides Intel's;
-    ``apply`` are the executor's settings, as they stand in plans.
+    ``apply`` are the executor's settings, as they stand in plans; ``creation_held`` is the policy's word that no TD is
+    created while hops are performed.
     """
 
     sources: tuple[Source, ...]
@@ -75,6 +76,7 @@ class Policy(NamedTuple):
     waypoints: tuple[ModuleVersion, ...] = ()
     signers: frozenset[str] = frozenset()
     apply: Mapping[str, Any] = MappingProxyType({})
+    creation_held: bool = False
     expired: tuple[Problem, ...] = ()
     description: str = ""
 

@@ -15,7 +15,18 @@ from seamstep.base.validation import check, did_you_mean
 from seamstep.base.versions import ModuleVersion, Specifier
 from seamstep.policy.layers import Layer
 from seamstep.policy.policy import PathChoice, Policy, Source, Target
-from seamstep.rules import HARD_RULES, AppliedRule, Denial, Level, Rule, Scope, Waiver, policy_rules
+from seamstep.rules import (
+    HARD_RULES,
+    REMOVED_RULES,
+    AppliedRule,
+    Denial,
+    Level,
+    Rule,
+    Scope,
+    Waiver,
+    policy_rules,
+)
+from seamstep.rules.td_build import TdBuild
 
 _SIZE_LIMIT = 256 << 10
 _DEFAULT_COST = 100
@@ -83,7 +94,7 @@ def parse(document: Document, file: str | None, as_of: date) -> Policy:
     full = schema()
     document = document._replace(data=yaml_text.typed(document.data, full))
     reader = _Reader(document, as_of)
-    hard = list(_hard_rule_problems(document))
+    hard = list(_misplaced_rules(document))
     named = {problem.path for problem in hard}
     found = check(document, "policy", full)
     reader.problems = [problem for problem in found if problem.path not in named] + hard
@@ -93,10 +104,12 @@ def parse(document: Document, file: str | None, as_of: date) -> Policy:
     return reader.policy(file)
 
 
-def _hard_rule_problems(document: Document) -> Iterator[Problem]:
+def _misplaced_rules(document: Document) -> Iterator[Problem]:
     rules = document.data.get("rules")
     for name in rules if isinstance(rules, dict) else ():
-        if name in HARD_RULES:
+        if name in REMOVED_RULES:
+            yield document.problem(("rules", name), f"there is no rule {name!r} any more: {REMOVED_RULES[name]}")
+        elif name in HARD_RULES:
             yield document.problem(("rules", name), "a hard rule: it is always on and takes no level")
 
 
@@ -153,6 +166,7 @@ class _Reader:
 
     def policy(self, file: str | None) -> Policy:
         data = self.data
+        held = data.get("td_creation") == "held"
         self.expired.clear()
         denials, waivers, waypoints = self.denials(), self.waivers(), self.waypoints()
         return Policy(
@@ -161,11 +175,12 @@ class _Reader:
             choice=PathChoice(data.get("path", PathChoice.FEWEST_HOPS)),
             max_hops=data.get("max_hops"),
             keep_updates=data.get("keep_updates", 0),
-            rules=_applied(data.get("rules", {}), waivers),
+            rules=_applied(data.get("rules", {}), waivers, held=held),
             denials=tuple(denials),
             waypoints=tuple(waypoints),
             signers=frozenset(data.get("signers", ())),
             apply=self.apply(),
+            creation_held=held,
             expired=tuple(self.expired),
             description=data.get("description", ""),
         )
@@ -189,7 +204,9 @@ class _Reader:
             versions = self.text((*path, "versions"), Specifier)
             rule = str(item.get("rule"))
             in_force = self.in_force(path, "waiver")
-            if rule in HARD_RULES:
+            if rule in REMOVED_RULES:
+                self.complain((*path, "rule"), f"there is no rule {rule!r} any more: {REMOVED_RULES[rule]}")
+            elif rule in HARD_RULES:
                 self.complain((*path, "rule"), f"{rule} is a hard rule and can't be waived")
             elif "rule" in item and rule not in known:
                 self.complain((*path, "rule"), f"there is no rule {rule!r}{did_you_mean(rule, known)}")
@@ -251,13 +268,15 @@ def _target(text: str) -> Target:
         raise ValueError(f"{error}, or 'newest'") from None
 
 
-def _applied(settings: Mapping[str, Any], waivers: Sequence[Waiver]) -> tuple[AppliedRule, ...]:
+def _applied(settings: Mapping[str, Any], waivers: Sequence[Waiver], *, held: bool) -> tuple[AppliedRule, ...]:
     applied = []
     for name, rule in policy_rules().items():
         setting = settings.get(name, rule.default_level)
         parameters: dict[str, Any] = {"level": setting} if isinstance(setting, str) else dict(setting)
         level = Level(parameters.pop("level"))
         cost = parameters.pop("cost", _DEFAULT_COST)
+        if rule is TdBuild:
+            parameters["held"] = held
         if level is not Level.OFF:
             group = tuple(waiver for waiver in waivers if waiver.rule == name)
             cost = cost if level is Level.PREFER else 0

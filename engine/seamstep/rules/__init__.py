@@ -19,19 +19,17 @@ from seamstep.rules.minimum_svn import MinimumSvn
 from seamstep.rules.no_stranding import NoStranding
 from seamstep.rules.preproduction import Preproduction
 from seamstep.rules.same_series import SameSeries
-from seamstep.rules.same_signer import SameSigner
+from seamstep.rules.seam_memory import SeamMemory
 from seamstep.rules.seamldr_minimum import SeamldrMinimum
-from seamstep.rules.strict_compat import StrictCompat
-from seamstep.rules.svn_major import SvnMajor
-from seamstep.rules.svn_rollback import SvnRollback
-from seamstep.rules.update_compatibility import UpdateCompatibility
+from seamstep.rules.svn import Svn
+from seamstep.rules.td_build import TdBuild
 from seamstep.rules.updates_remaining import UpdatesRemaining
 from seamstep.rules.upload_interface import UploadInterface
 from seamstep.rules.waypoint import Waypoint
 
 __all__ = [
-    "BUILT_IN",
     "HARD_RULES",
+    "POLICY_RULES",
     "AppliedRule",
     "Denial",
     "Deny",
@@ -47,7 +45,7 @@ from seamstep.base.versions import ModuleVersion, Specifier
 
 
 class Waiver(NamedTuple):
-    """What a policy accepts although a rule is not met: the rule, the targets, why, by whom, and until which day (ISO
+    """An exception to one policy rule for some targets: the rule, the targets, why, by whom, and until which day (ISO
     8601, inclusive)."""
 
     rule: str
@@ -60,19 +58,14 @@ class Waiver(NamedTuple):
 class AppliedRule(NamedTuple):
     """A rule at a level. ``cost`` (squared ranks) is what a hop that does not meet a preferred rule costs.
 
-    ``waivers`` are groups of which each has to accept a step for it to be accepted: one group for each policy that sets
-    the rule, so that no layer can waive what another demands.
+    ``waivers`` are groups, one for each policy that sets the rule. A step is waived if every group has a waiver for it,
+    so that no layer can waive what another demands.
     """
 
     rule: Rule
     level: Level = Level.REQUIRE
     cost: int = 0
     waivers: tuple[tuple[Waiver, ...], ...] = ()
-
-    @property
-    def always_blocks(self) -> bool:
-        """Whether a step that does not meet the rule is refused, without any further question."""
-        return self.level is Level.REQUIRE and not self.waivers
 
     def waivers_for(self, target: ModuleVersion) -> tuple[Waiver, ...]:
         """The waivers that together accept steps to ``target``; none if they don't."""
@@ -92,34 +85,42 @@ HARD_RULES: dict[str, type[Rule]] = {
         MinimumModule,
         SeamldrMinimum,
         CpuSupported,
-        UpdateCompatibility,
         Handoff,
-        SvnMajor,
+        Svn,
+        DebugModule,
         ImageAuthentic,
         KernelFeatures,
     )
 }
 
-#: The rules of ours whose level a policy sets, in the order in which verdicts are shown.
-BUILT_IN: dict[str, type[Rule]] = {
+#: The rules that ship with seamstep and whose level a policy sets, in the order in which verdicts are shown.
+POLICY_RULES: dict[str, type[Rule]] = {
     rule.name: rule
     for rule in (
-        StrictCompat,
+        TdBuild,
         FeatureLoss,
-        SvnRollback,
+        SeamMemory,
         MinimumSvn,
-        DebugModule,
         Preproduction,
         NoStranding,
-        SameSigner,
     )
+}
+
+#: Rules that policies could name once, and what to say of them now.
+REMOVED_RULES = {
+    "strict-compat": "it is called 'td-build' now",
+    "svn-rollback": "it is part of the hard rule 'svn' now, which is always on; take it out",
+    "svn-major": "it is part of the hard rule 'svn' now, which is always on; take it out",
+    "debug-module": "it is a hard rule now, which is always on; take it out",
+    "same-signer": "it is gone, since real hosts take Intel's signer alone ('image-authentic'); take it out",
+    "update-compatibility": "it is gone, since the mainline kernel does not ask for it; take it out",
 }
 
 
 def policy_rules() -> dict[str, type[Rule]]:
-    """The rules whose level a policy sets, by name: ours, then those of plug-ins. A plug-in can't take the name of a
-    rule of ours."""
+    """The rules whose level a policy sets, by name: those that ship, then those of plug-ins. A plug-in can't take
+    the name of a rule that ships."""
     from seamstep.rules import plugins
 
-    taken = {*BUILT_IN, *HARD_RULES, Deny.name, Waypoint.name}
-    return BUILT_IN | {name: rule for name, rule in plugins.installed().items() if name not in taken}
+    taken = {*POLICY_RULES, *HARD_RULES, Deny.name, Waypoint.name}
+    return POLICY_RULES | {name: rule for name, rule in plugins.installed().items() if name not in taken}

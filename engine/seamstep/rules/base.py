@@ -12,7 +12,8 @@ from seamstep.domain.model import Image, Outcome, Release, Step, Verdict
 
 
 class Level(StrEnum):
-    """What a verdict does: REQUIRE blocks the step, PREFER makes it cost more, WARN is shown, OFF is not asked."""
+    """How a policy applies a rule that is not met: REQUIRE blocks the step, PREFER makes it cost more, WARN is shown.
+    A rule that is OFF is not asked."""
 
     REQUIRE = "require"
     PREFER = "prefer"
@@ -23,8 +24,10 @@ class Level(StrEnum):
 class Scope(Enum):
     """What a rule's answer depends on.
 
-    HOST: the host's constant facts alone. TURN: also how many updates were used before; it may only get stricter with
-    them, and so limits the number of hops. SOURCE and TARGET: the host and that release. STEP: the host and both.
+    HOST: the host's facts. TURN: also how many updates were used before; the answer may only get stricter with them,
+    and so limits the number of hops. SOURCE and TARGET: the host and that release. STEP: the host and both. Only rules
+    of scope STEP may read the host's ``module_version``, only those of TURN and STEP its ``remaining_updates``. Reason
+    and evidence depend on no more than that either: all steps of a scope share them.
     """
 
     HOST = auto()
@@ -34,7 +37,7 @@ class Scope(Enum):
     STEP = auto()
 
     def key(self, step: Step, used: int) -> str | int:
-        """What tells apart the answers of a rule of this scope on one host."""
+        """The cache key for answers of this scope on one host."""
         if self is Scope.TARGET:
             return step.target.version.text
         if self is Scope.SOURCE:
@@ -54,10 +57,10 @@ class Rule(ABC):
     ``source`` says where the fact behind the rule comes from, ``why`` what happens where the rule is not kept, ``fix``
     what to do when it blocks; the reference pages show all three, and a plug-in may leave out the last two. ``scope``
     says what the answer depends on; the rule is asked once for that. A rule with ``needs_image`` can't answer for a
-    release without an image. A rule with ``looks_ahead`` uses the step's outlook, and is itself left out of what others
-    see ahead. ``default_level`` is the level of a policy rule that the policy does not name. ``parameters`` are JSON
-    Schemas, with title and description, of what the policy passes to the constructor by name; all of them are required
-    unless the level is off.
+    release without an image. A rule with ``looks_ahead`` uses the step's outlook, in which its own verdicts don't
+    count, and sees the host before its first update. ``default_level`` is the level of a policy rule that the policy
+    does not name. ``parameters`` are JSON Schemas, with title and description, of what the policy passes to the
+    constructor by name; all of them are required unless the level is off.
     """
 
     name: ClassVar[str]

@@ -29,6 +29,8 @@ class CpuSupported(Rule):
         if not host.cpu_signatures:
             return self.lacks(host, "cpu_signatures")
         table = image.sigstruct.cpuid
+        if not table and not image.sigstruct.debug:
+            return self.blocked(f"the image of {step.target.version} has no CPUID table", supported=[])
         supported = {cpus.without_stepping(signature) for signature in table}
         missing = [signature for signature in host.cpu_signatures if cpus.without_stepping(signature) not in supported]
         names = [cpus.format_signature(signature) for signature in table]

@@ -12,14 +12,16 @@ class CpusOnline(Rule):
     """Every present CPU is online."""
 
     name = "cpus-online"
-    summary = "Every present CPU is online: P-SEAMLDR installs a module on all of them or fails fatally."
-    source = "SEAM Loader Interface Specification, SEAMLDR.INSTALL; mainline Linux does not check it (inferred)"
+    summary = "All present CPUs are online, and the kernel's command line hides none."
+    source = "P-SEAMLDR source: SEAMLDR.INSTALL on all logical processors of the platform; Linux does not check"
     why = (
-        "The mainline kernel does not check for offline CPUs before it shuts the old module down, so an update "
-        "while one is offline kills every TD (inferred); only a reboot recovers from that."
+        "P-SEAMLDR installs a module only after every logical processor of the platform called it. The kernel calls it "
+        "on the online CPUs alone, after it shut the old module down, and does not look whether any is missing: an "
+        "offline CPU, or one that `nr_cpus=`, `maxcpus=` or `possible_cpus=` hides, loses TDX and every TD."
     )
     fix = (
-        "Bring the CPUs that the reason names online (`echo 1 > /sys/devices/system/cpu/cpuN/online`), then plan again."
+        "Bring the CPUs that the reason names online (`echo 1 > /sys/devices/system/cpu/cpuN/online`), then plan "
+        "again. Where the kernel's command line hides CPUs, boot without that word."
     )
     scope = Scope.HOST
 
@@ -28,8 +30,12 @@ class CpusOnline(Rule):
             return self.lacks(host, "cpus_present")
         if host.cpus_online is None:
             return self.lacks(host, "cpus_online")
-        if host.cpus_online == host.cpus_present:
-            return self.passed(f"CPUs {host.cpus_online} are online")
+        if host.cpu_limits is None:
+            return self.lacks(host, "cpu_limits")
+        if host.cpu_limits:
+            words = " ".join(host.cpu_limits)
+            reason = f"the kernel's command line hides CPUs that P-SEAMLDR counts ({words}); boot without that"
+            return self.blocked(reason, cpu_limits=list(host.cpu_limits))
         present, online = cpus.parse_list(host.cpus_present), cpus.parse_list(host.cpus_online)
         if present == online:
             return self.passed(f"CPUs {host.cpus_online} are online")

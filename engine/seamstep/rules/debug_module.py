@@ -11,16 +11,13 @@ class DebugModule(Rule):
     """The target is a production module."""
 
     name = "debug-module"
-    summary = "The target is not a debug module, which keeps no secret of its TDs."
-    source = "Intel TDX module sigstruct, module_type bit 31"
+    summary = "The target is not debug-signed."
+    source = "P-SEAMLDR source: EBADSIG for module_type bit 31 where the platform is not debug-unlocked (MSR 0x503)"
     why = (
-        "A debug module is not built for production (bit 31 of module_type in its sigstruct), and its TDs keep no "
-        "secret."
+        "P-SEAMLDR refuses a debug-signed module on a platform that is not debug-unlocked, after the old module was "
+        "shut down: TDX and every TD are lost. No fact tells whether a platform is unlocked."
     )
-    fix = (
-        "Use the production image of the release. For a lab machine a policy can accept the release until a day "
-        "that it names."
-    )
+    fix = "Use the production image of the release."
     scope = Scope.TARGET
     needs_image = True
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from seamstep.base import features
 from seamstep.domain.facts import HostFacts
 from seamstep.domain.model import Step, Verdict
-from seamstep.rules.base import Level, Rule
+from seamstep.rules.base import Rule
 
 _BITS = 64
 
@@ -15,7 +15,7 @@ class FeatureLoss(Rule):
 
     name = "feature-loss"
     summary = "The target has every TDX_FEATURES0 bit of the source."
-    source = "Intel mapping_file.json, tdx_feature0; published revisions have had wrong values, hence a warning"
+    source = "Intel mapping_file.json, tdx_feature0; published revisions have had wrong values"
     why = (
         "Either the target really lacks what the source has, or the mapping file is wrong: revisions have dropped "
         "bits from one release to the next and were corrected later."
@@ -24,7 +24,6 @@ class FeatureLoss(Rule):
         "See whether a newer revision of the mapping file has the bits, or choose another target. A policy can "
         "accept the release until a day that it names."
     )
-    default_level = Level.WARN
 
     def check(self, step: Step, host: HostFacts) -> Verdict:
         before, after = step.source.features0, step.target.features0

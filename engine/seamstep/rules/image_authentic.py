@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from seamstep.domain.facts import HostFacts
-from seamstep.domain.model import Step, Verdict
+from seamstep.domain.model import INTEL_SIGNER, Step, Verdict
 from seamstep.rules.base import Rule, Scope
 
 
 class ImageAuthentic(Rule):
-    """The target's image is whole, is the module its sigstruct names, and is signed by somebody trusted."""
+    """The target's image is whole, is the module that its sigstruct names, and is signed by Intel."""
 
     name = "image-authentic"
-    summary = "The target's image has a sound structure, checksum, hash and signature, and a trusted signer."
+    summary = "The target's image has a sound structure, checksum, hash and signature, and Intel signed it."
     source = "P-SEAMLDR source (EBADSIG, EBADHASH): the kernel finds out only after it shut the old module down"
     why = (
         "P-SEAMLDR refuses an image with a wrong signature or hash (EBADSIG, EBADHASH), and the kernel ignores "
-        "the checksum: what is wrong with an image has to be found before an update starts."
+        "the checksum: what is wrong with an image has to be found before an update starts. Intel's key is built into "
+        "P-SEAMLDR; there is no other. Only hosts that are made up take another signer."
     )
-    fix = (
-        "Fetch the image again from Intel's repository; `seamstep image verify` shows every check. Name another "
-        "signer under `signers` in the policy, or with `--signer`, only after you have made sure whose key it is."
-    )
+    fix = "Fetch the image again from Intel's repository; `seamstep image verify` shows every check."
     scope = Scope.TARGET
     needs_image = True
 
@@ -35,4 +33,7 @@ class ImageAuthentic(Rule):
                 problems=list(verification.problems),
             )
         signer = image.sigstruct.signer
+        if signer != INTEL_SIGNER and not host.simulated:
+            reason = f"{signer} signed the image of {step.target.version}; a real host takes Intel's key alone"
+            return self.blocked(reason, signer=signer)
         return self.passed(f"signed by {signer}", sha256=verification.sha256, signer=signer)

@@ -27,6 +27,10 @@ class MinimumModule(Rule):
         minimum = target.minimum_module
         if minimum is None:
             return self.unknown(f"the mapping file does not list {target.version}")
+        if minimum.series != target.version.series:
+            return self.unknown(
+                f"the minimum module of {target.version} is {minimum}, of another series: the mapping file is wrong"
+            )
         if source < minimum:
             return self.blocked(
                 f"{target.version} can be reached from {minimum} or newer, and {source} is older",

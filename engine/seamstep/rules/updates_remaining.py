@@ -15,11 +15,11 @@ class UpdatesRemaining(Rule):
     source = "Linux Documentation/ABI/testing/sysfs-devices-faux-tdx-host, num_remaining_updates"
     why = (
         "P-SEAMLDR's log of loaded modules has finite room. The mainline kernel does not check for room before it "
-        "shuts the old module down, so an update without room kills every TD (inferred)."
+        "shuts the old module down, so an update without room loses TDX and every TD."
     )
     fix = (
-        "Reboot and plan again, or choose a path of fewer hops. If no update remains right after a reboot, this "
-        "P-SEAMLDR can't update."
+        "Choose a path of fewer hops. A reboot brings updates back where this boot had some; a P-SEAMLDR that shows 0 "
+        "right after boot can't update at run time."
     )
     scope = Scope.TURN
 
@@ -29,6 +29,7 @@ class UpdatesRemaining(Rule):
             return self.lacks(host, "remaining_updates")
         if remaining < 1:
             return self.blocked(
-                "no update is left for this step; only a reboot brings more", remaining=max(remaining, 0)
+                "this P-SEAMLDR offers no update for this step (a reboot helps only if this boot had some)",
+                remaining=max(remaining, 0),
             )
         return self.passed(f"{remaining} left", remaining=remaining)

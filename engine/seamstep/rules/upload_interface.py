@@ -13,7 +13,7 @@ class UploadInterface(Rule):
     """The kernel offers a firmware-upload node, and it is idle."""
 
     name = "upload-interface"
-    summary = "The kernel offers a firmware-upload node that is idle, and the CPU has no erratum that hides it."
+    summary = "The kernel offers a firmware-upload node of a known layout that is idle; no CPU erratum hides it."
     source = "Linux drivers/virt/coco/tdx-host/tdx-host.c, seamldr_init() and supports_runtime_update()"
     why = (
         "The node is there only where the kernel supports updates at run time. While it is not idle an update may "
@@ -21,7 +21,7 @@ class UploadInterface(Rule):
     )
     fix = (
         "Wait until the update that is under way is over. Without a node, boot a kernel that supports updates at "
-        "run time. A CPU with the erratum can't be updated at run time: a newer module has to come with the BIOS."
+        "run time. A CPU with the erratum can't be updated at run time, unless a microcode update lifts the erratum."
     )
     scope = Scope.HOST
 
@@ -30,7 +30,15 @@ class UploadInterface(Rule):
             return self.lacks(host, "cpu_bugs")
         if ERRATUM in host.cpu_bugs:
             return self.blocked(
-                f"this CPU has the erratum {ERRATUM}; the kernel hides the update interface", cpu_bug=ERRATUM
+                f"this CPU has the erratum {ERRATUM}, so the kernel hides the update interface; a microcode update and"
+                " a reboot may lift it",
+                cpu_bug=ERRATUM,
+            )
+        if host.profile == "interim":
+            return self.blocked(
+                "the kernel has the interim sysfs layout of versions 4 to 7 of the unmerged series (node tdx_module"
+                " with tdx_host/seamldr/); which images it takes is not known",
+                profile="interim",
             )
         if host.upload is None:
             reason = host.why_unknown("upload")

@@ -1,12 +1,14 @@
 """The status of a host in one document, ``seamstep/status/v1``. Needs no privileges: what can't be read is unknown,
 with the reason.
 
-Shape: ``{schema, hostname, boot_id, profile, module_version, seamldr_version, remaining_updates, tdx: "running" |
-"lost" | "absent" | "unknown", upload_status, last_run: {transaction, started, ended, boot_id, this_boot, plan, policy,
-source, target, outcome, message, recovered} | null, permitted: {target, hops, outcome, policy} | null, reboot_needed,
-journal: {problems: []}, unknown: {fact: reason}}``. ``outcome`` is what the run ended in, ``running`` for one that is
-under way, ``interrupted`` for one that has not ended and committed nothing, and ``unknown`` for one that committed a
-hop and has not told what came of it. ``reboot_needed`` is null where nobody can tell.
+Shape: ``{schema, hostname, boot_id, profile, module_version, seamldr_version, remaining_updates, running_tds, tdx:
+"running" | "lost" | "absent" | "unknown", upload_status, last_run: {transaction, started, ended, boot_id, this_boot,
+plan, policy, source, target, outcome, message, recovered} | null, permitted: {target, hops, outcome, policy} | null,
+reboot_needed, journal: {problems: []}, unknown: {fact: reason}}``.
+
+``outcome`` is what the run ended in, ``running`` for one that is under way, ``interrupted`` for one that has not ended
+and committed nothing, and ``unknown`` for one that committed a hop and has no outcome. ``reboot_needed`` is null where
+the facts don't tell; a count of 0 means that the updates were used up only where an earlier run found some.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from seamstep.run.lock import holder
 
 SCHEMA = "seamstep/status/v1"
 RUNNING, LOST, ABSENT, UNKNOWN = "running", "lost", "absent", "unknown"
-_FACTS = ("hostname", "boot_id", "profile", "module_version", "seamldr_version", "remaining_updates")
+_FACTS = ("hostname", "boot_id", "profile", "module_version", "seamldr_version", "remaining_updates", "running_tds")
 RUN = "running"
 _NOT_ENDED = "it has not ended and is not seen at work, so it was killed; the next apply finds out what came of it"
 _QUIESCED = "; its commands 'before' were begun, and those 'after' have not ended"
@@ -64,7 +66,7 @@ def status(
         "upload_status": facts.upload.status if facts.upload else None,
         "last_run": _last_run(past[-1], facts.boot_id, running) if past else None,
         "permitted": permitted,
-        "reboot_needed": _reboot_needed(facts, tdx),
+        "reboot_needed": _reboot_needed(facts, tdx, had_updates=any(_had_updates(run) for run in past)),
         "journal": {"problems": list(history.problems) if history else []},
         "unknown": dict(sorted(unknown.items())),
     }
@@ -89,8 +91,13 @@ def _tdx(facts: HostFacts) -> str:
     return {"ENXIO": LOST, "missing": ABSENT}.get(word, UNKNOWN)
 
 
-def _reboot_needed(facts: HostFacts, tdx: str) -> bool | None:
-    if tdx == LOST or facts.remaining_updates == 0:
+def _had_updates(run: past_runs.PastRun) -> bool:
+    """Whether a run found updates left: only then does 0 mean that they were used up."""
+    return any(hop.remaining for hop in run.hops)
+
+
+def _reboot_needed(facts: HostFacts, tdx: str, *, had_updates: bool) -> bool | None:
+    if tdx == LOST or (facts.remaining_updates == 0 and had_updates):
         return True
     untold = tdx == RUNNING and facts.upload is not None and facts.remaining_updates is None
     return None if tdx == UNKNOWN or untold else False

@@ -1,2 +1,3 @@
-"""Everything that is printed or drawn: text, terminal, JUnit, SARIF and Prometheus formats, pictures, pages. May import
-``run`` and what stands before it; decides nothing."""
+"""Everything that is printed or drawn: text, terminal, JUnit, SARIF and Prometheus formats, pictures, pages. May
+import ``run`` and what stands before it; decides nothing.
+"""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from seamstep.base import cpus
@@ -17,6 +19,18 @@ PHASES = {
     "during": "during the update, accept",
     "after": "after it, as long as TDs run that were launched before, accept",
     "settled": "once all of those are gone, accept",
+}
+#: Which quotes have TEE_TCB_SVN_2.
+SVN_2_QUOTES = "Only TDX 1.5 quote bodies (quote version 5, body type 3) have TEE_TCB_SVN_2."
+#: Fields of a sigstruct in words of 4 bytes.
+_WORDS = ("header_length", "sigstruct_size", "key_size", "modulus_size", "exponent_size")
+#: Fields of a sigstruct that say one page less than there are, and what there are so many for.
+_PAGES = {
+    "handoff_pages": "",
+    "num_stack_pages": " a processor",
+    "num_tls_pages": " a processor",
+    "num_keyhole_pages": " a processor",
+    "num_global_data_pages": "",
 }
 _OK = {True: "ok", False: "FAIL", None: "--"}
 
@@ -47,6 +61,27 @@ def image_document(image: Image) -> dict[str, Any]:
         "handoff_pages": says.handoff_pages,
         "cpuid": [cpus.format_signature(signature) for signature in says.cpuid],
         "signer": says.signer,
+        "header_type": f"0x{says.header_type:x}",
+        "header_length": says.header_length,
+        "header_version": f"0x{says.header_version:x}",
+        "sigstruct_size": says.size,
+        "key_size": says.key_size,
+        "modulus_size": says.modulus_size,
+        "exponent_size": says.exponent_size,
+        "exponent": says.exponent,
+        "rip_offset": says.rip_offset,
+        "num_stack_pages": says.num_stack_pages,
+        "num_tls_pages": says.num_tls_pages,
+        "num_keyhole_pages": says.num_keyhole_pages,
+        "num_global_data_pages": says.num_global_data_pages,
+        "max_tdmrs": says.max_tdmrs,
+        "max_rsvd_per_tdmr": says.max_rsvd_per_tdmr,
+        "pamt_entry_size_4k": says.pamt_entry_size_4k,
+        "pamt_entry_size_2m": says.pamt_entry_size_2m,
+        "pamt_entry_size_1g": says.pamt_entry_size_1g,
+        "gdt_idt_offset": says.gdt_idt_offset,
+        "fault_wrapper_offset": says.fault_wrapper_offset,
+        "reserved_1000": says.reserved,
     }
 
 
@@ -56,8 +91,12 @@ def image_text(image: Image) -> str:
     document["build_date"] = _date(document["build_date"])
     document["cpuid"] = ", ".join(cpus.describe(signature) for signature in image.sigstruct.cpuid) or "none"
     document["debug"] = "YES, a debug module" if document["debug"] else "no"
+    for key in _WORDS:
+        document[key] = f"{document[key]} ({document[key] * 4} bytes)"
+    for key, each in _PAGES.items():
+        document[key] = f"{document[key]} ({document[key] + 1} pages{each})"
     lines = (
-        f"  {key:<14} {printable(value)}" for key, value in document.items() if key != "path" and value is not None
+        f"  {key:<21} {printable(value)}" for key, value in document.items() if key != "path" and value is not None
     )
     return "\n".join([printable(image.path), *lines])
 
@@ -75,6 +114,25 @@ def checks_text(path: str, checks: Iterable[Check], meanings: Mapping[str, str],
 def measurements_text(rows: Iterable[Mapping[str, Any]]) -> str:
     """Measurements, a short block for each: MRSEAMs are too long for a table's cell."""
     return "\n".join(line for row in rows for line in _measurement_lines(row))
+
+
+def phases_text(phases: Mapping[str, Iterable[Mapping[str, Any]]]) -> str:
+    """Each phase of a plan with a block for each module that TDs were launched on; in it, a line for each module that
+    can run while they exist."""
+    parts = []
+    for phase, rows in phases.items():
+        lines = [PHASES[phase]]
+        for _, group in itertools.groupby(rows, key=itemgetter("launched_on")):
+            same = list(group)
+            lines += _measurement_lines(same[0])
+            lines += (f"  while {row['running']} runs, TEE_TCB_SVN_2 {svn_2_text(row)}" for row in same)
+        parts.append("\n".join(lines))
+    return "\n\n".join([*parts, SVN_2_QUOTES])
+
+
+def svn_2_text(row: Mapping[str, Any]) -> str:
+    """TEE_TCB_SVN_2 of a plan's row."""
+    return f"0x{row['tee_tcb_svn_2']:x} (minor {row['svn_2_minor']}, major {row['svn_2_major']})"
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:

@@ -24,7 +24,7 @@ def status_text(document: Mapping[str, Any]) -> str:
 
     def shown(key: str, reason: str | None = None) -> str:
         value = document[key]
-        return f"unknown ({unknown.get(reason or key, 'the facts do not tell it')})" if value is None else str(value)
+        return f"unknown ({unknown.get(reason or key, 'not in the facts')})" if value is None else str(value)
 
     lines = [
         ("host", shown("hostname")),
@@ -32,6 +32,7 @@ def status_text(document: Mapping[str, Any]) -> str:
         ("TDX module", shown("module_version")),
         ("P-SEAMLDR", shown("seamldr_version")),
         ("remaining updates", shown("remaining_updates")),
+        ("TDs", _tds(document)),
         ("upload", shown("upload_status", "upload")),
         *_last_run(document),
         ("permitted", _permitted(document["permitted"])),
@@ -53,6 +54,13 @@ def _last_run(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "", str(run["message"])
 
 
+def _tds(document: Mapping[str, Any]) -> str:
+    count = document["running_tds"]
+    if count is None:
+        return f"unknown ({document['unknown'].get('running_tds', 'not in the facts')})"
+    return f"{count} TD{' runs' if count == 1 else 's run'} on this host"
+
+
 def _permitted(permitted: Mapping[str, Any] | None) -> str:
     if permitted is None:
         return "not looked up; give --catalog DIR, or --mapping FILE"
@@ -64,7 +72,7 @@ def _reboot(document: Mapping[str, Any]) -> str:
     if document["reboot_needed"] is None:
         return "unknown"
     if not document["reboot_needed"]:
-        return "no"
+        return "no; this P-SEAMLDR offers no update" if document["remaining_updates"] == 0 else "no"
     return "yes: TDX is lost" if document["tdx"] == "lost" else "yes, before another update: none remains in this boot"
 
 

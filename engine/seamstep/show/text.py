@@ -18,9 +18,12 @@ _LABELS = {
     "upload": "upload node",
     "cpus_online": "CPUs online",
     "cpus_present": "CPUs present",
+    "cpu_limits": "hidden CPUs",
+    "running_tds": "running TDs",
     "cpu_signatures": "CPU signatures",
     "cpu_bugs": "CPU bugs",
     "boot_id": "boot",
+    "simulated": "made up",
 }
 #: How many of the steps that are not permitted are told.
 SHOWN_STEPS = 30
@@ -64,8 +67,10 @@ def _fact(facts: HostFacts, fact: str) -> str:
         return printable(f"{value.name} ({status or facts.why_unknown('upload.status')})")
     if fact == "cpu_signatures":
         return ", ".join(cpus.describe(signature) for signature in value)
-    if fact == "cpu_bugs":
+    if fact in {"cpu_bugs", "cpu_limits"}:
         return printable(" ".join(value)) or "none"
+    if fact == "simulated":
+        return "yes" if value else "no"
     return printable(value)
 
 
@@ -103,7 +108,16 @@ def conditions(plan: Mapping[str, Any]) -> str:
     host = plan["host"]
     name, seamldr, count = host["hostname"] or "this host", host["seamldr_version"], host["remaining_updates"]
     left = "remaining updates unknown" if count is None else f"{count} update{'' if count == 1 else 's'} remain"
-    return f"{name} runs {plan['source']} with P-SEAMLDR {seamldr or 'unknown'}; {left}"
+    return (
+        f"{name} runs {plan['source']} with P-SEAMLDR {seamldr or 'unknown'}; {left}; {at_stake(host['running_tds'])}"
+    )
+
+
+def at_stake(running_tds: int | None) -> str:
+    """How many TDs an update puts at stake."""
+    if running_tds is None:
+        return "how many TDs are at stake is not known"
+    return f"{running_tds} TD{' is' if running_tds == 1 else 's are'} at stake"
 
 
 def way(versions: Iterable[str]) -> str:
@@ -136,6 +150,9 @@ def hop_notes(hop: Mapping[str, Any]) -> Iterator[Note]:
     for verdict in hop["verdicts"]:
         if verdict["outcome"] != "pass" and verdict["rule"] not in accepted:
             yield Note("open" if verdict["outcome"] == "unknown" else "note", verdict["rule"], verdict["reason"])
+    yield Note("note", "", hop["td_creation"]["reason"])
+    for risk in hop["risks"]:
+        yield Note("risk", risk["rule"], f"{risk['reason']} (taken by {risk['taken_by']})")
     image = hop["image"]
     if image:
         form, upload = image["format"], image["upload"]["format"]

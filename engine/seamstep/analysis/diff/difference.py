@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from seamstep.analysis.diff import hosts, releases, ways
+from seamstep.analysis.environments import check_size
 from seamstep.analysis.inventory import Hosts
 from seamstep.domain.mapping import HEADER, MappingFile
 from seamstep.domain.model import NO_IMAGE, Release
@@ -51,18 +52,22 @@ CONDITIONS: dict[str, Callable[[Difference], bool]] = {
 }
 
 
-def compare(old: Side, new: Side, policy: Policy, inventory: Iterable[Hosts] | None = None) -> Difference:
+def compare(old: Side, new: Side, policy: Policy, inventory: Sequence[Hosts] | None = None) -> Difference:
     """What changes from one catalog to the other for hosts under a policy.
 
     Images count where both sides were to have them and one has any; else rules that need an image are left open.
 
     Raises:
-        InputError: as :func:`seamstep.analysis.diff.ways.compare`.
+        InputError: no release names a P-SEAMLDR, or there is more to compare than can be judged.
     """
     images = old.images and new.images and any(release.image for side in (old, new) for release in side.releases)
     if not images:
         old, new = old.bare(), new.bare()
     sides = old.releases, new.releases
+    groups = inventory or ()
+    on = "all kinds of hosts" + (f" and {len(groups):,} hosts of --facts that differ" if groups else "")
+    work = ways.work(*sides, policy) + hosts.work(*sides, groups)
+    check_size(work, "OLD and NEW", on, "compare fewer releases, P-SEAMLDRs or hosts at a time")
     head = releases.values(old.mapping.header, new.mapping.header, f"{HEADER}.")
     return Difference(
         images=images,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from seamstep.analysis.diff.ways import differing
+from seamstep.analysis.diff.ways import Ladders, differing
+from seamstep.analysis.environments import judged
 from seamstep.analysis.inventory import Hosts
 from seamstep.base.errors import InputError
 from seamstep.base.versions import ModuleVersion
@@ -51,7 +52,7 @@ def compare(
     old: Sequence[Release], new: Sequence[Release], policy: Policy, groups: Iterable[Hosts], *, without_images: bool
 ) -> HostsDiff:
     """What changes for the hosts under the policy, as ``plan`` would have it."""
-    ladders = {release.version.series: pair for pair in differing(old, new) for side in pair for release in side}
+    ladders = _by_series(old, new)
     changed: dict[tuple[ModuleVersion, Way, Way], list[str]] = {}
     unplannable: dict[str, list[str]] = {}
     total = 0
@@ -61,7 +62,9 @@ def compare(
         if running is None:
             unplannable.setdefault(group.facts.why_unknown("module_version"), []).extend(group.names)
         elif running.series in ladders:
-            before, after = (_way(side, group.facts, policy, without_images) for side in ladders[running.series])
+            before, after = (
+                _way(_onward(side, running), group.facts, policy, without_images) for side in ladders[running.series]
+            )
             if before != after:
                 changed.setdefault((running, before, after), []).extend(group.names)
     return HostsDiff(
@@ -69,6 +72,27 @@ def compare(
         changes=tuple(HostChange(*key, tuple(changed[key])) for key in sorted(changed)),
         unplannable={reason: tuple(names) for reason, names in sorted(unplannable.items())},
     )
+
+
+def work(old: Sequence[Release], new: Sequence[Release], groups: Iterable[Hosts]) -> int:
+    """How many steps there are to judge."""
+    ladders = _by_series(old, new)
+    running = (group.facts.module_version for group in groups)
+    return sum(
+        judged(len(_onward(side, version)) + 1)
+        for version in running
+        if version
+        for side in ladders.get(version.series, ())
+    )
+
+
+def _by_series(old: Sequence[Release], new: Sequence[Release]) -> dict[str, Ladders]:
+    return {release.version.series: pair for pair in differing(old, new) for side in pair for release in side}
+
+
+def _onward(ladder: Sequence[Release], running: ModuleVersion) -> list[Release]:
+    """The releases that matter to a host: that which it runs and newer ones."""
+    return [release for release in ladder if release.version >= running]
 
 
 def _way(releases: Sequence[Release], facts: HostFacts, policy: Policy, without_images: bool) -> Way:

@@ -7,29 +7,25 @@ Only series in which something differs are asked.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import combinations
+from itertools import combinations, groupby
 from typing import NamedTuple
 
 from seamstep.analysis import environments
 from seamstep.analysis.diff.releases import alike
-from seamstep.analysis.environments import Environment, Pair
-from seamstep.analysis.policy_review import PathChange, StepChange
-from seamstep.base.errors import InputError, Problem
+from seamstep.analysis.environments import Environment, Pair, judged, searched
+from seamstep.analysis.policy_review import Path, PathChange, StepChange
 from seamstep.base.versions import ModuleVersion
+from seamstep.domain import model
 from seamstep.domain.model import Release
 from seamstep.planning.graph import VersionGraph
 from seamstep.planning.paths import Route
 from seamstep.planning.planner import router
 from seamstep.policy.policy import PathChoice, Policy
 
-#: How many steps are judged at most, on all kinds of hosts together: about half a minute.
-STEPS_MAX = 1_000_000
 #: The longest ladder of which the paths of smallest steps are compared: one search over the whole ladder a release.
 LADDER_MAX = 60
 
-Path = tuple[ModuleVersion, ...]
 Ladders = tuple[list[Release], list[Release]]
-_FEWEST = (PathChoice.FEWEST_HOPS,)
 
 
 class Stranding(NamedTuple):
@@ -56,15 +52,10 @@ class WaysDiff(NamedTuple):
 
 
 def compare(old: Sequence[Release], new: Sequence[Release], policy: Policy, *, without_images: bool) -> WaysDiff:
-    """What changes for hosts under a policy. With ``without_images``, rules that need an image are left open.
-
-    Raises:
-        InputError: no release names a P-SEAMLDR, or there is more to compare than ``STEPS_MAX``.
-    """
+    """What changes for hosts under a policy. With ``without_images``, rules that need an image are left open. Raises
+    InputError as :func:`work` does."""
     kinds = tuple(environments.environments((*old, *new)))
     ladders = list(differing(old, new))
-    long = tuple(_series(ladder) for ladder in ladders if max(map(len, ladder)) > LADDER_MAX)
-    _bound(ladders, len(kinds))
     steps: dict[tuple[Pair, bool, tuple[str, ...]], list[Environment]] = {}
     paths: dict[tuple[PathChoice, ModuleVersion, Path, Path], list[Environment]] = {}
     stranded: dict[tuple[ModuleVersion, bool], list[Environment]] = {}
@@ -73,7 +64,7 @@ def compare(old: Sequence[Release], new: Sequence[Release], policy: Policy, *, w
             before, after = (_Side(side, policy, environment, without_images) for side in ladder)
             for key in _steps(before, after):
                 steps.setdefault(key, []).append(environment)
-            for way in _paths(before, after, policy, _FEWEST if _series(ladder) in long else tuple(PathChoice)):
+            for way in _paths(before, after, policy, _choices(ladder)):
                 paths.setdefault(way, []).append(environment)
             for release in _strandings(before, after):
                 stranded.setdefault(release, []).append(environment)
@@ -87,45 +78,61 @@ def compare(old: Sequence[Release], new: Sequence[Release], policy: Policy, *, w
             for choice in PathChoice
         },
         strandings=tuple(Stranding(*key, tuple(stranded[key])) for key in sorted(stranded)),
-        left_out=long,
+        left_out=tuple(_series(ladder) for ladder in ladders if len(_choices(ladder)) < len(PathChoice)),
     )
 
 
 def differing(old: Sequence[Release], new: Sequence[Release]) -> Iterator[Ladders]:
     """The ladders of each series in which something differs that a rule can tell."""
-    for series in sorted({release.version.series for release in (*old, *new)}):
-        before, after = ([release for release in side if release.version.series == series] for side in (old, new))
+    sides = [
+        {series: [*ladder] for series, ladder in groupby(side, key=lambda release: release.version.series)}
+        for side in (old, new)
+    ]
+    for series in sorted(sides[0].keys() | sides[1].keys()):
+        before, after = (side.get(series, []) for side in sides)
         if len(before) != len(after) or not all(map(alike, before, after)):
             yield before, after
+
+
+def work(old: Sequence[Release], new: Sequence[Release], policy: Policy) -> int:
+    """How many steps there are to judge, and what the searches for paths take besides. A side has one graph for the
+    releases that it lists and one for each other.
+
+    Raises:
+        InputError: no release names a P-SEAMLDR, or a series that differs has more releases than can be judged.
+    """
+    total = 0
+    for ladders in differing(old, new):
+        for side in ladders:
+            model.ladders(side)
+            others = {release.version for other in ladders for release in other} - {one.version for one in side}
+            total += judged(len(side)) + sum(judged(len(_newer(side, version)) + 1) for version in others)
+            for choice in _choices(ladders):
+                total += searched(len(side), choice, policy.max_hops)
+    return total * len(list(environments.environments((*old, *new))))
+
+
+def _choices(ladders: Ladders) -> Sequence[PathChoice]:
+    """The ways of choosing a path that are compared."""
+    return (PathChoice.FEWEST_HOPS,) if max(map(len, ladders)) > LADDER_MAX else tuple(PathChoice)
+
+
+def _newer(ladder: Sequence[Release], version: ModuleVersion) -> list[Release]:
+    return [release for release in ladder if release.version > version]
 
 
 def _series(ladders: Ladders) -> str:
     return next(release.version.series for ladder in ladders for release in ladder)
 
 
-def _bound(ladders: Sequence[Ladders], kinds: int) -> None:
-    """Refuse more than can be judged. A side has one graph for the releases that it lists and one for each other."""
-    total = 0
-    for ladder in ladders:
-        versions = {release.version for side in ladder for release in side}
-        total += kinds * sum(_pairs(len(side) + 1) * (1 + len(versions) - len(side)) for side in ladder)
-    if total > STEPS_MAX:
-        message = f"{total:,} steps to judge, on {kinds} kinds of hosts together; at most {STEPS_MAX:,} are"
-        raise InputError(Problem("OLD and NEW", f"{message}: compare fewer releases, or P-SEAMLDRs, at a time"))
-
-
-def _pairs(size: int) -> int:
-    return size * (size - 1) // 2
-
-
 class _Side:
     """One ladder of one catalog, as one kind of host sees it under the policy. A host may run a release that the
-    catalog lacks: then it sees the ladder with the release inserted, of which nothing is known."""
+    catalog lacks: then it sees what is newer, and the release itself, of which nothing is known."""
 
     def __init__(
         self, releases: Sequence[Release], policy: Policy, environment: Environment, without_images: bool
     ) -> None:
-        self._inputs = releases, policy, environment
+        self._releases, self._policy, self._environment = releases, policy, environment
         self._without_images = without_images
         self.listed = frozenset(release.version for release in releases)
         self._graphs: dict[ModuleVersion | None, VersionGraph] = {}
@@ -134,13 +141,14 @@ class _Side:
         """The graph for a host that runs this release; one serves all that are listed."""
         key = None if running in self.listed else running
         if key not in self._graphs:
-            self._graphs[key] = environments.graph(*self._inputs, running, without_images=self._without_images)
+            seen = _newer(self._releases, key) if key else self._releases
+            self._graphs[key] = environments.graph(
+                seen, self._policy, self._environment, running, without_images=self._without_images
+            )
         return self._graphs[key]
 
     def permits(self, source: ModuleVersion, target: ModuleVersion) -> bool:
-        if target not in self.listed:
-            return False
-        return self.graph(source).permits(source, target)
+        return target in self.listed and self.graph(source).permits(source, target)
 
     def refusing(self, source: ModuleVersion, target: ModuleVersion) -> tuple[str, ...]:
         """The rules that refuse a step; none where the target is not listed."""
@@ -148,15 +156,12 @@ class _Side:
 
     def stuck(self, running: ModuleVersion) -> bool:
         """Whether there is a newer release and no step leads on."""
-        newer = [*self.graph(running).newer(running)]
-        return bool(newer) and not any(self.permits(running, target) for target in reversed(newer))
+        graph = self.graph(running)
+        return any(graph.newer(running)) and not graph.permitted.out_degree(running)
 
     def met(self, version: ModuleVersion) -> bool:
         """Whether a host of this kind may come to run the release, or leave it."""
-        listed = sorted(self.listed)
-        return any(self.permits(other, version) for other in listed if other < version) or any(
-            self.permits(version, other) for other in listed if version < other
-        )
+        return self.graph(version).permitted.degree(version) > 0
 
 
 def _steps(old: _Side, new: _Side) -> Iterator[tuple[Pair, bool, tuple[str, ...]]]:

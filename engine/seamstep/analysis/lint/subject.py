@@ -70,7 +70,7 @@ class Subject:
         """What the rule of that name says of a step. Without a host, the rule must not depend on one."""
         asked = self._rules.get(rule)
         if asked is None:
-            asked = self._rules[rule] = (rules.HARD_RULES | rules.BUILT_IN)[rule]()
+            asked = self._rules[rule] = (rules.HARD_RULES | rules.POLICY_RULES)[rule]()
         return asked.check(Step(source, target), host or _ANY_HOST)
 
     def refuses(self, rule: str, source: Release, target: Release, host: HostFacts | None = None) -> Verdict | None:

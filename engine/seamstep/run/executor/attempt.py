@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
-from seamstep.base.errors import InputError
+from seamstep.base.errors import InputError, StalePlanError
 from seamstep.base.versions import ModuleVersion
 from seamstep.host.base import Host, Profile
 from seamstep.host.upload import UploadPort
@@ -30,13 +30,15 @@ class RecordLostError(Exception):
 
 
 class Attempt(NamedTuple):
-    """One attempt at ``hop``, its ``number``-th; ``remaining`` are the updates left before it."""
+    """One attempt at ``hop``, its ``number``-th. ``remaining`` are the updates left before it; ``changes`` reads again
+    what the hop rests on and gives what changed since the preflight."""
 
     host: Host
     profile: Profile
     hop: Hop
     number: int
     remaining: int | None
+    changes: Callable[[], Iterable[str]]
     machine: Machine
     record: Record
     tell: Quietly
@@ -70,6 +72,7 @@ class Attempt(NamedTuple):
                 self._write_down("staged")
                 self.interrupted.check()
                 self._write_down("committing")
+                self._refuse_changes()
                 kernel.commit(port)
             except BaseException:
                 kernel.abandon(port)
@@ -78,9 +81,17 @@ class Attempt(NamedTuple):
             return self._not_committed("interrupted", Stop.INTERRUPTED)
         except RecordLostError as error:
             return self._not_committed(str(error), Stop.REFUSED)
+        except StalePlanError as error:
+            return self._not_committed(str(error), Stop.STALE)
         except (OSError, ValueError, InputError) as error:
             return self._not_committed(f"the image could not be staged: {kernel.reason(error)}")
         return None
+
+    def _refuse_changes(self) -> None:
+        """Raise StalePlanError if what the hop rests on changed while the image was verified and staged."""
+        found = list(self.changes())
+        if found:
+            raise StalePlanError(f"the host changed before the commit: {'; '.join(found)}")
 
     def _stage(self, port: UploadPort, image: bytes) -> None:
         told = 0

@@ -9,7 +9,7 @@ from seamstep.plan.document import Hop
 from seamstep.run.executor.states import State
 
 LOST = "TDX is lost: no module runs and all TDs are dead; only a reboot brings TDX back"
-BUSY_CAUSE = "an update-sensitive operation is under way (a TD is being built or migrated)"
+BUSY_CAUSE = "the kernel reports device-busy, as some kernels do while a TD is being built or migrated"
 #: An update takes well under a second, so this is long past any doubt. Counted in seconds that were slept, so that no
 #: clock that stands still or jumps can shorten or lengthen it.
 IDLE_TIMEOUT = 600.0

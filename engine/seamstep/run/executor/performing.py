@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 
 from seamstep.base.documents import read_regular
 from seamstep.base.errors import InputError, RefusedError
+from seamstep.domain.facts import HostFacts
 from seamstep.host.base import PROFILES, Host
 from seamstep.host.read_facts import read_facts
 from seamstep.image.files import TRUSTED
@@ -21,6 +22,7 @@ from seamstep.run.executor import kernel
 from seamstep.run.executor.attempt import Attempt, Record
 from seamstep.run.executor.commands import Commands
 from seamstep.run.executor.outcome import BUSY_CAUSE, LOST
+from seamstep.run.executor.recheck import changes, td_hazard
 from seamstep.run.executor.reporter import Quietly, Reporter
 from seamstep.run.executor.signals import Interrupted, deferred_signals
 from seamstep.run.executor.states import Machine, RunResult, State, Stop
@@ -67,6 +69,7 @@ class Executor:
         self._machine = Machine(self._tell.moved)
         self._trusted = TRUSTED
         self._warnings: list[str] = []
+        self._facts = HostFacts()  # those of the last preflight
 
     # -- a whole plan
 
@@ -211,7 +214,7 @@ class Executor:
 
     def _preflight(self, plan: Plan, number: int) -> RunResult | None:
         """Read all facts again, and judge the rest of the plan by them."""
-        facts = read_facts(self._host)
+        self._facts = facts = read_facts(self._host)
         if facts.module_version is None and facts.why_unknown("module_version").startswith("ENXIO"):
             self._machine.move(State.LOST)
             return RunResult(State.LOST, None, (), LOST)
@@ -220,6 +223,9 @@ class Executor:
         if differences:
             message = f"stale plan: the host changed since the plan was made: {'; '.join(differences)}"
             return RunResult(State.PREFLIGHT, facts.module_version, (), message, Stop.STALE)
+        hazard = td_hazard(plan, hop, facts.running_tds, facts.running_tds)
+        if hazard:
+            return RunResult(State.PREFLIGHT, facts.module_version, (), f"stale plan: {hop}: {hazard}", Stop.STALE)
         problem = next(contradictions(plan, number, facts), None)
         if problem:
             return RunResult(State.PREFLIGHT, facts.module_version, (), f"stale plan: its hops {problem}", Stop.STALE)
@@ -233,6 +239,7 @@ class Executor:
             hop=hop,
             number=attempt,
             remaining=before.remaining_updates,
+            changes=functools.partial(changes, self._host, plan, hop, self._facts),
             machine=self._machine,
             record=self._record,
             tell=self._tell,

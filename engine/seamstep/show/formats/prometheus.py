@@ -60,6 +60,7 @@ def _host(status: Mapping[str, Any]) -> Iterator[Metric]:
     yield Metric("seamstep_module_info", "The running TDX module.", _info(version=status.get("module_version")))
     yield Metric("seamstep_seamldr_info", "The P-SEAMLDR.", _info(version=status.get("seamldr_version")))
     yield Metric("seamstep_remaining_updates", "Updates that P-SEAMLDR has left until reboot.", _one(remaining))
+    yield Metric("seamstep_running_tds", "TDs on this host, those being built too.", _one(status.get("running_tds")))
     yield Metric("seamstep_reboot_needed", "Whether the host needs a reboot.", _one(status.get("reboot_needed")))
     info = permitted or {}
     policy = _info(outcome=info.get("outcome"), policy=info.get("policy"), target=info.get("target"))

@@ -17,7 +17,7 @@ from seamstep.show.drawing.markup import Element, element
 from seamstep.show.drawing.page import definitions, filled_table, filters, paragraph, section, table
 from seamstep.show.drawing.scene import route_text
 from seamstep.show.findings import place
-from seamstep.show.images import PHASES
+from seamstep.show.images import PHASES, SVN_2_QUOTES, svn_2_text
 from seamstep.show.review.material import Material, Planned
 from seamstep.show.text import facts_rows
 
@@ -75,11 +75,20 @@ def measurements_section(material: Material) -> Element:
         phases = measurements.of_plan(material.chosen.plan.document)
     except RefusedError as error:
         return section("measurements", title, paragraph(f"There are none to tell: {error}."))
-    columns = ("release", "MRSEAM", "SVN", "TEE_TCB_SVN[0]", "TEE_TCB_SVN[1]", "TDX module identity")
+    columns = (
+        "launched on",
+        "MRSEAM",
+        "SVN",
+        "TEE_TCB_SVN[0]",
+        "TEE_TCB_SVN[1]",
+        "TDX module identity",
+        "running",
+        "TEE_TCB_SVN_2",
+    )
     parts = [
         paragraph(
             "TDs keep the measurements they were launched with, so the old ones stay in the list until the last such TD"
-            " is gone."
+            f" is gone. TEE_TCB_SVN_2 follows the running module. {SVN_2_QUOTES}"
         )
     ]
     for phase, rows in phases.items():
@@ -92,12 +101,14 @@ def measurements_section(material: Material) -> Element:
 def _measurement(row: Mapping[str, Any]) -> list[Element | str]:
     mrseam = element("span", {"class": "digest"}, row["mrseam"])
     return [
-        row["version"],
+        row["launched_on"],
         mrseam,
         f"0x{row['seamsvn']:x}",
         str(row["svn_minor"]),
         str(row["svn_major"]),
         row["identity"],
+        row["running"],
+        svn_2_text(row),
     ]
 
 

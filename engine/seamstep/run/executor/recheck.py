@@ -1,0 +1,41 @@
+"""What is read again directly before the commit. Staging an image takes a while; what changed meanwhile would be found
+out by P-SEAMLDR, after the old module was shut down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from seamstep.domain.facts import HostFacts
+from seamstep.host.base import PROFILES, Host
+from seamstep.host.read_facts import cpus_online, remaining_updates, running_tds
+from seamstep.plan.document import Hop, Plan
+from seamstep.run.executor import kernel
+
+
+def td_hazard(plan: Plan, hop: Hop, before: int | None, now: int | None) -> str:
+    """Why a TD may be in the making during a hop that is not safe for it, as a clause; empty if none may, or if the
+    policy takes that risk. ``before`` and ``now`` count the TDs at preflight and now."""
+    if hop.safe_while_tds_are_created:
+        return ""
+    shown = "the number of TDs can't be read" if now is None else f"{now} TD{' runs' if now == 1 else 's run'}"
+    if hop.needs_no_td and now != 0:
+        return f"{shown}, and the hop is permitted only while none does"
+    if plan.creation_held and not hop.needs_no_td and (now is None or (before is not None and now > before)):
+        return f"{shown}, and there were {before}: the creation of TDs is not held back, as the policy says it is"
+    return ""
+
+
+def changes(host: Host, plan: Plan, hop: Hop, facts: HostFacts) -> Iterator[str]:
+    """What differs now from ``facts``, those of the preflight, that the hop rests on, each as a clause."""
+    online = cpus_online(host)
+    if online != facts.cpus_online:
+        yield f"CPUs {facts.cpus_online} were online, now {online or 'that can not be read'}"
+    remaining = remaining_updates(host, PROFILES[facts.profile or ""])
+    if remaining != facts.remaining_updates:
+        yield f"{facts.remaining_updates} updates remained, now {'unknown' if remaining is None else remaining}"
+    version, lost, unreadable = kernel.version_now(host)
+    if version != hop.source:
+        yield "TDX is lost" if lost else f"{version} runs" if version else f"the version can't be read: {unreadable}"
+    hazard = td_hazard(plan, hop, facts.running_tds, running_tds(host))
+    if hazard:
+        yield hazard
