@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,12 +17,12 @@ from made import GOOD_FEATURES, SPR, SRF, made_image, made_release
 from conftest import DAY, FACTS, FEBRUARY, LATEST, SIGNER, TRUST, Run, host_like
 from seamstep.analysis import environments, inventory
 from seamstep.analysis.diff import ways
-from seamstep.base.errors import InputError
 from seamstep.base.versions import ModuleVersion, SeamldrVersion
 from seamstep.demo.synthetic import Parts, synthetic_module
 from seamstep.domain.facts import HostFacts
 from seamstep.domain.model import Image, Release, Step, Verdict
 from seamstep.image.pack import pack
+from seamstep.planning.planner import find_way
 from seamstep.policy import policy_file
 from seamstep.policy.policy import PathChoice
 from seamstep.rules.minimum_module import MinimumModule
@@ -183,23 +184,27 @@ def test_it_asks_the_rules_that_plan_asks(run: Run, tmp_path: Path, monkeypatch:
 @given(old=ladders(), new=ladders())
 @settings(max_examples=60)
 def test_what_is_not_asked_has_not_changed(old: list[Release], new: list[Release]) -> None:
-    """The steps are those that asking for everything finds, and so are the paths."""
+    """The steps and paths are those that are found by asking a graph of all releases for each that may run."""
     policy = policy_file.load("fewest-hops", DAY)
     found = ways.compare(old, new, policy, without_images=False)
-    steps: dict[environments.Environment, set[tuple[ModuleVersion, ModuleVersion, bool]]] = {}
+    told: dict[environments.Environment, set[tuple[ModuleVersion, ModuleVersion, bool]]] = {}
     for change in found.steps:
         for kind in change.environments:
-            steps.setdefault(kind, set()).add((change.source, change.target, change.opened))
-    both = {one.version for one in old} & {one.version for one in new}
+            told.setdefault(kind, set()).add((change.source, change.target, change.opened))
     for kind in found.environments:
-        before, after = (environments.permitted(side, policy, kind).keys() for side in (old, new))
-        expected = {(*pair, pair in after) for pair in before ^ after}
-        told = {step for step in steps.get(kind, set()) if step[0] in both}
-        assert told == {step for step in expected if step[0] in both}
-        for choice in PathChoice:
-            ways_of = [environments.routes(side, policy._replace(choice=choice), kind) for side in (old, new)]
-            moved = {source for source in both if ways_of[0][source] != ways_of[1][source]}
-            assert moved == {one.source for one in found.paths[choice] if kind in one.environments} & both
+        expected: set[tuple[ModuleVersion, ModuleVersion, bool]] = set()
+        for source in {release.version for release in (*old, *new)}:
+            before, after = (
+                environments.graph(side, policy, kind, source, without_images=False) for side in (old, new)
+            )
+            reach = [set(graph.permitted[source]) for graph in (before, after)]
+            expected |= {(source, target, target in reach[1]) for target in reach[0] ^ reach[1]}
+            for choice in PathChoice:
+                led = [find_way(graph, policy._replace(choice=choice), source).best for graph in (before, after)]
+                moved = [best and best.versions for best in led]
+                changes = {one.source for one in found.paths[choice] if kind in one.environments}
+                assert (moved[0] != moved[1]) == (source in changes)
+        assert told.get(kind, set()) == expected
 
 
 @pytest.mark.parametrize(
@@ -434,15 +439,34 @@ def test_lines_fit_a_terminal(run: Run) -> None:
     assert max(len(line) for line in lines[1:]) <= 100
 
 
-def test_there_is_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_there_is_a_bound(run: Run, monkeypatch: pytest.MonkeyPatch, spr: HostFacts, tmp_path: Path) -> None:
+    new = edited(tmp_path, CASES["a release removed"][0])
+    hosts = as_lines(tmp_path / "fleet.jsonl", fleet(spr, "1.5.24", "1.5.20"))
+    steps = 0
+    for most, arguments in ((10_000, ()), (10_000, ("--facts", hosts))):
+        monkeypatch.setattr(environments, "STEPS_MAX", most)
+        assert run("diff", LATEST, new, *arguments).code == 0
+        monkeypatch.setattr(environments, "STEPS_MAX", 1)
+        assert run("diff", LATEST, LATEST, *arguments).code == 0, "what is the same is not judged"
+        ran = run("diff", LATEST, new, *arguments)
+        found = re.search("as much work as judging ([0-9,]+) steps; at most 1 are judged", ran.err)
+        assert found, ran.err
+        assert ran.code == 2
+        steps, fewer = int(found[1].replace(",", "")), steps
+        assert steps > fewer, "hosts are counted too"
+        monkeypatch.setattr(environments, "STEPS_MAX", steps)
+        assert run("diff", LATEST, new, *arguments).code == 0
+
+
+def test_long_series(monkeypatch: pytest.MonkeyPatch, run: Run, tmp_path: Path) -> None:
     policy = policy_file.load("fewest-hops", DAY)
     old = [made_release(f"1.5.{number:02}") for number in range(1, 30)]
-    monkeypatch.setattr(ways, "STEPS_MAX", 2500)
-    assert not ways.compare(old, old, policy, without_images=False), "what is the same is not asked"
-    assert ways.compare(old, old[:-1], policy, without_images=False).steps, "one that changed"
-    with pytest.raises(InputError, match="steps to judge, on 2 kinds of hosts"):
-        ways.compare(old, old[:-3], policy, without_images=False)
     monkeypatch.setattr(ways, "LADDER_MAX", 20)
     found = ways.compare(old, old[:-1], policy, without_images=False)
     assert (found.left_out, found.paths[PathChoice.SHORTEST_PATH]) == (("1.5",), ())
     assert found.paths[PathChoice.FEWEST_HOPS]
+    entry = json.loads(LATEST.read_text())["tdx_module_releases"][0]
+    new = tmp_path / "long.json"
+    new.write_text(json.dumps({"tdx_module_releases": [dict(entry, version=f"1.5.{n:02}") for n in range(501)]}))
+    ran = run("diff", LATEST, new)
+    assert (ran.code, "series 1.5 has 501 releases; at most 500 are judged" in ran.err) == (2, True)

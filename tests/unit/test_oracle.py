@@ -15,24 +15,26 @@ from conftest import DAY, THOROUGH
 from seamstep.base.versions import ModuleVersion, SeamldrVersion, Specifier
 from seamstep.domain.facts import HostFacts
 from seamstep.domain.mapping import MappingFile
-from seamstep.domain.model import Outcome, Release, Step
+from seamstep.domain.model import INTEL_SIGNER, Outcome, Release, Step
 from seamstep.planning.planner import make_plan
 from seamstep.policy.policy import PathChoice, Policy, Source, Target
 from seamstep.rules import AppliedRule, Denial, Level, Waiver
+from seamstep.rules.feature_loss import FeatureLoss
 from seamstep.rules.no_stranding import NoStranding
-from seamstep.rules.strict_compat import StrictCompat
-from seamstep.rules.svn_rollback import SvnRollback
+from seamstep.rules.seam_memory import SeamMemory
+from seamstep.rules.td_build import TdBuild
 
 LADDER = [ModuleVersion(f"1.5.{update:02}") for update in range(1, 11)]
 OTHERS = [ModuleVersion(f"2.0.{update:02}") for update in range(1, 4)]
-NEED_IMAGES = {"cpu-supported", "image-authentic", "handoff", "svn-major", "svn-rollback"}
+NEED_IMAGES = {"cpu-supported", "image-authentic", "handoff", "svn", "debug-module", "seam-memory"}
 
 oddities: list[st.SearchStrategy[dict[str, Any]]] = [
-    st.builds(lambda version: {"minimum_module": version}, st.sampled_from(LADDER)),
+    st.builds(lambda version: {"minimum_module": version}, st.sampled_from([*LADDER, OTHERS[0]])),
     st.just({"minimum_seamldrs": (SeamldrVersion("2.0.00"),)}),
     st.just({"features0": GOOD_FEATURES ^ 1 << 47}),
     st.just({"features0": GOOD_FEATURES ^ 1 << 18}),
     st.builds(lambda listed: {"strict_compat": tuple(listed)}, st.lists(st.sampled_from(LADDER), max_size=8)),
+    st.just({"strict_compat": ()}),
     st.just({"strict_compat": None}),
     st.just({"image": None}),
     st.builds(
@@ -43,14 +45,31 @@ oddities: list[st.SearchStrategy[dict[str, Any]]] = [
         st.sampled_from([0, 2]),
         st.sampled_from([None, None, None, "bad"]),
     ),
+    st.builds(
+        lambda fields: {"image": made_image(**fields)},
+        st.sampled_from(
+            [
+                {"num_stack_pages": 2},
+                {"num_tls_pages": 0},
+                {"module_type": 1 << 31},
+                {"cpuid": ()},
+                {"svn": 0x05},
+                {"signer": INTEL_SIGNER},
+            ]
+        ),
+    ),
 ]
 
 
 @st.composite
 def releases(draw: st.DrawFn) -> tuple[Release, ...]:
-    """A ladder without obstacles, with up to eight oddities strewn over it."""
+    """A ladder on which each release lists those right below it as compatible, with up to six oddities strewn over
+    it."""
     ladder = sorted(draw(st.sets(st.sampled_from(LADDER), min_size=4, max_size=10)))
-    listed = {version: made_release(version, strict_compat=tuple(ladder)) for version in [*ladder, *OTHERS]}
+    reach = draw(st.sampled_from([2, 3, 10]))
+    listed = {version: made_release(version) for version in OTHERS}
+    for rank, version in enumerate(ladder):
+        listed[version] = made_release(version, strict_compat=tuple(ladder[max(rank - reach, 0) : rank]))
     for _ in range(draw(st.integers(0, 6))):
         version = draw(st.sampled_from(ladder))
         listed[version] = listed[version]._replace(**draw(st.one_of(oddities)))
@@ -63,9 +82,13 @@ def hosts(draw: st.DrawFn) -> HostFacts:
         draw(st.sampled_from(LADDER[:4])),
         remaining_updates=draw(st.sampled_from([1, 2, 3, 4, 5, 6, 9, 10**12, 10**12])),
         profile=draw(st.sampled_from(["mainline", "legacy"])),
+        running_tds=draw(st.sampled_from([0, 0, 4, 4, None])),
     )
     unlucky: list[dict[str, Any]] = [
-        {"profile": None},
+        {"profile": "interim"},
+        {"simulated": False},
+        {"cpu_limits": ("nr_cpus=8",)},
+        {"cpu_limits": None},
         {"seamldr_version": None},
         {"remaining_updates": None},
         {"remaining_updates": 0},
@@ -77,12 +100,19 @@ def hosts(draw: st.DrawFn) -> HostFacts:
     return host._replace(**draw(st.sampled_from([{}] * 40 + unlucky)))
 
 
-policies = st.builds(
-    lambda applied, waivers, **values: Policy(
+def made_policy(applied: Any, waivers: Any, *, held: bool, **values: Any) -> Policy:
+    level, cost = applied[0]
+    rules = (AppliedRule(TdBuild(held), level, cost), *applied[1:])
+    return Policy(
         sources=(Source("p", "00" * 32, None),),
-        rules=tuple(rule._replace(waivers=((*waivers,),) if waivers else ()) for rule in applied),
+        rules=tuple(rule._replace(waivers=((*waivers,),) if waivers else ()) for rule in rules),
+        creation_held=held,
         **values,
-    ),
+    )
+
+
+policies = st.builds(
+    made_policy,
     target=st.sampled_from(["newest"] * 7 + [">=1.5.3", "<=1.5.8", "~=1.5.9"]).map(Target.parse),
     choice=st.sampled_from([PathChoice.SHORTEST_PATH, *PathChoice]),
     max_hops=st.sampled_from([None, None, None, None, 1, 2, 3, 5]),
@@ -92,16 +122,13 @@ policies = st.builds(
         max_size=1,
     ).map(tuple),
     waypoints=st.lists(st.sampled_from(LADDER), max_size=1, unique=True).map(tuple),
+    held=st.sampled_from([False, False, True]),
     applied=st.tuples(
         st.sampled_from(
-            [
-                AppliedRule(StrictCompat(), Level.PREFER, 3),
-                AppliedRule(StrictCompat(), Level.PREFER, 40),
-                AppliedRule(StrictCompat(), Level.REQUIRE),
-                AppliedRule(StrictCompat(), Level.WARN),
-            ]
+            [(Level.REQUIRE, 0), (Level.REQUIRE, 0), (Level.PREFER, 3), (Level.PREFER, 40), (Level.WARN, 0)]
         ),
-        st.sampled_from([AppliedRule(SvnRollback()), AppliedRule(SvnRollback(), Level.PREFER, 2)]),
+        st.sampled_from([AppliedRule(FeatureLoss()), AppliedRule(FeatureLoss(), Level.PREFER, 2)]),
+        st.sampled_from([AppliedRule(SeamMemory()), AppliedRule(SeamMemory(), Level.PREFER, 5)]),
         st.sampled_from([AppliedRule(NoStranding()), AppliedRule(NoStranding(), Level.OFF)]),
     ),
     waivers=st.lists(st.just(Waiver("any", Specifier(">=1.5.6"), "we know", "us", "2099-01-01")), max_size=1),
@@ -142,6 +169,16 @@ class Oracle:
         else:
             cost, _, path = min((cost, hops, path) for hops, cost, path in candidates)
         return [str(version) for version in path], cost
+
+    def hazards(self, hop: dict[str, Any]) -> tuple[bool, set[str]]:
+        """Of a hop: whether it is safe while TDs are created, and which risks the policy takes with it."""
+        source, target = (self.known[ModuleVersion(hop[end])] for end in ("from", "to"))
+        safe = source.version in (target.strict_compat or ())
+        risks = set() if safe or self.policy.creation_held or self.host.running_tds == 0 else {"td-build"}
+        before, after = source.usable_image(), target.image
+        if not before or not after or after.sigstruct.seam_regions.larger_than(before.sigstruct.seam_regions):
+            risks.add("seam-memory")
+        return safe, risks
 
     def paths(self) -> Iterator[tuple[ModuleVersion, ...]]:
         newer = [version for version in self.ladder if version > self.running]
@@ -200,7 +237,8 @@ def test_planner_agrees_with_brute_force(listed: Any, host: Any, policy: Any, wi
     mapping = MappingFile("m.json", "00" * 32, listed)
     plan = make_plan(mapping, listed, host, policy, as_of=DAY, without_images=without_images)
     document = plan.document
-    expected = Oracle(listed, host, policy, without_images=without_images).answer()
+    oracle = Oracle(listed, host, policy, without_images=without_images)
+    expected = oracle.answer()
     if isinstance(expected, str):
         assert document["outcome"] == expected
         SEEN[expected] += 1
@@ -209,6 +247,11 @@ def test_planner_agrees_with_brute_force(listed: Any, host: Any, policy: Any, wi
         assert (found, document["objective"]["cost"]) == expected
         unknown = [verdict for hop in document["hops"] for verdict in hop["verdicts"] if verdict["rule"] in NEED_IMAGES]
         assert document["provisional"] == any(verdict["outcome"] == "unknown" for verdict in unknown)
+        for hop in document["hops"]:
+            risks = {risk["rule"] for risk in hop["risks"]}
+            assert (hop["td_creation"]["safe"], risks) == oracle.hazards(hop)
+            assert "require" not in {risk["taken_by"] for risk in hop["risks"]}
+            SEEN.update(f"{risk['rule']} taken by {risk['taken_by']}" for risk in hop["risks"])
         SEEN["one hop" if len(found) == 2 else "several hops"] += 1
 
 
@@ -218,6 +261,7 @@ def test_the_oracle_was_asked_for_paths_and_not_only_for_refusals() -> None:
         assert SEEN["several hops"] >= EXAMPLES // 20, SEEN
         assert SEEN["one hop"] >= EXAMPLES // 100, SEEN
         assert SEEN["no-path"] >= EXAMPLES // 100, SEEN
+        assert any(seen.startswith("td-build taken by") for seen in SEEN), SEEN
 
 
 def test_lexicographic_order_decides_among_equals() -> None:
@@ -225,7 +269,7 @@ def test_lexicographic_order_decides_among_equals() -> None:
     listed = tuple(made_release(version) for version in LADDER)
     blocked = {(1, 10), (1, 6), (2, 10), (5, 10)}
 
-    class OnlySome(StrictCompat):
+    class OnlySome(TdBuild):
         def check(self, step: Step, host: HostFacts) -> Any:
             pair = (step.source.version.update, step.target.version.update)
             ways = {(1, 2), (2, 6), (6, 10), (1, 5), (5, 9), (9, 10)}

@@ -17,6 +17,7 @@ from test_policies import written
 from conftest import LATEST, TRUST, Run
 from seamstep.analysis import environments, policy_review
 from seamstep.base.versions import SeamldrVersion
+from seamstep.domain.model import INTEL_SIGNER
 from seamstep.policy import policy_file
 
 MAPPING = ("--mapping", LATEST)
@@ -26,14 +27,14 @@ USELESS = """deny:
 - {versions: 1.5.82, reason: not there}
 - {versions: 2.0.02, reason: nothing leads there anyway}
 waypoints: [1.5.08, 1.5.99, 1.5.01, 1.5.16]
-rules: {strict-compat: require, same-signer: off}
+rules: {td-build: require, seam-memory: off}
 accept:
-- {rule: strict-compat, versions: 1.5.13, reason: r, by: us, until: 2030-01-01}
-- {rule: strict-compat, versions: 1.5.28, reason: r, by: us, until: 2030-01-01}
+- {rule: td-build, versions: 1.5.13, reason: r, by: us, until: 2030-01-01}
+- {rule: td-build, versions: 1.5.28, reason: r, by: us, until: 2030-01-01}
 - {rule: preproduction, versions: 2.0.*, reason: r, by: us, until: 2030-01-01}
-- {rule: same-signer, versions: 1.5.34, reason: r, by: us, until: 2030-01-01}
+- {rule: seam-memory, versions: 1.5.34, reason: r, by: us, until: 2030-01-01}
 - {rule: no-stranding, versions: 1.5.34, reason: r, by: us, until: 2030-01-01}
-- {rule: strict-compat, versions: 1.5.05, reason: r, by: us, until: 2020-01-01}
+- {rule: td-build, versions: 1.5.05, reason: r, by: us, until: 2020-01-01}
 """
 EXPECTED = [
     "deny[0]: this denial changes nothing: the denial of '>=1.5.28,<1.5.30' covers it",
@@ -45,7 +46,7 @@ EXPECTED = [
     "waypoints[3]: this waypoint changes nothing: every step that passes over it is refused anyway",
     "accept[1]: this waiver changes nothing: what it accepts is denied",
     "accept[2]: this waiver changes nothing: the rule preproduction only warns",
-    "accept[3]: this waiver changes nothing: the rule same-signer is off",
+    "accept[3]: this waiver changes nothing: the rule seam-memory is off",
     "accept[4]: this waiver changes nothing: no step that it covers is refused by no-stranding alone",
     "accept[5].until: this waiver expired on 2020-01-01; renew or remove it",
 ]
@@ -86,7 +87,7 @@ def test_show(run: Run, tmp_path: Path) -> None:
     assert by_key["path"][0] == "fewest-hops"
     assert by_key["path"][1].startswith("fewest-hops.yaml:")
     assert by_key["rules.minimum-svn"] == ("require, at least 0x10d", f"{team}:5")
-    assert by_key["rules.svn-rollback"] == ("require", "default of fewest-hops, default of team")
+    assert by_key["rules.seam-memory"] == ("require", "default of fewest-hops, default of team")
     denied = [(row["value"], row["origin"]) for row in rows if row["key"] == "deny"]
     assert denied[0] == ("1.5.28 (broken)", f"{team}:7")
     text = run("policy", "show", "--effective", "fewest-hops", team).out
@@ -128,7 +129,7 @@ def test_diff_of_steps_and_paths(run: Run, tmp_path: Path) -> None:
 
 def test_diff_is_not_silent_about_what_only_images_can_tell(run: Run, images: Path, tmp_path: Path) -> None:
     old = written(tmp_path, "old")
-    for name, more in [("svn", "rules: {svn-rollback: off}\n"), ("signer", "signers: [" + "ab" * 32 + "]\n")]:
+    for name, more in [("svn", "rules: {seam-memory: off}\n"), ("signer", "signers: [" + "ab" * 32 + "]\n")]:
         new = written(tmp_path, name, more)
         ran = run("policy", "diff", old, new, *MAPPING, "--fail-on", "opened")
         assert (ran.code, "only images can tell" in ran.err) == (2, True)
@@ -168,8 +169,10 @@ def test_layers_that_contradict_each_other(run: Run, tmp_path: Path) -> None:
 
 
 def test_diff_with_images_tells_platforms_apart(run: Run, images: Path, tmp_path: Path) -> None:
-    old, new = written(tmp_path, "old"), written(tmp_path, "new", "deny: [{versions: 2.0.18, reason: x}]\n")
-    document = run("policy", "diff", old, new, "--catalog", images, *TRUST, "--json").json
+    signers = f"signers: [{TRUST[1]}]\n"
+    old = written(tmp_path, "old", signers)
+    new = written(tmp_path, "new", signers + "deny: [{versions: 2.0.18, reason: x}]\n")
+    document = run("policy", "diff", old, new, "--catalog", images, "--json").json
     assert document["environments"] == 2 * 2 * 5
     wheres = {where for step in document["steps"] for where in step["where"]}
     assert wheres
@@ -181,14 +184,14 @@ def test_diff_agrees_with_brute_force(tmp_path: Path) -> None:
     listed = tuple(
         made_release(
             version,
-            image=made_image(cpuid=(0x806F8, 0xC06F0) if index % 2 else (0x806F8,)),
+            image=made_image(cpuid=(0x806F8, 0xC06F0) if index % 2 else (0x806F8,), signer=INTEL_SIGNER),
             minimum_seamldrs=(SeamldrVersion("1.5.00"),) if index % 3 else (SeamldrVersion("2.0.00"),),
         )
         for index, version in enumerate(LADDER)
     )
     old, new = (
         policy_file.load(written(tmp_path, name, more), date(2026, 1, 1))
-        for name, more in [("old", ""), ("new", "waypoints: [1.5.04]\nrules: {strict-compat: require}\n")]
+        for name, more in [("old", "rules: {td-build: warn}\n"), ("new", "waypoints: [1.5.04]\n")]
     )
     changed = {
         (change.source, change.target, where)

@@ -19,6 +19,7 @@ from seamstep.base import resources, yaml_text
 from seamstep.base.errors import InputError
 from seamstep.domain.model import INTEL_SIGNER
 from seamstep.policy import policy_file
+from seamstep.rules import HARD_RULES, REMOVED_RULES
 
 Write = Callable[..., str]
 FORWARD = {"path": ["1.5.24", "1.5.34"]}
@@ -60,7 +61,7 @@ def policy(folder: Path, more: str, name: str = "own") -> str:
 
 
 OWN_RULES = "rules: {%s: off, no-stranding: off}\n" % ": off, ".join(
-    ("strict-compat", "feature-loss", "svn-rollback", "debug-module", "preproduction", "same-signer")
+    ("td-build", "feature-loss", "seam-memory", "preproduction")
 )
 
 
@@ -194,6 +195,36 @@ def test_files_and_folders_are_taken_once(write: Write, run: Run, tmp_path: Path
     assert [one["place"] for one in ran["scenarios"]] == [f"{below}/t.yml:1", f"{first}:1"]
 
 
+# -- TDs in the making, CPUs that are hidden, and kernels: on the demo mapping file, policy fewest-hops
+
+ROWS: list[tuple[dict[str, Any], str, dict[str, Any]]] = [
+    ({"module_version": "1.5.16", "running_tds": 0}, "", {"path": ["1.5.16", "1.5.34"]}),
+    ({"module_version": "1.5.16", "running_tds": 4}, "", {"path": ["1.5.16", "1.5.34"]}),
+    ({"module_version": "1.5.06", "running_tds": 4}, "", {"path": ["1.5.06", "1.5.13"], "refused": ["td-build"]}),
+    ({"module_version": "1.5.06", "running_tds": 4}, "td_creation: held\n", {"path": ["1.5.06", "1.5.34"]}),
+    ({"module_version": "1.5.06", "running_tds": None}, "", {"path": ["1.5.06", "1.5.13"], "refused": ["td-build"]}),
+    ({"module_version": "1.5.06", "running_tds": None}, "td_creation: held\n", {"path": ["1.5.06", "1.5.34"]}),
+    ({"cpu_limits": ["nr_cpus=8"]}, "", {"outcome": "no-path", "refused": ["cpus-online"]}),
+    ({"profile": "interim"}, "", {"outcome": "no-path", "refused": ["upload-interface"]}),
+]
+
+
+@pytest.mark.parametrize(("says", "more", "expect"), ROWS, ids=range(len(ROWS)))
+def test_what_a_host_may_do(
+    says: dict[str, Any], more: str, expect: dict[str, Any], write: Write, run: Run, tmp_path: Path
+) -> None:
+    facts = json.loads(FACTS.read_text()) | says
+    ran = run("policy", "test", write({"facts": facts, "policy": policy(tmp_path, more), "expect": expect}))
+    assert "FAILED" not in ran.out
+    assert ran.code == 0
+
+
+@pytest.mark.parametrize("name", sorted(set(REMOVED_RULES) - set(HARD_RULES)))
+def test_a_rule_that_is_gone_is_named_as_such(name: str, write: Write, run: Run) -> None:
+    ran = run("policy", "test", write({"expect": FORWARD | {"refused": [name]}}))
+    assert f"expect.refused[0]: there is no rule '{name}' any more: {REMOVED_RULES[name]}\n" in ran.err
+
+
 # -- coverage
 
 
@@ -203,32 +234,31 @@ def test_coverage_names_what_was_not_exercised(write: Write, run: Run, tmp_path:
         "deny:\n- {versions: 1.5.34, reason: broken}\n- {versions: 1.5.09, reason: never met}\n"
         "- {versions: 1.5.08, reason: expired long ago, until: 2020-01-01}\n"
         "waypoints: [1.5.28, 1.5.06]\n"
-        "rules: {strict-compat: require, feature-loss: off, same-signer: off, debug-module: off, svn-rollback: off,"
-        " preproduction: off, no-stranding: off}\n"
-        "accept:\n- {rule: strict-compat, versions: 1.5.28, reason: tested, by: a@example.com, until: 2030-01-01}\n"
-        "- {rule: strict-compat, versions: 1.5.20, reason: too, by: a@example.com, until: 2030-01-01}\n",
+        "rules: {td-build: require, feature-loss: off, seam-memory: off, preproduction: off, no-stranding: off}\n"
+        "accept:\n- {rule: td-build, versions: 1.5.28, reason: tested, by: a@example.com, until: 2030-01-01}\n"
+        "- {rule: td-build, versions: 1.5.20, reason: too, by: a@example.com, until: 2030-01-01}\n",
     )
     facts = json.loads(FACTS.read_text()) | {"module_version": "1.5.25", "seamldr_version": "2.0.01"}
     path = write({"policy": own, "facts": facts, "expect": {"path": ["1.5.25", "1.5.28"]}})
     lines = run("policy", "test", path).out.splitlines()
     missed = (
-        "denial of 1.5.08: expired long ago (until 2020-01-01); denial of 1.5.09: never met; rule strict-compat; "
-        "waiver of strict-compat for 1.5.20: too (until 2030-01-01); "
-        "waiver of strict-compat for 1.5.28: tested (until 2030-01-01); waypoint 1.5.06"
+        "denial of 1.5.08: expired long ago (until 2020-01-01); denial of 1.5.09: never met; rule td-build; "
+        "waiver of td-build for 1.5.20: too (until 2030-01-01); "
+        "waiver of td-build for 1.5.28: tested (until 2030-01-01); waypoint 1.5.06"
     )
     assert lines == [
         f"coverage own: 2 of 8 (25%); not exercised: {missed}",
         "1 scenario: 1 passed, 0 failed",
     ]
-    legacy = facts | {"module_version": "1.5.06", "profile": "legacy"}
-    again = {"policy": own, "facts": legacy, "expect": {"outcome": "no-path", "refused": ["waypoint", "strict-compat"]}}
+    old = facts | {"module_version": "1.5.06"}
+    again = {"policy": own, "facts": old, "expect": {"outcome": "no-path", "refused": ["waypoint", "td-build"]}}
     document = run(
         "policy",
         "test",
         write({"policy": own, "facts": facts, "expect": {"path": ["1.5.25", "1.5.28"]}}, again),
         "--json",
     ).json
-    assert "rule strict-compat" not in [
+    assert "rule td-build" not in [
         f"{one['kind']} {one['text']}" for one in document["coverage"][0]["not_exercised"]
     ]
 
@@ -245,32 +275,57 @@ def test_steps_after_the_first_are_covered_too(write: Write, tmp_path: Path) -> 
 def test_steps_out_of_what_the_budget_reaches_are_covered(
     hops: int, exercised: bool, write: Write, tmp_path: Path
 ) -> None:
-    """Only the step from 1.5.28 to 1.5.34 lowers the SVN, and the waypoint puts 1.5.28 two hops away."""
-    rules = OWN_RULES.replace("svn-rollback: off", "svn-rollback: require")
+    """Only the step from 1.5.28 to 1.5.34 needs more memory, and the waypoint puts 1.5.28 two hops away."""
+    rules = OWN_RULES.replace("seam-memory: off", "seam-memory: require")
     own = policy(tmp_path, f"max_hops: {hops}\nwaypoints: [1.5.25]\n{rules}")
     facts = json.loads(FACTS.read_text()) | {"seamldr_version": "2.0.00"}
-    svns = {"1.5.24": "0x10c", "1.5.25": "0x10c", "1.5.28": "0x10e", "1.5.34": "0x10d"}
-    images = {version: {"seamsvn": svn} for version, svn in svns.items()}
+    pages = {"1.5.24": 9, "1.5.25": 9, "1.5.28": 7, "1.5.34": 8}
+    images = {version: {"num_tls_pages": count} for version, count in pages.items()}
     (result,) = scenarios.run_all(scenario_file.load([write({"policy": own, "facts": facts, "images": images})]))
-    assert (Part("rule", "svn-rollback") in result.exercised) == exercised
+    assert (Part("rule", "seam-memory") in result.exercised) == exercised
     assert Part("waypoint", "1.5.25") in result.exercised
 
 
-def test_an_image_is_intel_s_unless_it_says_otherwise(write: Write) -> None:
-    def signed_by(signer: str) -> dict[str, Any]:
-        return {"images": ALL_IMAGES | {"1.5.34": {"signer": signer}}}
+@pytest.mark.parametrize(
+    ("signer", "simulated", "target"),
+    [(INTEL_SIGNER, False, "1.5.34"), ("ab" * 32, False, "1.5.28"), ("ab" * 32, True, "1.5.34")],
+)
+def test_an_image_is_intel_s_unless_it_says_otherwise(signer: str, simulated: bool, target: str, write: Write) -> None:
+    facts = json.loads(FACTS.read_text()) | {"simulated": simulated}
+    images = ALL_IMAGES | {"1.5.34": {"signer": signer}}
+    (result,) = scenarios.run_all(scenario_file.load([write({"facts": facts, "images": images})]))
+    assert str(result.path[-1]) == target
 
-    same, other = scenarios.run_all(scenario_file.load([write(signed_by(INTEL_SIGNER), signed_by("ab" * 32))]))
-    assert Part("rule", "same-signer") not in same.exercised
-    assert Part("rule", "same-signer") in other.exercised
+
+@pytest.mark.parametrize(
+    "key", ["num_stack_pages", "num_tls_pages", "num_keyhole_pages", "num_global_data_pages", "num_handoff_pages"]
+)
+def test_an_image_with_more_pages_may_not_fit(key: str, write: Write) -> None:
+    def target(count: int) -> str:
+        """The newest release that is permitted when the newest one has so many pages, and the others have 200."""
+        images = {version: {key: count if version == "1.5.34" else 200} for version in ALL_IMAGES}
+        (result,) = scenarios.run_all(scenario_file.load([write({"images": images})]))
+        return str(result.path[-1])
+
+    assert [target(count) for count in (199, 200, 201)] == ["1.5.34", "1.5.34", "1.5.28"]
 
 
 def test_a_missing_image_exercises_no_rule_about_images(write: Write) -> None:
-    without, with_images = scenarios.run_all(
-        scenario_file.load([write({}, {"images": ALL_IMAGES | {"1.5.28": {"debug": True}}})])
-    )
-    assert Part("rule", "debug-module") not in without.exercised
-    assert Part("rule", "debug-module") in with_images.exercised
+    larger = ALL_IMAGES | {"1.5.28": {"num_stack_pages": 2}}
+    without, with_images = scenarios.run_all(scenario_file.load([write({}, {"images": larger})]))
+    assert Part("rule", "seam-memory") not in without.exercised
+    assert Part("rule", "seam-memory") in with_images.exercised
+
+
+def test_a_policy_that_holds_creation_back_is_covered_where_that_makes_a_difference(
+    write: Write, run: Run, tmp_path: Path
+) -> None:
+    held = policy(tmp_path, "td_creation: held\n" + OWN_RULES.replace("td-build: off", "td-build: require"))
+    old = json.loads(FACTS.read_text()) | {"module_version": "1.5.06"}
+    listed, unlisted = {"policy": held}, {"policy": held, "facts": old, "expect": {"path": ["1.5.06", "1.5.34"]}}
+    out = run("policy", "test", write(listed)).out
+    assert "coverage own: 0 of 1 (0%); not exercised: td_creation held\n" in out
+    assert "coverage own: 1 of 1 (100%)\n" in run("policy", "test", write(listed, unlisted)).out
 
 
 def test_fail_under_holds_for_every_policy(write: Write, run: Run, tmp_path: Path) -> None:

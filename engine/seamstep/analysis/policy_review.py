@@ -53,7 +53,7 @@ class _Entry(NamedTuple):
     waypoint names its release whether it is listed or not."""
 
     key: str
-    index: int
+    position: int
     named: frozenset[ModuleVersion]
 
     @property
@@ -78,7 +78,7 @@ def findings(document: Document, policy: Policy, releases: Sequence[Release], as
     for entry in _idle(document, policy, releases, entries, as_of):
         reason = _why_nothing(entry, entries, releases, policy)
         message = f"this {_ENTRIES[entry.key]} changes nothing: {reason}"
-        problems.append(document.problem((entry.key, entry.index), message))
+        problems.append(document.problem((entry.key, entry.position), message))
     return problems
 
 
@@ -135,7 +135,8 @@ def _looks_into_images(policy: Policy, rule: str) -> bool:
 
 
 def _without(document: Document, entry: _Entry, as_of: date) -> Policy:
-    rest = [other for index, other in enumerate(document.data[entry.key]) if index != entry.index]
+    listed = enumerate(document.data[entry.key])
+    rest = [other for position, other in listed if position != entry.position]
     return policy_file.parse(document._replace(data={**document.data, entry.key: rest}), None, as_of, checked=True)
 
 
@@ -248,9 +249,9 @@ def changes(old: Side, new: Side) -> tuple[list[StepChange], list[PathChange]]:
             rules = environments.refused_by(before if opened else after, pair)
             steps.setdefault((pair, opened, rules), []).append(kind)
         for release in old.releases:
-            led = [_path(seen, side.policy, release.version) for side, seen in ((old, before), (new, after))]
-            if led[0] != led[1]:
-                paths.setdefault((release.version, *led), []).append(kind)
+            was, now = _path(before, old.policy, release.version), _path(after, new.policy, release.version)
+            if was != now:
+                paths.setdefault((release.version, was, now), []).append(kind)
     return (
         [StepChange(*pair, opened, rules, tuple(steps[pair, opened, rules])) for pair, opened, rules in sorted(steps)],
         [PathChange(*key, tuple(paths[key])) for key in sorted(paths)],

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from seamstep.base.errors import ExitCode, InputError, Problem, RefusedError, StalePlanError
 from seamstep.cli import options as shared
 from seamstep.cli.output import emit, plan_for_people
-from seamstep.cli.plan import exit_code
 from seamstep.show.text import printable
 
 if TYPE_CHECKING:
@@ -174,7 +173,7 @@ def _nothing_to_do(options: argparse.Namespace, plan: Plan, begun: Transaction, 
         raise StalePlanError(f"stale plan: the host changed since the plan was made: {'; '.join(differences)}")
     if not options.simulate:
         begun.make_up(plan, heard)
-    code = exit_code(plan)
+    code = plan.exit_code
     emit(
         plan.document,
         plan_for_people(plan.document, sys.stdout),

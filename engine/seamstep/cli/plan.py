@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from seamstep.base.errors import ExitCode
 from seamstep.cli import options as shared
 from seamstep.cli.output import emit, plan_for_people
-
-if TYPE_CHECKING:
-    from seamstep.plan.document import Plan
-
-#: A path that these refuse from the first step on is refused because of the host, whatever the release.
-_HOST_RULES = {"upload-interface", "updates-remaining"}
 
 
 def add(commands: Any) -> None:
@@ -40,7 +34,7 @@ def run(options: argparse.Namespace) -> ExitCode:
 
     shared.check_output(options)
     plan = shared.plan_from(options, without_images=options.without_images)
-    code = exit_code(plan, update=ExitCode.UPDATE_AVAILABLE if options.exit_code else ExitCode.DONE)
+    code = ExitCode.UPDATE_AVAILABLE if options.exit_code and plan.hops else plan.exit_code
     document = plan.document
     emit(
         document,
@@ -51,19 +45,3 @@ def run(options: argparse.Namespace) -> ExitCode:
         replace=options.force,
     )
     return code
-
-
-def exit_code(plan: Plan, update: ExitCode = ExitCode.DONE) -> ExitCode:
-    """The exit code that a plan's outcome means; ``update`` is the one for an update. A host can't be updated where a
-    rule about the host alone says so; that it can't be told, or that an update is under way, is another answer."""
-    from seamstep.plan.document import PlanOutcome
-
-    if plan.outcome is PlanOutcome.UPDATE:
-        return update
-    if plan.outcome is PlanOutcome.UP_TO_DATE:
-        return ExitCode.DONE
-    first = [step["verdicts"] for step in plan.document["rejected"] if step["from"] == str(plan.source)]
-    refusing = [verdict for verdicts in first for verdict in verdicts if verdict["outcome"] == "block"]
-    if any(verdict["rule"] == "upload-interface" and "status" in verdict["evidence"] for verdict in refusing):
-        return ExitCode.BUSY
-    return ExitCode.NOT_UPDATABLE if _HOST_RULES & {verdict["rule"] for verdict in refusing} else ExitCode.NO

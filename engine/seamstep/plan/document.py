@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Self
 
 from seamstep.base import cpus
 from seamstep.base.documents import Document, canonical, read_json
-from seamstep.base.errors import InputError
+from seamstep.base.errors import ExitCode, InputError
 from seamstep.base.validation import require
 from seamstep.base.versions import ModuleVersion
 from seamstep.domain import facts
@@ -23,6 +23,8 @@ from seamstep.plan.settings import ApplySettings
 from seamstep.rules import HARD_RULES
 
 SCHEMA = "seamstep/plan/v1"
+#: A path that these refuse from the first step on is refused because of the host, whatever the release.
+_HOST_RULES = {"upload-interface", "updates-remaining"}
 _SIZE_LIMIT = 64 << 20
 _VALUES_MAX = 8_000_000
 
@@ -81,6 +83,19 @@ class Plan(NamedTuple):
     running_image: tuple[str, str] | None
     settings: ApplySettings
     creation_held: bool
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What planning ends in: DONE for an update or nothing to do; for no path BUSY while another update is under
+        way, NOT_UPDATABLE where the host can't be updated at run time whatever the release, else NO."""
+        if self.outcome is not PlanOutcome.NO_PATH:
+            return ExitCode.DONE
+        first = [step["verdicts"] for step in self.document["rejected"] if step["from"] == str(self.source)]
+        evidence = {one["rule"]: one["evidence"] for step in first for one in step if one["outcome"] == Outcome.BLOCK}
+        if "status" in evidence.get("upload-interface", {}):
+            return ExitCode.BUSY
+        hidden = "cpu_limits" in evidence.get("cpus-online", {})
+        return ExitCode.NOT_UPDATABLE if hidden or _HOST_RULES & {*evidence} else ExitCode.NO
 
     @classmethod
     def of(cls, document: Mapping[str, Any], host: HostFacts) -> Self:

@@ -53,9 +53,9 @@ class TdBuild(Rule):
             return self.unknown(f"the mapping file has no strict_compat_versions for {target}")
         if running is None:
             return self.lacks(host, "running_tds")
+        runs = "1 TD runs" if running == 1 else f"{running} TDs run"
         return self.blocked(
-            f"{running} TD{' runs' if running == 1 else 's run'}, so one may be in the making, and {target} does not list {source} in"
-            " strict_compat_versions",
+            f"{runs}, so one may be in the making, and {target} does not list {source} in strict_compat_versions",
             running_tds=running,
             strict_compat_versions=[str(version) for version in step.target.strict_compat or ()],
         )

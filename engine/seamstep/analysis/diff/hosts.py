@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -77,10 +78,10 @@ def compare(
 def work(old: Sequence[Release], new: Sequence[Release], groups: Iterable[Hosts]) -> int:
     """How many steps there are to judge."""
     ladders = _by_series(old, new)
-    running = (group.facts.module_version for group in groups)
+    running = Counter(group.facts.module_version for group in groups)
     return sum(
-        judged(len(_onward(side, version)) + 1)
-        for version in running
+        count * judged(len(_onward(side, version)) + 1)
+        for version, count in running.items()
         if version
         for side in ladders.get(version.series, ())
     )

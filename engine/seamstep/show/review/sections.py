@@ -19,7 +19,7 @@ from seamstep.show.drawing.scene import route_text
 from seamstep.show.findings import place
 from seamstep.show.images import PHASES, SVN_2_QUOTES, svn_2_text
 from seamstep.show.review.material import Material, Planned
-from seamstep.show.text import facts_rows
+from seamstep.show.text import facts_rows, way_of
 
 _OUTCOMES = {
     PlanOutcome.UPDATE: "update",
@@ -46,6 +46,9 @@ def _card(planned: Planned, *, chosen: bool) -> Element:
         facts += [("why", document["reason"])]
     facts += [("chosen by", document["objective"]["path"]), ("target", document["policy"]["target"])]
     facts += [("accepted", _waiver(waiver)) for hop in document["hops"] for waiver in hop["waived"]]
+    for hop in document["hops"]:
+        facts += [("creation of TDs", f"{way_of(hop)}: {hop['td_creation']['reason']}")]
+        facts += [("risk", f"{way_of(hop)}: {risk['rule']}: {risk['reason']}") for risk in hop["risks"]]
     facts += [("expired", str(problem)) for problem in policy.expired]
     if planned.plan.provisional:
         facts += [("provisional", "rules that need an image were left open; such a plan can't be applied")]
