@@ -44,7 +44,7 @@ ERRORS = {
 def made_image(name: str, format_: str = "2.0") -> bytes:
     """An image of two pages that the double takes; another name, another module. It has no signature: nobody looks."""
     module = hashlib.shake_256(name.encode()).digest(2 * PAGE)
-    fields = {
+    fields = {name: field.only for name, field in LAYOUT.items() if field.only is not None} | {
         "seamhash": hashlib.sha384(module).digest(),
         "seamsvn": 0x10D,
         "module_hv": 1,
@@ -100,7 +100,7 @@ class Script:
         return {
             "modules": table(),
             "remaining_updates": self.remaining,
-            "legacy": int(self.legacy),
+            "layout": (LEGACY if self.legacy else MAINLINE).name,
             "node": int(self.node),
             "delay_ms": int(self.phase_seconds * 1000),
             "fault_phase": fault.phase,

@@ -19,7 +19,7 @@ from seamstep.cli import main
 from seamstep.demo.synthetic import Parts, synthetic_image, synthetic_module
 from seamstep.domain import facts
 from seamstep.domain.facts import HostFacts
-from seamstep.host.base import LEGACY, MAINLINE, MODULE_VERSION
+from seamstep.host.base import MAINLINE, MISC_CURRENT, MODULE_VERSION, PROFILES
 from seamstep.image import catalog
 from seamstep.image.pack import pack
 
@@ -27,6 +27,11 @@ from seamstep.image.pack import pack
 SEAMSTEP = Path(sys.executable).parent / "seamstep"
 STATE = "/var/lib/seamstep"
 CPU1 = "/sys/devices/system/cpu/cpu1/online"
+
+
+def set_running_tds(number: int) -> str:
+    """A shell command that lets the misc cgroup count ``number`` TDX key ids in use."""
+    return f"echo tdx {number} > {MISC_CURRENT}"
 
 
 class Seen(NamedTuple):
@@ -79,11 +84,11 @@ class Lab:
         path.write_bytes(pack(SIGNER.sigstruct(module, parts), module, format_))
         return path
 
-    def load(self, **knobs: Any) -> None:
+    def load(self, *, running_tds: int = 0, **knobs: Any) -> None:
         """A fresh TDX host, with all CPUs online and no record of earlier runs. Some knobs have defaults here."""
-        self._profile = LEGACY if knobs.get("legacy") else MAINLINE
+        self._profile = PROFILES[knobs.get("layout", "mainline")]
         modules = ",".join(f"{start}={version}" for start, version in self._modules.items())
-        self.guest.must("sh", "-c", f"echo 1 > {CPU1}; rm -rf {STATE}")
+        self.guest.must("sh", "-c", f"echo 1 > {CPU1}; rm -rf {STATE}; {set_running_tds(running_tds)}")
         self.guest.load(**({"modules": modules, "remaining_updates": 5} | knobs))
 
     def facts(self, **changes: Any) -> HostFacts:

@@ -32,7 +32,7 @@ BROKEN = {
     "reports success without reading the version back": Broken(
         (
             (
-                "executor/outcome.py",
+                "run/executor/outcome.py",
                 "    if seen.lost:",
                 "    if not seen.reported:\n        return State.APPLIED, ''\n    if seen.lost:",
             ),
@@ -41,32 +41,32 @@ BROKEN = {
         test_on_kernel.UNTRUE[0],
     ),
     "reads the version back and does not compare it": Broken(
-        (("executor/outcome.py", "if version not in {hop.source, hop.target}:", "if False:"),),
+        (("run/executor/outcome.py", "if version not in {hop.source, hop.target}:", "if False:"),),
         test_on_kernel.test_a_success_that_is_none_is_not_told_as_one,
         test_on_kernel.UNTRUE[1],
     ),
     "does not count the remaining updates": Broken(
-        (("executor/outcome.py", "seen.remaining != remaining_before - 1", "False"),),
+        (("run/executor/outcome.py", "seen.remaining != remaining_before - 1", "False"),),
         test_on_kernel.test_a_success_that_is_none_is_not_told_as_one,
         test_on_kernel.UNTRUE[3],
     ),
     "tries again after a failure that is not busy": Broken(
         (
-            ("executor/performing.py", "result.state is not State.BUSY or", "result.state is State.APPLIED or"),
-            ("executor/states.py", "State.FAILED: frozenset()", "State.FAILED: frozenset({State.PREFLIGHT})"),
+            ("run/executor/performing.py", "result.state is not State.BUSY or", "result.state is State.APPLIED or"),
+            ("run/executor/states.py", "State.FAILED: frozenset()", "State.FAILED: frozenset({State.PREFLIGHT})"),
         ),
         test_record_on_kernel.test_only_busy_is_tried_again,
     ),
     "does not read the staged bytes back": Broken(
-        (("executor/kernel.py", "        _compare(port, image)\n", ""),),
+        (("run/executor/kernel.py", "        _compare(port, image)\n", ""),),
         test_on_kernel.test_somebody_else_writes_into_the_staged_image,
     ),
     "does not wait for the kernel": Broken(
-        (("executor/kernel.py", "if status == IDLE:", "if status:"),),
+        (("run/executor/kernel.py", "if status == IDLE:", "if status:"),),
         test_on_kernel.test_one_hop_and_nothing_to_do_afterwards,
     ),
     "takes a loss for a failure": Broken(
-        (("executor/outcome.py", "    if seen.lost:", "    if False:"),),
+        (("run/executor/outcome.py", "    if seen.lost:", "    if False:"),),
         test_on_kernel.test_loss_is_told_and_nothing_is_uploaded_any_more,
         (1,),
     ),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_host_facts import COMMON, LAYOUTS, tree
+from test_host_facts import COMMON, DOUBLE, LAYOUTS, tree
 
 from conftest import DAY, FACTS, LATEST, TRUST, Run, host_like, plan_for, write_facts
 from seamstep import cli
@@ -22,7 +22,15 @@ from seamstep.domain.facts import HostFacts
 from seamstep.host.read_facts import read_facts
 from seamstep.plan.document import digest
 
-HOP: dict[str, object] = {"from": "1.5.24", "to": "1.5.34", "image": None, "verdicts": [], "waived": []}
+HOP: dict[str, object] = {
+    "from": "1.5.24",
+    "to": "1.5.34",
+    "image": None,
+    "verdicts": [],
+    "waived": [],
+    "td_creation": {"safe": True, "needs_no_td": False, "reason": ""},
+    "risks": [],
+}
 IMAGE: dict[str, object] = {
     "path": "x",
     "sigstruct": None,
@@ -202,16 +210,16 @@ def test_apply_refuses_provisional_plans(run: Run, tmp_path: Path) -> None:
     assert "provisional" in ran.err
 
 
-@pytest.mark.parametrize("host", ["1.5.34", "1.5.16"])
+@pytest.mark.parametrize(("host", "exit_code", "says"), [("1.5.34", 0, "newest release"), ("1.5.13", 1, "td-build")])
 def test_apply_of_a_plan_without_update_tells_why(
-    run: Run, catalog_copy: Path, tmp_path: Path, spr: HostFacts, host: str
+    run: Run, catalog_copy: Path, tmp_path: Path, spr: HostFacts, host: str, exit_code: int, says: str
 ) -> None:
     facts = write_facts(tmp_path / "facts.json", host_like(spr, host))
     path = tmp_path / "plan.json"
     code = run("plan", *TRUST, "--catalog", catalog_copy, "--facts", facts, "-o", path).code
     ran = run("apply", path, *TRUST, "--simulate", "--yes")
-    assert ran.code == code == (0 if host == "1.5.34" else 1)
-    assert ("newest release" if host == "1.5.34" else "update-compatibility") in ran.out
+    assert ran.code == code == exit_code
+    assert says in ran.out
 
 
 def test_plans_that_were_changed_are_refused(run: Run, saved: Path) -> None:
@@ -241,6 +249,9 @@ def test_plans_that_were_changed_are_refused(run: Run, saved: Path) -> None:
         ({"hops": [HOP | {"to": "1.5.20"}]}, "don't lead upwards"),
         ({"hops": [HOP | {"to": "2.0.34"}]}, "don't lead upwards"),
         ({"hops": [HOP | {"verdicts": [BLOCKED]}]}, "lack an image"),
+        ({"hops": [HOP | {"td_creation": None}]}, "hops[0].td_creation: null is not an object"),
+        ({"hops": [HOP | {"risks": [{"rule": "td-build", "taken_by": "require", "reason": ""}]}]}, "taken_by"),
+        ({"td_creation": "maybe"}, "td_creation: 'maybe' is not held or null"),
         ({"hops": [HOP | {"verdicts": [BLOCKED]}], "provisional": True}, "are refused by cpu-supported"),
         ({"attestation": {"before": {"version": "1.5.24", "mrseam": "\x1b[2J"}}}, "is not a digest of 96 hex digits"),
         ({"attestation": {"before": {"version": "1.5.24", "seamsvn": 65536}}}, "65536 is not a 16-bit number"),
@@ -298,7 +309,7 @@ def test_plan_and_apply_in_one_go_against_files(run: Run, images: Path, tmp_path
     root = tmp_path / "root"
     files = COMMON | LAYOUTS["mainline"] | {"sys/devices/faux/tdx_host/version": "1.5.24\n"}
     node = "sys/class/firmware/tdx_module"
-    tree(root, files, {f"{node}/{name}": "" for name in ("loading", "data", "error")})
+    tree(root, files, DOUBLE, {f"{node}/{name}": "" for name in ("loading", "data", "error")})
     ran = run("apply", *TRUST, "--catalog", images, "--sysroot", root, "--yes")
     assert ran.code == 6
     assert "the kernel reports success, but it is none; 1.5.24 and its TDs run on" in ran.out

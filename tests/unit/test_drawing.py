@@ -22,15 +22,17 @@ from test_graph import made_policy
 from test_oracle import hosts, policies, releases
 
 from conftest import FACTS, LATEST, TRUST, Run
+from seamstep.base.errors import InputError
 from seamstep.base.versions import ModuleVersion, Specifier
 from seamstep.cli import main
 from seamstep.domain.facts import UploadNode
 from seamstep.domain.model import Outcome
 from seamstep.planning.explain import Situation
-from seamstep.policy.policy import PathChoice, Source
+from seamstep.planning.graph import VersionGraph
+from seamstep.policy.policy import Source
 from seamstep.rules import Denial
 from seamstep.show.drawing import dot, exchange, html, mermaid, svg
-from seamstep.show.drawing.choose import RUNNER_UP_HOPS, Blocked, Subject, scene
+from seamstep.show.drawing.choose import Blocked, Subject, scene
 from seamstep.show.drawing.layout import NODE_HEIGHT, layout
 from seamstep.show.drawing.scene import Arc, Lane, Mark, Node, Scene, State
 
@@ -68,7 +70,7 @@ def situation(**changes: Any) -> Situation:
 @given(releases(), hosts(), policies, st.sampled_from(Blocked))
 def test_every_step_is_drawn_as_the_rules_judge_it(listed: Any, host: Any, policy: Any, blocked: Blocked) -> None:
     drawn = steps(scene(Situation(listed, host, policy), blocked=blocked))
-    graph = Situation(listed, host, policy).graph()
+    graph = VersionGraph(listed, host, policy.applied_rules())
     assert set(drawn) <= {(str(a), str(b)) for a, b in graph.steps.edges}
     if blocked is Blocked.ALL:
         assert len(drawn) == graph.steps.number_of_edges()
@@ -164,13 +166,20 @@ def test_series_are_lanes_in_order() -> None:
     assert "no update leads here from series 1.5" in drawn.lanes[1].summary
 
 
-def test_the_runner_up_of_a_long_path_is_not_looked_for() -> None:
-    listed = tuple(made_release(f"1.5.{number:02}") for number in range(1, RUNNER_UP_HOPS + 3))
-    host = made_host("1.5.01", remaining_updates=99)
-    drawn = scene(Situation(listed, host, made_policy(choice=PathChoice.SHORTEST_PATH)))
-    assert len(drawn.path) == RUNNER_UP_HOPS + 2
-    assert drawn.runner_up == ()
-    assert drawn.summary[-1] == f"No runner-up is looked for to a path of more than {RUNNER_UP_HOPS} hops."
+def test_only_series_of_which_steps_may_be_drawn_are_judged() -> None:
+    many = tuple(made_release(f"{series}.{number:02}") for series in ("1.6", "1.7") for number in range(501))
+    listed = (*LADDER, *many)
+    drawn = scene(situation(releases=listed))
+    assert [(lane.series, len(lane.nodes), bool(lane.arcs)) for lane in drawn.lanes] == [
+        ("1.5", 8, True),
+        ("1.6", 501, False),
+        ("1.7", 501, False),
+    ]
+    with pytest.raises(InputError, match=r"series 1\.6 has 501 releases"):
+        scene(situation(releases=listed), blocked=Blocked.ALL)
+    some = tuple(made_release(f"1.{series}.{number:02}") for series in range(5) for number in range(500))
+    with pytest.raises(InputError, match="at most 500,000 are judged"):
+        scene(situation(releases=some), subject=Subject.KIND)
 
 
 def test_a_path_is_whole_even_where_not_all_steps_are_looked_at() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,13 @@ FREE = tuple(made_release(version) for version in LADDER)
 
 def changes(listed: Any, host: HostFacts, policy: Policy, goal: str) -> list[tuple[str, ...]]:
     policy = policy.with_target(Target.parse(goal))
-    return explain.smallest_changes(explain.Situation(listed, host, policy), V(goal))
+    return smallest_changes(explain.Situation(listed, host, policy), V(goal))
+
+
+def smallest_changes(situation: explain.Situation, goal: ModuleVersion) -> list[tuple[str, ...]]:
+    found = explain.smallest_changes(situation, situation.graph(), goal)
+    assert found.untried == 0
+    return list(found.sets)
 
 
 @pytest.mark.parametrize(
@@ -92,9 +99,10 @@ def test_a_change_that_is_told_opens_the_path_and_no_smaller_one_does(listed: An
         return
     goal = newer[-1]
     situation = explain.Situation(listed, host, policy.with_target(Target.parse(str(goal))))
-    reachable = situation.router(situation.graph()).target == goal
-    sets = explain.smallest_changes(situation, goal)
-    candidates = {change.text: change for change in explain._candidates(situation, goal)}
+    graph = situation.graph()
+    reachable = situation.router(graph).target == goal
+    sets = smallest_changes(situation, goal)
+    candidates = {change.text: change for change in explain._candidates(situation, graph, goal)}
     for together in sets:
         assert reachable or explain._opens(situation, [candidates[text] for text in together], goal)
         for fewer in combinations(together, len(together) - 1):
@@ -162,3 +170,40 @@ def test_nothing_to_explain(run: Run, spr: HostFacts, tmp_path: Path) -> None:
 def test_the_best_and_the_only(run: Run, tmp_path: Path, spr: HostFacts) -> None:
     facts = write_facts(tmp_path / "f.json", host_like(spr, "1.5.28"))
     assert "there is no other path" in run(*EXPLAIN, "--facts", facts).out
+
+
+def test_what_there_is_no_time_to_try_is_told(
+    run: Run, spr: HostFacts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = made_host(cpus_present="0-5", seamldr_version=SeamldrVersion("1.4.00"))
+    situation = explain.Situation(FREE, host, made_policy())
+    steps = len(FREE) * (len(FREE) - 1) // 2
+    both = ("bring CPUs 4-5 online", "raise the P-SEAMLDR to 1.5.00")
+    for trials in range(0, 80, 4):
+        monkeypatch.setattr(explain, "_STEPS_MAX", trials * steps)
+        found = explain.smallest_changes(situation, situation.graph(), FREE[-1].version)
+        assert found.untried == 0 if found.sets else found.untried > 0, trials
+    assert both in found.sets
+    monkeypatch.setattr(explain, "_STEPS_MAX", 0)
+    facts = write_facts(tmp_path / "f.json", host_like(spr, "1.5.34"))
+    ran = run(*EXPLAIN, "--facts", facts, "--to", "1.5.28")
+    assert "no change to host, policy or catalog" in ran.out, "there are none to try"
+    ran = run(*EXPLAIN, "--facts", FACTS, "--to", "1.5.25")
+    assert "what would open a path to 1.5.25\n  not known: " in ran.out
+    document = run(*EXPLAIN, "--facts", FACTS, "--to", "1.5.25", "--json").json
+    assert (document["changes"], document["changes_untried"] > 0) == ([], True)
+
+
+def test_series_that_are_not_asked_about_do_not_matter(run: Run, spr: HostFacts, tmp_path: Path) -> None:
+    document = json.loads(LATEST.read_text())
+    entry = document["tdx_module_releases"][0]
+    document["tdx_module_releases"] += [dict(entry, version=f"3.0.{number:02}") for number in range(501)]
+    mapping = tmp_path / "m.json"
+    mapping.write_text(json.dumps(document))
+    arguments = ("explain", "--mapping", mapping, "--without-images", "--facts", FACTS)
+    assert run(*arguments).code == 0
+    ran = run(*arguments, "--to", "3.0.17")
+    assert (ran.code, "BLOCKS  same-series" in ran.out) == (1, True)
+    facts = write_facts(tmp_path / "f.json", host_like(spr, "3.0.01"))
+    ran = run(*arguments[:-1], facts)
+    assert (ran.code, "series 3.0 has 501 releases; at most 500 are judged" in ran.err) == (2, True)

@@ -21,12 +21,14 @@ from seamstep.domain.model import Outcome, Release, Step, Verdict
 from seamstep.planning.graph import VersionGraph
 from seamstep.planning.planner import make_plan
 from seamstep.policy.policy import PathChoice, Policy, Source, Target
-from seamstep.rules import POLICY_RULES, HARD_RULES, AppliedRule, Denial, Level, Rule, Scope, Waiver, policy_rules
+from seamstep.rules import HARD_RULES, POLICY_RULES, AppliedRule, Denial, Level, Rule, Scope, Waiver, policy_rules
+from seamstep.rules.feature_loss import FeatureLoss
 from seamstep.rules.forward_only import ForwardOnly
 from seamstep.rules.minimum_module import MinimumModule
 from seamstep.rules.no_stranding import NoStranding
 from seamstep.rules.same_series import SameSeries
-from seamstep.rules.strict_compat import StrictCompat
+from seamstep.rules.seam_memory import SeamMemory
+from seamstep.rules.td_build import TdBuild
 
 SOURCES = (Source("p", "00" * 32, None),)
 V = ModuleVersion
@@ -70,7 +72,12 @@ def test_a_denial_never_opens_a_step(listed: Any, host: Any, policy: Policy, den
 
 
 @settings(max_examples=60)
-@given(releases(), hosts(), st.sampled_from([StrictCompat, NoStranding]), st.permutations([Level.OFF, *Level]))
+@given(
+    releases(),
+    hosts(),
+    st.sampled_from([TdBuild, FeatureLoss, SeamMemory, NoStranding]),
+    st.permutations([Level.OFF, *Level]),
+)
 def test_raising_a_level_never_opens_a_step(listed: Any, host: Any, rule: type[Rule], levels: list[Level]) -> None:
     order = [Level.OFF, Level.WARN, Level.PREFER, Level.REQUIRE]
     low, high = sorted(levels[:2], key=order.index)
@@ -117,17 +124,48 @@ def test_denials_and_waypoints_steer_the_path() -> None:
 
 def test_waivers_open_what_a_policy_rule_closes_and_are_told() -> None:
     listed = tuple(made_release(version) for version in LADDER)
-    waiver = Waiver("strict-compat", Specifier("1.5.10"), "tested here", "us", "2027-01-01")
-    rule = AppliedRule(StrictCompat(), waivers=((waiver,),))
-    document = plan(listed, made_policy(rules=(rule,)))
+    waiver = Waiver("td-build", Specifier("1.5.10"), "tested here", "us", "2027-01-01")
+    rule = AppliedRule(TdBuild(), waivers=((waiver,),))
+    document = plan(listed, made_policy(rules=(rule,)), running_tds=4)
     assert hops(document) == ["1.5.10"]
-    assert document["hops"][0]["waived"] == [
-        {"rule": "strict-compat", "reason": "tested here", "by": "us", "until": "2027-01-01"}
-    ]
+    (hop,) = document["hops"]
+    assert hop["waived"] == [{"rule": "td-build", "reason": "tested here", "by": "us", "until": "2027-01-01"}]
+    assert [(risk["rule"], risk["taken_by"]) for risk in hop["risks"]] == [("td-build", "accept")]
     two_layers = rule._replace(waivers=((waiver,), (waiver._replace(versions=Specifier("1.5.9")),)))
-    assert plan(listed, made_policy(rules=(two_layers,)))["outcome"] == "no-path"
+    assert plan(listed, made_policy(rules=(two_layers,)), running_tds=4)["outcome"] == "no-path"
     unknown = tuple(release._replace(strict_compat=None) for release in listed)
-    assert plan(unknown, made_policy(rules=(rule,)))["outcome"] == "no-path", "what is unknown can't be waived"
+    assert plan(unknown, made_policy(rules=(rule,)), running_tds=4)["outcome"] == "no-path", "unknown can't be waived"
+    assert plan(listed, made_policy(rules=(rule,)), running_tds=None)["outcome"] == "no-path", "unknown can't be waived"
+
+
+def test_what_of_the_td_hazard_stands_in_a_plan() -> None:
+    listed = tuple(made_release(version, strict_compat=(V("1.5.01"),)) for version in ("1.5.01", "1.5.02", "1.5.03"))
+    listed = (*listed, made_release("1.5.04"), made_release("1.5.05", strict_compat=None))
+
+    def told(target: str, *, held: bool = False, tds: int | None = 0, level: Level = Level.REQUIRE) -> tuple[Any, ...]:
+        rules = (AppliedRule(TdBuild(held), level),) if level is not Level.OFF else ()
+        policy = made_policy(rules=rules, creation_held=held, target=Target.parse(target))
+        document = plan(listed, policy, running_tds=tds)
+        if not document["hops"]:
+            return ()
+        (hop,) = document["hops"]
+        assert document["td_creation"] == ("held" if held else None)
+        says, risks = hop["td_creation"], hop["risks"]
+        assert says["reason"].startswith("safe while TDs" if says["safe"] else "hold the creation of TDs back: ")
+        return says["safe"], says["needs_no_td"], *(risk["taken_by"] for risk in risks if risk["rule"] == "td-build")
+
+    for tds in (0, 4, None):
+        for held in (True, False):
+            assert told("1.5.03", held=held, tds=tds) == (True, False), "whatever runs"
+        for target in ("1.5.04", "1.5.05"):
+            assert told(target, held=True, tds=tds) == (False, False), "held: it does not need that no TD runs"
+    for target in ("1.5.04", "1.5.05"):
+        assert told(target) == (False, True), "because no TD runs"
+        for tds in (4, None):
+            assert told(target, tds=tds) == ()
+            assert told(target, tds=tds, level=Level.WARN) == (False, False, "warn")
+            assert told(target, tds=tds, level=Level.OFF) == (False, False, "off")
+        assert told(target, level=Level.OFF) == (False, True)
 
 
 def test_no_stranding_looks_ahead() -> None:
@@ -189,9 +227,10 @@ def of_all_kinds() -> Iterator[Release]:
     """Releases that differ in everything that a rule compares, two of each kind."""
     images: list[dict[str, Any]] = [{"image": None}, {"image": made_image(problem="bad")}]
     for svn, (module_hv, min_hv), signer in product([0x104, 0x105, 0x205], [(1, 0), (2, 0), (2, 2)], ["22", "33"]):
-        image = made_image(svn=svn, module_hv=module_hv, min_hv=min_hv)
-        images.append({"image": image._replace(sigstruct=image.sigstruct._replace(signer=signer * 32))})
+        images.append({"image": made_image(svn=svn, module_hv=module_hv, min_hv=min_hv, signer=signer * 32)})
+    images += [{"image": made_image(num_tls_pages=2)}, {"image": made_image(module_type=1 << 31)}]
     others: list[dict[str, Any]] = [{"features0": GOOD_FEATURES ^ 2}, {"features0": None}, {"minimum_module": None}]
+    others += [{"strict_compat": None}, {"strict_compat": (V("1.5.02"), V("1.5.03"))}]
     kinds = [*images, *others] * 2
     for number, changes in enumerate(kinds):
         yield made_release(f"{'1.5' if number % 3 else '2.0'}.{number + 1:02}", **changes)
@@ -203,7 +242,7 @@ def test_shared_answers_are_those_that_each_step_gets_by_itself(names: list[str]
     """To the letter: in which order steps are judged, and which are alike to a rule, does not show."""
     rules = [AppliedRule(rule(), Level.WARN) for name, rule in {**HARD_RULES, **POLICY_RULES}.items() if name in names]
     rules.sort(key=lambda one: one.rule.looks_ahead)
-    listed, host = sorted(of_all_kinds(), key=lambda one: one.version, reverse=backwards), made_host()
+    listed, host = sorted(of_all_kinds(), key=lambda one: one.version, reverse=backwards), made_host(running_tds=4)
     graph = VersionGraph(listed, host, rules)
     for source, target in product(listed, listed):
         judgement = graph.judge(source.version, target.version, used)
@@ -251,12 +290,13 @@ def test_a_rule_derived_from_ours_answers_in_its_own_name(rule: Rule) -> None:
 
 
 def test_a_plan_that_a_rule_contradicts_is_no_plan() -> None:
-    class Fickle(StrictCompat):
+    class Fickle(TdBuild):
         """Permits a step when it is looked for, and refuses it when it is asked about it again."""
 
         name = "fickle"
 
         def __init__(self) -> None:
+            super().__init__()
             self.asked: set[str] = set()
 
         def check(self, step: Step, host: Any) -> Verdict:
@@ -326,12 +366,10 @@ def test_networkx_sees_every_candidate_step() -> None:
 
 def test_defaults_of_the_policy_rules() -> None:
     assert {name: rule.default_level for name, rule in policy_rules().items() if name != "quiet-hours"} == {
-        "strict-compat": Level.WARN,
-        "feature-loss": Level.WARN,
-        "svn-rollback": Level.REQUIRE,
+        "td-build": Level.REQUIRE,
+        "feature-loss": Level.REQUIRE,
+        "seam-memory": Level.REQUIRE,
         "minimum-svn": Level.OFF,
-        "debug-module": Level.REQUIRE,
         "preproduction": Level.WARN,
         "no-stranding": Level.REQUIRE,
-        "same-signer": Level.WARN,
     }

@@ -24,6 +24,7 @@ from seamstep.host.read_facts import read_facts
 from seamstep.host.simulated import SimulatedHost
 from seamstep.image import catalog, files, published
 from seamstep.image.pack import pack
+from seamstep.rules import POLICY_RULES
 from seamstep.run.executor import Executor, Reporter, State, performing
 
 
@@ -77,19 +78,28 @@ def test_an_image_that_is_known_to_be_another_release(tmp_path: Path, monkeypatc
     assert "it is the image of 1.5.24" in "\n".join(str(finding.problem) for finding in loaded.findings)
 
 
+@pytest.mark.parametrize("off", [True, False])
 @pytest.mark.parametrize(
     ("parts", "rule"),
-    [(Parts(module_type=1 << 31), "debug-module"), (Parts(seamsvn=0x101), "svn-rollback")],
+    [
+        (Parts(module_type=1 << 31), "debug-module"),
+        (Parts(seamsvn=0x101), "svn"),
+        (Parts(seamsvn=0x20D), "svn"),
+        (Parts(seamsvn=0x0D), "svn"),
+    ],
 )
-def test_defaults_refuse_debug_modules_and_lower_svns(
-    run: Run, images: Path, tmp_path: Path, parts: Parts, rule: str
+def test_no_policy_takes_debug_modules_and_lower_svns(
+    run: Run, images: Path, tmp_path: Path, parts: Parts, rule: str, off: bool
 ) -> None:
     folder = copy_of(images, tmp_path)
     for version in ("1.5.25", "1.5.28", "1.5.34"):
         module = synthetic_module(f"{rule}{version}")
         image = pack(SIGNER.sigstruct(module, parts._replace(cpuid=(0x806F8,))), module, "2.0")
         (folder / "joined_files" / "1.5" / f"tdx_module_{version}.blob").write_bytes(image)
-    ran = run("plan", "--catalog", folder, *TRUST, "--facts", FACTS)
+    policy = tmp_path / "policy.yaml"
+    rules = f"rules: {{{', '.join(f'{name}: off' for name in POLICY_RULES)}}}\n" if off else ""
+    policy.write_text(f"schema: seamstep/policy/v1\nname: p\n{rules}")
+    ran = run("plan", "--catalog", folder, *TRUST, "--facts", FACTS, "--policy", policy)
     assert (ran.code, f"{rule}: " in ran.out) == (1, True)
 
 

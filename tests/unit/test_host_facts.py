@@ -184,12 +184,16 @@ def test_how_many_tds_there_are(tmp_path: Path, current: str, tds: int | None) -
     assert facts.unknown.get("running_tds", "").startswith("" if tds is not None else "invalid: /sys/fs/cgroup/")
 
 
-def test_a_kernel_without_the_misc_cgroup_does_not_tell_of_tds(tmp_path: Path) -> None:
+def test_a_kernel_without_the_misc_cgroup_does_not_tell_of_tds(tmp_path: Path, run: Run) -> None:
     tree(tmp_path, COMMON, LAYOUTS["mainline"])
     (tmp_path / "sys/fs/cgroup/misc.current").unlink()
     host = SysfsHost(str(tmp_path))
     assert running_tds(host) is read_facts(host).running_tds is None
-    assert dict(read_facts(host).unknown) == {"running_tds": "missing: /sys/fs/cgroup/misc.current does not exist"}
+    why = "missing: /sys/fs/cgroup/misc.current does not exist"
+    assert dict(read_facts(host).unknown) == {"running_tds": why}
+    out = run("plan", "--mapping", LATEST, "--without-images", "--sysroot", tmp_path).out
+    assert "1.5.06 → 1.5.13" in out
+    assert f"1.5.06 → 1.5.34  td-build: running_tds is not known ({why})" in out
 
 
 def test_only_the_double_says_that_a_host_is_made_up(tmp_path: Path, spr: HostFacts) -> None:

@@ -244,8 +244,7 @@ def test_a_rule_that_two_packages_bring_blocks(tmp_path: Path, monkeypatch: pyte
     for package in ("one", "two"):
         install(tmp_path, package, f"[seamstep.rules]\nours = {package}:Rule\n")
     (tmp_path / "odd.py").write_text(
-        "from seamstep.rules.td_build import TdBuild\n"
-        "class Odd(TdBuild):\n    name = 'odd'\n    scope = 'target'\n"
+        "from seamstep.rules.td_build import TdBuild\nclass Odd(TdBuild):\n    name = 'odd'\n    scope = 'target'\n"
     )
     (tmp_path / "leaves.py").write_text("import sys\nsys.exit(0)\n")
     install(tmp_path, "odd", "[seamstep.rules]\nodd = odd:Odd\nleaves = leaves:Rule\n")

@@ -258,9 +258,7 @@ def test_coverage_names_what_was_not_exercised(write: Write, run: Run, tmp_path:
         write({"policy": own, "facts": facts, "expect": {"path": ["1.5.25", "1.5.28"]}}, again),
         "--json",
     ).json
-    assert "rule td-build" not in [
-        f"{one['kind']} {one['text']}" for one in document["coverage"][0]["not_exercised"]
-    ]
+    assert "rule td-build" not in [f"{one['kind']} {one['text']}" for one in document["coverage"][0]["not_exercised"]]
 
 
 def test_steps_after_the_first_are_covered_too(write: Write, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import pytest
 from crashing import run_to
 from test_cli import reseal
 from test_executor import simulated
-from test_host_facts import COMMON, LAYOUTS, tree
+from test_host_facts import COMMON, DOUBLE, LAYOUTS, tree
 from test_startup import modules_of
 from test_transaction import with_settings
 
@@ -37,7 +37,7 @@ V24 = {"sys/devices/faux/tdx_host/version": "1.5.24\n"}
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    tree(tmp_path / "root", COMMON, LAYOUTS["mainline"], V24)
+    tree(tmp_path / "root", COMMON, LAYOUTS["mainline"], V24, DOUBLE)
     return tmp_path / "root"
 
 
@@ -57,6 +57,7 @@ def test_status_in_one_screen(run: Run, root: Path, images: Path) -> None:
         "TDX module         1.5.24",
         "P-SEAMLDR          1.5.02",
         "remaining updates  5",
+        "TDs                0 TDs run on this host",
         "upload             idle",
         "last run           none",
         "permitted          1.5.34 (update, 1 hops) by policy fewest-hops",
@@ -70,7 +71,7 @@ def test_status_in_one_screen(run: Run, root: Path, images: Path) -> None:
 
 STATES: list[tuple[dict[str, Any], str, int, bool | None]] = [
     ({}, "running", 0, False),
-    ({"remaining_updates": 0}, "running", 0, True),
+    ({"remaining_updates": 0}, "running", 0, False),  # a P-SEAMLDR without updates shows 0 too
     ({"module_version": None, "unknown": {"module_version": "ENXIO: x"}}, "lost", 7, True),
     ({"module_version": None, "unknown": {"module_version": "missing: x"}}, "absent", 3, False),
     ({"module_version": None, "unknown": {"module_version": "EIO: x"}}, "unknown", 8, None),
@@ -85,6 +86,16 @@ def test_what_is_told_of_tdx(spr: HostFacts, changes: dict[str, Any], tdx: str, 
     assert (document["tdx"], int(status.exit_code(document)), document["reboot_needed"]) == (tdx, code, reboot)
     told = {True: "yes", False: "no", None: "unknown"}
     assert f"reboot needed      {told[reboot]}" in status_text(document)
+
+
+def test_no_update_left_means_a_reboot_where_a_run_has_seen_some(spr: HostFacts, images: Path, tmp_path: Path) -> None:
+    plan = plan_for(spr, images)
+    run_to(plan, simulated(plan), tmp_path / "state", None)
+    history, _, running = status.read_history(str(tmp_path / "state"))
+    used_up = status.status(spr._replace(remaining_updates=0), history, "", running, None)
+    assert used_up["reboot_needed"] is True
+    assert "reboot needed      yes" in status_text(used_up)
+    assert status.status(spr, history, "", running, None)["reboot_needed"] is False
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def searched(size: int, choice: PathChoice, max_hops: int | None) -> int:
 
 def permitted(seen: VersionGraph) -> dict[Pair, int]:
     """Every permitted step with its cost."""
-    return {(source, target): cost for source, target, cost in seen.permitted.edges(data="cost")}
+    return {(source, target): edge["cost"] for source, target, edge in seen.permitted.edges(data=True)}
 
 
 def refused_by(seen: VersionGraph, pair: Pair) -> tuple[str, ...]:

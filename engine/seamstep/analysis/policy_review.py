@@ -137,7 +137,7 @@ def _looks_into_images(policy: Policy, rule: str) -> bool:
 def _without(document: Document, entry: _Entry, as_of: date) -> Policy:
     listed = enumerate(document.data[entry.key])
     rest = [other for position, other in listed if position != entry.position]
-    return policy_file.parse(document._replace(data={**document.data, entry.key: rest}), None, as_of, checked=True)
+    return policy_file.parse(document._replace(data={**document.data, entry.key: rest}), None, as_of)
 
 
 def _why_nothing(entry: _Entry, entries: Mapping[_Entry, Any], releases: Sequence[Release], policy: Policy) -> str:

@@ -41,13 +41,17 @@ def run(options: argparse.Namespace) -> ExitCode:
     options.target = options.target or options.to
     inputs = shared.inputs(options, without_images=options.without_images)
     situation = explain.Situation(inputs.catalog.releases, inputs.host, inputs.policy, options.without_images)
-    graph = situation.graph()
+    to = _version(options.to)
+    graph = situation.graph(to)
+    if to and to not in graph.steps:
+        raise InputError(Problem("--to", f"the mapping file does not list {to}"))
     router = situation.router(graph)
     best = router.best(inputs.policy.choice)
-    goal = _goal(situation, options.to, router.target)
+    goal = to or router.target or max(router.wanted, default=None)
     steps = explain.steps_that_matter(graph, router, goal, best) if goal else []
     second = router.runner_up(inputs.policy.choice) if best else None
     reachable = best is not None and best.versions[-1] == goal
+    changes = explain.smallest_changes(situation, graph, goal) if goal and not reachable else explain.Changes((), 0)
     document = {
         "schema": "seamstep/explanation/v1",
         "running": str(graph.running),
@@ -58,9 +62,8 @@ def run(options: argparse.Namespace) -> ExitCode:
         "cost": best.cost if best else None,
         "runner_up": {"path": [str(v) for v in second.versions], "cost": second.cost} if second else None,
         "steps": [_step(judgement) for judgement in steps],
-        "changes": [list(texts) for texts in explain.smallest_changes(situation, goal)]
-        if goal and not reachable
-        else [],
+        "changes": [list(texts) for texts in changes.sets],
+        "changes_untried": changes.untried,
     }
     code = ExitCode.DONE if reachable or goal is None else ExitCode.NO
     emit(
@@ -75,6 +78,9 @@ def run(options: argparse.Namespace) -> ExitCode:
 
 
 def _for_people(document: dict[str, Any]) -> str:
+    if document["changes_untried"]:
+        untried = f"{document['changes_untried']:,} sets of changes were not tried, the series being so long"
+        document = document | {"changes": [[f"not known: {untried}; no other opens one"]]}
     if on_terminal(sys.stdout):
         from seamstep.show.screen import explanation_screen
 
@@ -84,22 +90,13 @@ def _for_people(document: dict[str, Any]) -> str:
     return explanation_text(document)
 
 
-def _goal(situation: Any, to: str | None, found: ModuleVersion | None) -> ModuleVersion | None:
-    """The release to explain: the one named, the one the path leads to, or the newest that is wanted."""
+def _version(text: str | None) -> ModuleVersion | None:
     from seamstep.base.versions import ModuleVersion
 
-    graph = situation.graph()
-    if to:
-        try:
-            version = ModuleVersion(to)
-        except ValueError as error:
-            raise InputError(Problem("--to", str(error))) from None
-        if version not in graph.steps:
-            raise InputError(Problem("--to", f"the mapping file does not list {version}"))
-        return version
-    wanted = [version for version in graph.newer(graph.running) if situation.policy.target.names(version)]
-    newest = wanted[-1] if wanted else None
-    return found or newest
+    try:
+        return ModuleVersion(text) if text else None
+    except ValueError as error:
+        raise InputError(Problem("--to", str(error))) from None
 
 
 def _step(judgement: Any) -> dict[str, Any]:

@@ -177,16 +177,19 @@ def _count(text: str) -> int:
 
 
 def _cpu_limits(text: str) -> tuple[str, ...]:
-    """The words of the kernel's command line that hide CPUs from Linux."""
-    return tuple(word for word in text.split() if word.startswith(("nr_cpus=", "maxcpus=", "possible_cpus=")))
+    """The words of the kernel's command line that hide CPUs from Linux. The kernel takes ``-`` for ``_`` in names, and
+    quotes around words (parameq() in kernel/params.c, next_arg() in lib/cmdline.c)."""
+    names = {word: word.strip('"').partition("=")[0].replace("-", "_") for word in text.split() if "=" in word}
+    return tuple(word for word, name in names.items() if name in {"nr_cpus", "maxcpus", "possible_cpus"})
 
 
 def _running_tds(text: str) -> int:
     """The TDX key ids in use, from the lines of misc.current."""
-    charges = dict(line.split(maxsplit=1) for line in text.splitlines() if " " in line)
-    if "tdx" not in charges:
-        raise ValueError("it has no line 'tdx'")
-    return _count(charges["tdx"])
+    for line in text.splitlines():
+        name, _, charge = line.strip().partition(" ")
+        if name == "tdx":
+            return _count(charge.strip())
+    raise ValueError("it has no line 'tdx'")
 
 
 def _cpu_list(text: str) -> str:

@@ -1,7 +1,8 @@
 """A simulated host: the kernel's upload state machine and the attributes around it, in memory.
 
 It follows drivers/base/firmware_loader/sysfs.c and sysfs_upload.c of Linux call by call, oddities included, and the
-checks of arch/x86/virt/vmx/tdx/seamldr.c; what P-SEAMLDR would do is reduced to "is this image a known module".
+checks of arch/x86/virt/vmx/tdx/seamldr.c. What P-SEAMLDR does is either modelled (``seamstep.host.seamldr``) or reduced
+to "is this image a known module".
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum, auto
+from types import MappingProxyType
 from typing import NamedTuple
 
 from seamstep.base import cpus
 from seamstep.base.versions import ModuleVersion
 from seamstep.domain.facts import HostFacts
 from seamstep.host.base import DOUBLE, FIRMWARE, LEGACY, MAINLINE, MISC_CURRENT, MODULE_VERSION, PAGE, PROFILES
+from seamstep.host.seamldr import Refusal, Seamldr, Upload
 
 _PHASES = ("receiving", "preparing", "transferring", "programming")
 _TRANSFERRING, _PROGRAMMING = 2, 3
@@ -40,8 +43,16 @@ class _Buffer(Enum):
     DONE = auto()
 
 
+class UnfinishedTd(NamedTuple):
+    """A TD in the making: the module under which it was begun, and the layout of the hashing context that this module
+    keeps for it."""
+
+    begun_under: ModuleVersion
+    layout: int
+
+
 class Fault(NamedTuple):
-    """What one upload does instead of succeeding.
+    """What one upload does instead of succeeding, and instead of what P-SEAMLDR would do.
 
     It ends in ``phase`` with ``error`` (none: the kernel reports success). ``lost``: TDX is gone afterwards.
     ``version``: what runs afterwards, whatever was uploaded. ``keeps_count``: remaining updates don't go down.
@@ -63,10 +74,20 @@ class SimulatedHost:
         facts: what the host is like at first.
         modules: the version that each known image installs, by the image's SHA-256 in hex.
         faults: for each upload in turn what goes wrong, None for nothing; uploads after the last go well.
+        seamldr: the host's P-SEAMLDR; without one, every known image is loaded as long as updates remain and all CPUs
+            are online.
+        layouts: the layout of the hashing context that a module keeps for a TD in the making, as a number that is
+            equal where layouts are; 0 for modules that are not named.
         phase_seconds: how long each of the four phases takes on the host's clock.
         real_time: whether :meth:`sleep` really sleeps.
         rawio: whether the caller has CAP_SYS_RAWIO.
         epoch: what the clock on the wall says at first, in seconds since the epoch; None for what it says here.
+
+    Attributes:
+        running_tds: how many TDs there are, those in the making too.
+        unfinished: the TDs in the making.
+        corrupted: those of them whose hashing context a module of another layout took over.
+        refusal: why P-SEAMLDR did not load the last module that it was given; None if it did.
     """
 
     def __init__(
@@ -75,6 +96,8 @@ class SimulatedHost:
         modules: Mapping[str, ModuleVersion],
         *,
         faults: Iterable[Fault | None] = (),
+        seamldr: Seamldr | None = None,
+        layouts: Mapping[ModuleVersion, int] = MappingProxyType({}),
         phase_seconds: float = 0.05,
         real_time: bool = False,
         rawio: bool = True,
@@ -91,7 +114,12 @@ class SimulatedHost:
         self._epoch = time.time() if epoch is None else epoch
         self._version = facts.module_version
         self.running_tds = facts.running_tds or 0
-        self._remaining = facts.remaining_updates
+        self.unfinished: list[UnfinishedTd] = []
+        self.corrupted: list[UnfinishedTd] = []
+        self.refusal: Refusal | None = None
+        self._seamldr = seamldr
+        self._layouts = layouts
+        self._remaining = seamldr.remaining_updates if seamldr else facts.remaining_updates
         self._buffer = _Buffer.UNKNOWN
         self._data = bytearray()
         self._module: str | None = None  # the digest of what was committed, once it was asked for
@@ -134,6 +162,19 @@ class SimulatedHost:
     def unstick(self) -> None:
         """Let an upload that is stuck come to a good end."""
         self._fault = None
+
+    @property
+    def lost(self) -> bool:
+        """Whether an update ended without a running module."""
+        self._advance()
+        return self._version is None and self._facts.module_version is not None
+
+    def begin_td(self) -> None:
+        """Begin to build a TD under the running module, and never finish it."""
+        self._advance()
+        if self._version is not None:
+            self.running_tds += 1
+            self.unfinished.append(UnfinishedTd(self._version, self._layout()))
 
     def _check_file(self, path: str) -> None:
         if path in self._files:
@@ -278,6 +319,12 @@ class SimulatedHost:
         self._version = fault.version or self._known_module() or self._version
         if not fault.keeps_count:
             self._remaining = (self._remaining or 0) - 1
+        self.corrupted += [td for td in self.unfinished if td.layout != self._layout()]
+        self.unfinished = [td for td in self.unfinished if td.layout == self._layout()]
+
+    def _layout(self) -> int:
+        """The layout of the running module's hashing contexts."""
+        return self._layouts.get(self._version, 0) if self._version else 0
 
     def _finish(self) -> None:
         fault = self._fault or Fault()
@@ -291,18 +338,28 @@ class SimulatedHost:
 
     def _install_fault(self) -> Fault:
         """What goes wrong by itself: a header that the kernel refuses, an image that P-SEAMLDR does, and what the
-        kernel does not check before it shuts the old module down."""
+        kernel does not check before it shuts the old module down. Only the former is harmless."""
         facts = self._facts
         if not self._header_is_valid() or self._version is None:
             return Fault(error="firmware-invalid")
         offline = facts.cpus_online != facts.cpus_present
         if offline and facts.profile == LEGACY.name:
             return Fault(error="firmware-invalid")  # the legacy kernel does look
-        if offline or not self._remaining:
-            return Fault(error="firmware-invalid", lost=True)
-        if not self._known_module():
+        if self._seamldr:
+            callers = len(cpus.parse_list(facts.cpus_online or ""))
+            self.refusal = self._seamldr.update(callers, self._passed_on())
+            return Fault(error="firmware-invalid", lost=True) if self.refusal else Fault()
+        if offline or not self._remaining or not self._known_module():
             return Fault(error="firmware-invalid", lost=True)
         return Fault()
+
+    def _passed_on(self) -> Upload:
+        """What the kernel passes on to P-SEAMLDR of an image with a valid header."""
+        _, _, module_offset, *_ = _LEGACY_HEADER.unpack_from(self._data)
+        if self._facts.profile != LEGACY.name:
+            module_offset = PAGE + _HEADER.unpack_from(self._data)[3] * PAGE
+        content = bytes(self._data)
+        return Upload(content[PAGE:module_offset], content[module_offset:], is_module=self._known_module() is not None)
 
     def _known_module(self) -> ModuleVersion | None:
         """The version of the image that was committed, if it is known."""

@@ -1,13 +1,15 @@
 """Why this path, why not another, and what would have to change. Pure.
 
 The changes are not read off the verdicts but tried: each candidate changes the host, the policy or the catalog as it
-says, and the planner decides whether the path is there then. The smallest sets that open it are told.
+says, and the planner decides whether the path is there then. The smallest sets that open it are told. Each trial judges
+all steps anew, so in a long series there is time for the first few only; ``Changes`` says how many were left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import combinations, islice
+from math import comb
 from typing import Any, NamedTuple
 
 from seamstep.base import cpus
@@ -26,6 +28,8 @@ _AT_BOOT = {rule.name for rule in HARD_RULES.values() if rule.scope is Scope.TAR
 _SETS_MAX = 5
 _SIZE_MAX = 3
 _CANDIDATES_MAX = 32
+#: The most steps that are judged to try changes, each at some 55 µs: half a minute.
+_STEPS_MAX = 500_000
 
 
 class Situation(NamedTuple):
@@ -36,9 +40,12 @@ class Situation(NamedTuple):
     policy: Policy
     without_images: bool = False
 
-    def graph(self) -> VersionGraph:
-        """The graph of this situation."""
-        return VersionGraph(self.releases, self.host, self.policy.applied_rules(), without_images=self.without_images)
+    def graph(self, also: ModuleVersion | None = None) -> VersionGraph:
+        """The graph of the running module's series, and of one release of another. Raises ValueError and InputError as
+        :class:`VersionGraph` does."""
+        series = self.host.module_version and self.host.module_version.series
+        seen = (one for one in self.releases if one.version.series == series or one.version == also)
+        return VersionGraph(seen, self.host, self.policy.applied_rules(), without_images=self.without_images)
 
     def router(self, graph: VersionGraph) -> Router:
         """The routes to what the policy wants."""
@@ -52,6 +59,14 @@ class Change(NamedTuple):
     apply: Callable[[Situation], Situation]
 
 
+class Changes(NamedTuple):
+    """What would open a path: sets of changes, in words; any one of them does. ``untried`` is how many sets were not
+    tried for lack of time where no other opens it."""
+
+    sets: tuple[tuple[str, ...], ...]
+    untried: int
+
+
 def steps_that_matter(graph: VersionGraph, router: Router, goal: ModuleVersion, best: Route | None) -> list[Judgement]:
     """The hops of the best route, the direct step, and every step into ``goal`` from whatever can be reached, each with
     all its verdicts; ascending."""
@@ -61,16 +76,22 @@ def steps_that_matter(graph: VersionGraph, router: Router, goal: ModuleVersion, 
     return [graph.judge(source, target, router.reached.get(source, 0)) for source, target in sorted(pairs)]
 
 
-def smallest_changes(situation: Situation, goal: ModuleVersion) -> list[tuple[str, ...]]:
+def smallest_changes(situation: Situation, graph: VersionGraph, goal: ModuleVersion) -> Changes:
     """The smallest sets of changes after which ``goal`` can be reached, in words; at most a handful of sets of at most
-    three changes. Empty where nothing that is known of would do."""
-    candidates = list(islice(_candidates(situation, goal), _CANDIDATES_MAX))
+    three changes. ``graph`` is that of the situation."""
+    candidates = list(islice(_candidates(situation, graph, goal), _CANDIDATES_MAX))
+    onward = tuple(release for release in graph.ladder(graph.running.series) if release.version >= graph.running)
+    situation = situation._replace(releases=onward)
+    trials = _STEPS_MAX // max(comb(len(onward), 2), 1)
+    total = 0
     for size in range(1, _SIZE_MAX + 1):
-        sets = (chosen for chosen in combinations(candidates, size) if _opens(situation, chosen, goal))
-        found = [tuple(change.text for change in chosen) for chosen in islice(sets, _SETS_MAX)]
+        in_time = islice(combinations(candidates, size), max(trials - total, 0))
+        sets = (chosen for chosen in in_time if _opens(situation, chosen, goal))
+        found = tuple(tuple(change.text for change in chosen) for chosen in islice(sets, _SETS_MAX))
         if found:
-            return found
-    return []
+            return Changes(found, 0)
+        total += comb(len(candidates), size)
+    return Changes((), max(total - trials, 0))
 
 
 def _opens(situation: Situation, changes: Iterable[Change], goal: ModuleVersion) -> bool:
@@ -79,9 +100,8 @@ def _opens(situation: Situation, changes: Iterable[Change], goal: ModuleVersion)
     return situation.router(situation.graph()).target == goal
 
 
-def _candidates(situation: Situation, goal: ModuleVersion) -> Iterator[Change]:
+def _candidates(situation: Situation, graph: VersionGraph, goal: ModuleVersion) -> Iterator[Change]:
     """Every single change that bears on steps at or below ``goal``; what is easiest to do comes first."""
-    graph = situation.graph()
     series = graph.running.series
     if goal.series != series:
         return

@@ -52,4 +52,6 @@ class UploadInterface(Rule):
                 f"the upload node {host.upload.name} is {host.upload.status}, not idle: an update is under way",
                 status=host.upload.status,
             )
+        if host.profile is None:
+            return self.lacks(host, "profile")
         return self.passed(f"the upload node {host.upload.name} is idle", status="idle")

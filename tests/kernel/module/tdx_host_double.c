@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /*
  * A double of a TDX host: the sysfs files of drivers/virt/coco/tdx-host/tdx-host.c (Linux 7.2) and an upload node
- * made by the kernel's own firmware_upload_register(). Behind it are no TDX module and no P-SEAMLDR; install() decides
- * as they are documented to. docs/kernel-tests.md has the table of knobs.
+ * made by the kernel's own firmware_upload_register(). Behind it are no TDX module and no P-SEAMLDR: install() decides
+ * as seamldr_install_module() of Linux and seamldr_install() of P-SEAMLDR's source do, as far as the header and the
+ * sigstruct of an image tell. docs/kernel-tests.md has the table of knobs.
  *
  * Every knob is a module parameter, and writable below /sys/module/tdx_host_double/parameters while the module is
  * loaded. Loading it anew is the reset.
@@ -26,7 +27,6 @@ static char seamldr_version[VERSION_LEN] = "1.5.02";
 static unsigned int remaining_updates = 10;
 static unsigned int svn = 0x10d;
 static unsigned int module_hv = 1;
-static bool compat = true;
 static bool lost;
 static unsigned int uploads;
 module_param_string(version, version, sizeof(version), 0644);
@@ -39,47 +39,60 @@ module_param(svn, uint, 0644);
 MODULE_PARM_DESC(svn, "the running module's seamsvn");
 module_param(module_hv, uint, 0644);
 MODULE_PARM_DESC(module_hv, "the running module's handoff version");
-module_param(compat, bool, 0644);
-MODULE_PARM_DESC(compat, "whether the running module has UPDATE_COMPATIBILITY");
 module_param(lost, bool, 0644);
 MODULE_PARM_DESC(lost, "whether TDX is lost");
 module_param(uploads, uint, 0644);
 MODULE_PARM_DESC(uploads, "how many uploads were committed");
 
 /* What the host is made of; takes effect when the module is loaded. */
-static bool legacy;
+static char *layout = "mainline";
 static bool node = true;
 static char *modules = "";
-module_param(legacy, bool, 0444);
-MODULE_PARM_DESC(legacy, "the layout and image format of the out-of-tree series");
+module_param(layout, charp, 0444);
+MODULE_PARM_DESC(layout, "the sysfs layout and its image format: mainline, legacy, interim");
 module_param(node, bool, 0444);
 MODULE_PARM_DESC(node, "whether there is an upload node");
 module_param(modules, charp, 0444);
 MODULE_PARM_DESC(modules, "the modules there are: first 8 bytes of the SEAMHASH in hex=version, comma separated");
 
-/* What P-SEAMLDR and the modules look at. */
+/* What the platform has, beside what Linux knows of it. */
+static unsigned int lps;
+static bool debug_unlocked;
+static unsigned int seam_pages;
+module_param(lps, uint, 0644);
+MODULE_PARM_DESC(lps, "how many logical processors P-SEAMLDR counts; 0: as many as are present");
+module_param(debug_unlocked, bool, 0644);
+MODULE_PARM_DESC(debug_unlocked, "whether the platform takes debug modules");
+module_param(seam_pages, uint, 0644);
+MODULE_PARM_DESC(seam_pages, "how many pages the SEAM range has beside code and page tables; 0: enough");
+
+/* What P-SEAMLDR looks at. */
+static bool check_sigstruct = true;
 static bool check_cpuid = true;
 static bool check_svn = true;
 static bool check_handoff = true;
 static bool check_hash = true;
 static bool check_cpus = true;
 static bool check_remaining = true;
+module_param(check_sigstruct, bool, 0644);
+MODULE_PARM_DESC(check_sigstruct, "the sigstruct's fields have to be in order");
 module_param(check_cpuid, bool, 0644);
 MODULE_PARM_DESC(check_cpuid, "the CPUID table has to name this CPU");
 module_param(check_svn, bool, 0644);
-MODULE_PARM_DESC(check_svn, "the SVN's major byte has to stay");
+MODULE_PARM_DESC(check_svn, "the SVN's major byte has to stay, and its minor byte may not go down");
 module_param(check_handoff, bool, 0644);
-MODULE_PARM_DESC(check_handoff, "the target has to take the handoff version");
+MODULE_PARM_DESC(check_handoff, "the target has to take the running module's handoff version");
 module_param(check_hash, bool, 0644);
 MODULE_PARM_DESC(check_hash, "the SEAMHASH has to be the SHA-384 of the module");
 module_param(check_cpus, bool, 0644);
-MODULE_PARM_DESC(check_cpus, "every present CPU has to be online");
+MODULE_PARM_DESC(check_cpus, "every logical processor has to be online");
 module_param(check_remaining, bool, 0644);
 MODULE_PARM_DESC(check_remaining, "an update has to be left");
 
 /* What goes wrong, and how long things take. */
 static unsigned int delay_ms = 1;
 static unsigned int busy;
+static bool refuses_shutdown;
 static char fault_phase[16] = "transferring";
 static unsigned int fault_error;
 static unsigned int fault_upload;
@@ -89,7 +102,9 @@ static unsigned int count_step = 1;
 module_param(delay_ms, uint, 0644);
 MODULE_PARM_DESC(delay_ms, "how long each phase takes");
 module_param(busy, uint, 0644);
-MODULE_PARM_DESC(busy, "how many uploads find the device busy");
+MODULE_PARM_DESC(busy, "how many uploads report device-busy, as some kernels do and mainline never does");
+module_param(refuses_shutdown, bool, 0644);
+MODULE_PARM_DESC(refuses_shutdown, "whether the running module refuses TDH.SYS.SHUTDOWN, which is harmless");
 module_param_string(fault_phase, fault_phase, sizeof(fault_phase), 0644);
 MODULE_PARM_DESC(fault_phase, "where the fault is: preparing, transferring, programming");
 module_param(fault_error, uint, 0644);
@@ -133,15 +148,43 @@ static_assert(sizeof(struct header_1_0) == PAGE_SIZE);
 
 /* Where the SEAM sigstruct has its fields; seam_sigstruct_t of P-SEAMLDR's source. */
 enum sigstruct_offset {
-	SEAMHASH	= 900,
-	SEAMSVN		= 948,
-	MODULE_HV	= 984,
-	MIN_UPDATE_HV	= 986,
-	CPUID_COUNT	= 1024,
-	CPUID_TABLE	= 1028,
+	HEADER_TYPE		= 0,
+	HEADER_LENGTH		= 4,
+	HEADER_VERSION		= 8,
+	MODULE_TYPE		= 12,
+	MODULE_VENDOR		= 16,
+	SIZE			= 24,
+	KEY_SIZE		= 28,
+	MODULUS_SIZE		= 32,
+	EXPONENT_SIZE		= 36,
+	EXPONENT		= 512,
+	SEAMHASH		= 900,
+	SEAMSVN			= 948,
+	ATTRIBUTES		= 950,
+	STACK_PAGES		= 962,
+	TLS_PAGES		= 963,
+	GLOBAL_DATA_PAGES	= 966,
+	MODULE_HV		= 984,
+	MIN_UPDATE_HV		= 986,
+	HANDOFF_PAGES		= 990,
+	GDT_IDT			= 992,
+	FAULT_WRAPPER		= 996,
+	CPUID_COUNT		= 1024,
+	CPUID_TABLE		= 1028,
 };
-#define SEAMHASH_LEN	48
-#define MAX_CPUIDS	255
+#define SEAMHASH_LEN		48
+#define MAX_CPUIDS		255
+#define DEBUG_BIT		BIT(31)
+#define FAULT_WRAPPERS_LEN	512
+
+/* The fields of which P-SEAMLDR takes one value only. */
+static const struct {
+	enum sigstruct_offset offset;
+	u32 value;
+} only[] = {
+	{ HEADER_TYPE, 6 }, { HEADER_LENGTH, 0xe1 }, { HEADER_VERSION, 0x10000 }, { MODULE_VENDOR, 0x8086 },
+	{ SIZE, 0x200 }, { KEY_SIZE, 0x60 }, { MODULUS_SIZE, 0x60 }, { EXPONENT_SIZE, 1 }, { EXPONENT, 65537 },
+};
 
 struct image {
 	const u8 *sigstruct;
@@ -205,9 +248,63 @@ static bool parse_1_0(struct image *image, const u8 *data, u32 len)
 
 /* ---- P-SEAMLDR ---- */
 
+static u16 u16_at(const u8 *sigstruct, enum sigstruct_offset offset)
+{
+	return get_unaligned_le16(sigstruct + offset);
+}
+
+static u32 u32_at(const u8 *sigstruct, enum sigstruct_offset offset)
+{
+	return get_unaligned_le32(sigstruct + offset);
+}
+
+static unsigned int logical_processors(void)
+{
+	return lps ?: num_present_cpus();
+}
+
+/* check_seam_sigstruct(), without the reserved fields: which these are depends on P-SEAMLDR's version. */
+static bool in_order(const u8 *sigstruct)
+{
+	u32 gdt = u32_at(sigstruct, GDT_IDT);
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(only); i++)
+		if (u32_at(sigstruct, only[i].offset) != only[i].value)
+			return false;
+	if (u32_at(sigstruct, MODULE_TYPE) & ~DEBUG_BIT || get_unaligned_le64(sigstruct + ATTRIBUTES))
+		return false;
+	if (u32_at(sigstruct, CPUID_COUNT) > MAX_CPUIDS)
+		return false;
+	if (u16_at(sigstruct, MIN_UPDATE_HV) > u16_at(sigstruct, MODULE_HV))
+		return false;
+	return !(gdt % PAGE_SIZE) && !gdt == !u32_at(sigstruct, FAULT_WRAPPER);
+}
+
+static bool inside(const struct image *image, enum sigstruct_offset field, u32 len)
+{
+	u64 offset = u32_at(image->sigstruct, field);
+
+	return !offset || offset + len <= image->module_len;
+}
+
+static bool svn_may_follow(u16 fresh)
+{
+	return fresh >> 8 && fresh >> 8 == svn >> 8 && (fresh & 0xff) >= (svn & 0xff);
+}
+
+/* Counts of pages mean one more than they say. */
+static bool fits_memory(const u8 *sigstruct)
+{
+	u32 per_lp = 1 + (sigstruct[STACK_PAGES] + 1) + 2 + (sigstruct[TLS_PAGES] + 1) + 1;
+	u32 shared = 1 + (u16_at(sigstruct, GLOBAL_DATA_PAGES) + 1) + (u16_at(sigstruct, HANDOFF_PAGES) + 1);
+
+	return !seam_pages || shared + logical_processors() * per_lp <= seam_pages;
+}
+
 static bool names_this_cpu(const u8 *sigstruct)
 {
-	u32 count = get_unaligned_le32(sigstruct + CPUID_COUNT);
+	u32 count = u32_at(sigstruct, CPUID_COUNT);
 	u32 mine = cpuid_eax(1) & ~0xfU;	/* the stepping does not count */
 	u32 i;
 
@@ -247,33 +344,46 @@ static bool look_up(const u8 *sigstruct, char *found)
 	return false;
 }
 
+/* seamldr_install() of P-SEAMLDR: the checks in its order. */
 static const char *why_not(const struct image *image, char *target)
 {
 	const u8 *sigstruct = image->sigstruct;
 
-	if (!sigstruct)
-		return "no sigstruct";
-	if (check_remaining && !remaining_updates)
-		return "no update is left";
-	if (check_cpus && num_online_cpus() != num_present_cpus())
-		return "a CPU is offline";
-	if (!look_up(sigstruct, target))
-		return "no such module (EBADSIG)";
-	if (check_hash && !hash_is_right(image))
-		return "wrong hash (EBADHASH)";
+	if (check_cpus && num_online_cpus() != logical_processors())
+		return "SEAMLDR.INSTALL was not called on all logical processors";
+	if (!sigstruct || !image->module_len)
+		return "no sigstruct or no module (EBADPARAM)";
+	if (check_sigstruct && !in_order(sigstruct))
+		return "a field of the sigstruct (EBADSIG)";
+	if (!debug_unlocked && u32_at(sigstruct, MODULE_TYPE) & DEBUG_BIT)
+		return "a debug module (EBADSIG)";
+	if (check_svn && !svn_may_follow(u16_at(sigstruct, SEAMSVN)))
+		return "the SVN (EUNSUPPORTED, EBADSIG)";
+	if (check_sigstruct && (!inside(image, GDT_IDT, PAGE_SIZE) || !inside(image, FAULT_WRAPPER, FAULT_WRAPPERS_LEN)))
+		return "an offset outside the module (EBADSIG)";
 	if (check_cpuid && !names_this_cpu(sigstruct))
 		return "unsupported CPU (EUNSUPCPU)";
-	if (check_svn && get_unaligned_le16(sigstruct + SEAMSVN) >> 8 != svn >> 8)
-		return "another SVN major (EUNSUPPORTED)";
-	if (check_handoff && (get_unaligned_le16(sigstruct + MIN_UPDATE_HV) > module_hv ||
-			      get_unaligned_le16(sigstruct + MODULE_HV) < module_hv))
-		return "handoff data of another version";
+	if (!look_up(sigstruct, target))
+		return "no such module (EBADSIG)";
+	if (!fits_memory(sigstruct))
+		return "no room in the SEAM range (ENOMEM)";
+	if (check_remaining && !remaining_updates)
+		return "no update is left (EBADCALL)";
+	if (check_handoff && (u16_at(sigstruct, MIN_UPDATE_HV) > module_hv || u16_at(sigstruct, MODULE_HV) < module_hv))
+		return "handoff data of another version (EBADHANDOFF)";
+	if (check_hash && !hash_is_right(image))
+		return "wrong hash (EBADHASH)";
 	return NULL;
+}
+
+static bool is_mainline(void)
+{
+	return !strcmp(layout, "mainline");
 }
 
 /*
  * What seamldr_install_module() comes to. Up to the shutdown of the old module a refusal is harmless; everything that
- * P-SEAMLDR and the new module find out after it is fatal.
+ * P-SEAMLDR finds out after it is fatal. Both are reported alike.
  */
 static enum fw_upload_err install(const u8 *data, u32 len)
 {
@@ -281,14 +391,14 @@ static enum fw_upload_err install(const u8 *data, u32 len)
 	char target[VERSION_LEN];
 	const char *problem;
 
-	if (legacy ? !parse_1_0(&image, data, len) : !parse_2_0(&image, data, len))
+	if (is_mainline() ? !parse_2_0(&image, data, len) : !parse_1_0(&image, data, len))
 		return FW_UPLOAD_ERR_FW_INVALID;
 	if (lost)
 		return FW_UPLOAD_ERR_FW_INVALID;
-	/* The out-of-tree series looks at the CPUs before; and passes AVOID_COMPAT_SENSITIVE only to who knows it. */
-	if (legacy && check_cpus && num_online_cpus() != num_present_cpus())
+	/* The third version of the series looks at the CPUs before. */
+	if (!is_mainline() && check_cpus && num_online_cpus() != num_present_cpus())
 		return FW_UPLOAD_ERR_FW_INVALID;
-	if (!legacy && !compat)
+	if (refuses_shutdown)
 		return FW_UPLOAD_ERR_FW_INVALID;
 
 	problem = why_not(&image, target);
@@ -298,8 +408,8 @@ static enum fw_upload_err install(const u8 *data, u32 len)
 		return FW_UPLOAD_ERR_FW_INVALID;
 	}
 	strscpy(version, *becomes ? becomes : target, sizeof(version));
-	svn = get_unaligned_le16(image.sigstruct + SEAMSVN);
-	module_hv = get_unaligned_le16(image.sigstruct + MODULE_HV);
+	svn = u16_at(image.sigstruct, SEAMSVN);
+	module_hv = u16_at(image.sigstruct, MODULE_HV);
 	remaining_updates -= min(remaining_updates, count_step);
 	return FW_UPLOAD_ERR_NONE;
 }
@@ -405,7 +515,7 @@ static ssize_t num_remaining_updates_show(struct device *dev, struct device_attr
 static DEVICE_ATTR_RO(version);
 static DEVICE_ATTR_ADMIN_RO(seamldr_version);
 static DEVICE_ATTR_ADMIN_RO(num_remaining_updates);
-/* The out-of-tree layout has a folder, and the name "version" twice. */
+/* The layouts of the unmerged series have a folder, and the name "version" twice. */
 static struct device_attribute dev_attr_legacy_version = __ATTR(version, 0400, seamldr_version_show, NULL);
 
 static struct attribute *module_attrs[] = { &dev_attr_version.attr, NULL };
@@ -430,6 +540,11 @@ static struct device *faux;	/* 6.12 has no faux bus yet; this makes the same pat
 static struct device *host;
 static struct fw_upload *upload;
 
+static const char *upload_name(void)
+{
+	return strcmp(layout, "legacy") ? "tdx_module" : "seamldr_upload";
+}
+
 static void free_host(struct device *dev)
 {
 	kfree(dev);
@@ -439,6 +554,8 @@ static int __init double_init(void)
 {
 	int err;
 
+	if (!is_mainline() && strcmp(layout, "legacy") && strcmp(layout, "interim"))
+		return -EINVAL;
 	faux = root_device_register("faux");
 	if (IS_ERR(faux))
 		return PTR_ERR(faux);
@@ -450,7 +567,7 @@ static int __init double_init(void)
 	device_initialize(host);
 	host->parent = faux;
 	host->release = free_host;
-	host->groups = !node ? bare_groups : legacy ? legacy_groups : mainline_groups;
+	host->groups = !node ? bare_groups : is_mainline() ? mainline_groups : legacy_groups;
 	err = dev_set_name(host, "tdx_host");
 	if (!err)
 		err = device_add(host);
@@ -462,7 +579,7 @@ static int __init double_init(void)
 	 * Without an owner: a module that registers an upload in its own init holds a reference to itself, and this
 	 * one is to be unloaded.
 	 */
-	upload = firmware_upload_register(NULL, host, legacy ? "seamldr_upload" : "tdx_module", &double_ops, NULL);
+	upload = firmware_upload_register(NULL, host, upload_name(), &double_ops, NULL);
 	if (!IS_ERR(upload))
 		return 0;
 	err = PTR_ERR(upload);

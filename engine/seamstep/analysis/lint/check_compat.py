@@ -12,7 +12,7 @@ from seamstep.analysis.lint.subject import Subject
 from seamstep.base.errors import KeyPath
 from seamstep.base.versions import ModuleVersion
 from seamstep.domain.mapping import STRICT_COMPAT
-from seamstep.domain.model import Release
+from seamstep.domain.model import LADDER_MAX, Release
 
 _EFFECT = "The entry has no effect, and the one that was meant is missing."
 UNKNOWN = Code(
@@ -66,8 +66,9 @@ def check(subject: Subject) -> Iterator[Finding]:
     """What is wrong with what the releases list, each by itself and from one to the next."""
     for release in subject.releases:
         yield from _entries(subject, release)
-    for _, ladder in subject.ladders:
-        yield from _dropped(subject, ladder)
+    for ladder in subject.ladders.values():
+        if len(ladder) <= LADDER_MAX:  # of a longer one check_reach says that it is not examined
+            yield from _dropped(subject, ladder)
 
 
 def steps(subject: Subject, release: Release) -> Iterator[Release]:

@@ -53,7 +53,7 @@ def check(subject: Subject) -> Iterator[Finding]:
         if verdict:
             path = subject.path(release, FEATURES)
             yield subject.source.finding(NEEDED_MISSING, path, verdict.reason, release, **verdict.evidence)
-    for _, ladder in subject.ladders:
+    for ladder in subject.ladders.values():
         known = [release for release in ladder if release.features0 is not None]
         yield from _shrinking(subject, known)
         yield from _update_compatibility(subject, known)

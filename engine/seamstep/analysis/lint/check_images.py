@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+from seamstep.analysis.environments import judged
 from seamstep.analysis.lint import check_reach
 from seamstep.analysis.lint.findings import Code, Finding, Severity
 from seamstep.analysis.lint.subject import Subject, TooManyQuestionsError
@@ -170,11 +171,11 @@ class _WithImages(NamedTuple):
         """A finding on a release, at its version in the mapping file."""
         return self.subject.source.finding(code, self.subject.path(release, VERSION), message, release, **evidence)
 
-    def ladders(self) -> Iterator[Sequence[Release]]:
+    def ladders(self) -> Iterator[tuple[str, Sequence[Release]]]:
         """The releases with a usable image, by series."""
         usable = {release.version: release for release in self.releases if release.usable_image()}
-        for _, ladder in self.subject.ladders:
-            yield [usable[release.version] for release in ladder if release.version in usable]
+        for series, ladder in self.subject.ladders.items():
+            yield series, [usable[release.version] for release in ladder if release.version in usable]
 
 
 def check(subject: Subject, folder: str, trusted: frozenset[str]) -> Iterator[Finding]:
@@ -203,10 +204,14 @@ def _found(subject: Subject, folder: str, trusted: frozenset[str]) -> Iterator[F
         verdict = subject.refuses("debug-module", release, release)
         if verdict:
             yield pictured.finding(DEBUG, release, verdict.reason)
-    for ladder in pictured.ladders():
+    for series, ladder in pictured.ladders():
         for before, release in pairwise(ladder):
             yield from _between(pictured, before, release)
-        yield from _forbidden(pictured, ladder)
+        try:
+            subject.spend(series, 0, asked=len(_STEP_RULES) * judged(len(ladder)))
+            yield from _forbidden(pictured, ladder)
+        except TooManyQuestionsError as error:
+            yield check_reach.not_examined(subject, error)
 
 
 def _verified(path: str, trusted: frozenset[str]) -> Iterator[Finding]:
@@ -258,17 +263,9 @@ def _forbidden(pictured: _WithImages, ladder: Sequence[Release]) -> Iterator[Fin
     for rank, target in enumerate(ladder):
         for rule, code in _STEP_RULES.items():
             refused = [source for source in ladder[:rank] if subject.refuses(rule, source, target)]
-            try:
-                allowed = [source for source in refused if subject.possible(_bare(source), _bare(target))]
-            except TooManyQuestionsError:
-                yield check_reach.not_examined(subject)
-                return
+            allowed = [source for source in refused if subject.possible(source, target)]
             if allowed:
                 names = [str(source.version) for source in allowed]
                 reason = subject.verdict(rule, allowed[-1], target).reason
                 message = f"no step from {', '.join(names)} to {target.version}: {reason}"
                 yield pictured.finding(code, target, message, sources=names)
-
-
-def _bare(release: Release) -> Release:
-    return release._replace(image=None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from seamstep.analysis.lint.findings import Code, Finding, Severity
-from seamstep.analysis.lint.subject import Subject, TooManyQuestionsError
+from seamstep.analysis.lint.subject import TOO_MANY, Subject, TooManyQuestionsError
 from seamstep.base.versions import SeamldrVersion
 from seamstep.domain.mapping import MINIMUM_SEAMLDRS, RELEASES, VERSION
 from seamstep.domain.model import Release
@@ -39,27 +39,27 @@ NOT_EXAMINED = Code(
     "Split the file by series, or keep fewer P-SEAMLDR versions apart in it.",
 )
 
-_SERIES_MAX = 64  # of P-SEAMLDR; every one is asked about every release
+_SERIES_MAX = 64  # of P-SEAMLDR; every one is asked about every release, and told of
 
 CODES = (UNREACHABLE, STRANDED, SPLIT, NOT_EXAMINED)
 
 
 def check(subject: Subject) -> Iterator[Finding]:
     """What can't be reached, or left, and what only some P-SEAMLDRs load."""
-    try:
-        for series, ladder in subject.ladders:
+    for series, ladder in subject.ladders.items():
+        try:
             yield from _split(subject, series, ladder)
-            if subject.environments and len(ladder) > 1 and all(map(subject.complete, ladder)):
+            if len(ladder) > 1 and all(map(subject.complete, ladder)) and subject.environments:
                 yield from _unreachable(subject, ladder)
                 yield from _stranded(subject, ladder)
-    except TooManyQuestionsError:
-        yield not_examined(subject)
+        except TooManyQuestionsError as error:
+            yield not_examined(subject, error)
 
 
-def not_examined(subject: Subject) -> Finding:
+def not_examined(subject: Subject, error: TooManyQuestionsError) -> Finding:
     """That some questions were not asked."""
-    message = "too many steps, or too many P-SEAMLDR versions, to find out what can be reached from where"
-    return subject.source.finding(NOT_EXAMINED, (RELEASES,), message)
+    message = f"{error} to find out what can be reached from where"
+    return subject.source.finding(NOT_EXAMINED, (RELEASES,), message, **error.evidence)
 
 
 def _unreachable(subject: Subject, ladder: Sequence[Release]) -> Iterator[Finding]:
@@ -93,14 +93,10 @@ def _loaders(subject: Subject, release: Release) -> list[SeamldrVersion]:
 
 def _is_stuck(subject: Subject, seamldr: SeamldrVersion, source: Release, newer: Sequence[Release]) -> bool:
     """Whether that P-SEAMLDR can load a newer release, and no step from ``source`` leads to any."""
-    alike = [environment for environment in subject.environments if environment.seamldr == seamldr]
-    tried = False
-    for target in newer:
-        if subject.loads(seamldr, target):
-            if any(subject.permitted(environment, source, target) for environment in alike):
-                return False
-            tried = True
-    return tried
+    permitted = subject.permitted(source.version.series)
+    alike = [steps for environment, steps in permitted.items() if environment.seamldr == seamldr]
+    loadable = [(source.version, target.version) for target in newer if subject.loads(seamldr, target)]
+    return bool(loadable) and not any(step in steps for steps in alike for step in loadable)
 
 
 def _why(subject: Subject, source: Release, target: Release, seamldr: SeamldrVersion | None = None) -> str:
@@ -113,7 +109,8 @@ def _split(subject: Subject, series: str, ladder: Sequence[Release]) -> Iterator
         for minimum in release.minimum_seamldrs:
             newest[minimum.series] = max(minimum, newest.get(minimum.series, minimum))
     if len(newest) > _SERIES_MAX:
-        raise TooManyQuestionsError
+        raise TooManyQuestionsError(TOO_MANY)
+    subject.spend(series, 0, asked=len(newest) * len(ladder))
     missing = {
         seamldr: [release for release in ladder if release.minimum_seamldrs and not subject.loads(seamldr, release)]
         for seamldr in newest.values()

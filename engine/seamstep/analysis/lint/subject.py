@@ -1,34 +1,44 @@
 """What the linter asks of rules and graph: what does a file imply for steps between its releases?
 
 Rules are looked up by name in the tables that plans use. Steps are judged by the graph, under the hard rules alone, on
-every kind of host that the file knows of; what only images can tell is left open there.
+every kind of host that the file knows of; what only images can tell is left open there. A series is judged whole or
+not at all: what that takes is compared with what is left of ``_QUESTIONS_MAX`` before it is begun.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
+from typing import Any
 
 from seamstep import rules
-from seamstep.analysis.environments import Environment, environments
+from seamstep.analysis.environments import Environment, Pair, environments, judged
 from seamstep.analysis.lint.findings import Code
 from seamstep.analysis.lint.source import Entry, Source
 from seamstep.base.errors import InputError
 from seamstep.base.versions import ModuleVersion, SeamldrVersion
 from seamstep.domain.facts import HostFacts
 from seamstep.domain.mapping import RELEASES
-from seamstep.domain.model import Outcome, Release, Step, Verdict
+from seamstep.domain.model import LADDER_MAX, Outcome, Release, Step, Verdict
 from seamstep.planning.graph import VersionGraph
 from seamstep.rules import AppliedRule, Rule
 
 _ENVIRONMENTS_MAX = 64
-_QUESTIONS_MAX = 1_000_000
+#: How many steps of one file are judged, each at some 50 µs: half a minute.
+_QUESTIONS_MAX = 500_000
+#: How many times a single rule is asked while all of them judge a step.
+_ASKED = 10
+TOO_MANY = "too many steps, or too many P-SEAMLDR versions,"
 _ANY_HOST = HostFacts()
 
 
 class TooManyQuestionsError(Exception):
-    """The file implies more steps than can be asked about in any reasonable time."""
+    """There are more steps than can be asked about in any reasonable time; ``evidence`` says where, JSON-able."""
+
+    def __init__(self, message: str, **evidence: Any) -> None:
+        super().__init__(message)
+        self.evidence = evidence
 
 
 class Subject:
@@ -42,10 +52,14 @@ class Subject:
                 self.entries.setdefault(entry.release.version, entry)
         self._known = {version: entry.release for version, entry in sorted(self.entries.items()) if entry.release}
         self.releases = tuple(self._known.values())
+        #: The releases of each series, ascending.
+        self.ladders: dict[str, tuple[Release, ...]] = {
+            series: tuple(ladder) for series, ladder in groupby(self.releases, key=lambda one: one.version.series)
+        }
         self.strict_compat_faults: dict[ModuleVersion, dict[ModuleVersion, tuple[Code, str]]] = {}
         self._left = _QUESTIONS_MAX
         self._rules: dict[str, Rule] = {}
-        self._loads: dict[tuple[SeamldrVersion, ModuleVersion], bool] = {}
+        self._permitted: dict[str, dict[Environment, frozenset[Pair]]] = {}
 
     def release(self, version: ModuleVersion) -> Release | None:
         """The release of a version, if the file lists it."""
@@ -59,12 +73,6 @@ class Subject:
     def path(self, release: Release, *rest: str | int) -> tuple[str | int, ...]:
         """Where the release, or something in it, stands in the file."""
         return (RELEASES, self.entries[release.version].position, *rest)
-
-    @property
-    def ladders(self) -> Iterator[tuple[str, Sequence[Release]]]:
-        """The releases of each series, ascending."""
-        for series, ladder in groupby(self.releases, key=lambda release: release.version.series):
-            yield series, tuple(ladder)
 
     def verdict(self, rule: str, source: Release, target: Release, host: HostFacts | None = None) -> Verdict:
         """What the rule of that name says of a step. Without a host, the rule must not depend on one."""
@@ -80,63 +88,60 @@ class Subject:
 
     @functools.cached_property
     def environments(self) -> tuple[Environment, ...]:
-        """Every kind of host that the file knows of; none if it names no P-SEAMLDR.
-
-        Raises:
-            TooManyQuestionsError: there are more than can be tried.
-        """
+        """Every kind of host that the file knows of; none if it names no P-SEAMLDR."""
         try:
-            found = tuple(environments(self.releases))
+            return tuple(environments(self.releases))
         except InputError:
             return ()
-        if len(found) > _ENVIRONMENTS_MAX:
-            raise TooManyQuestionsError
-        return found
 
-    @functools.cached_property
-    def graphs(self) -> Mapping[Environment, VersionGraph]:
-        """The graph that each kind of host sees."""
-        hard = [AppliedRule(rule()) for rule in rules.HARD_RULES.values()]
-        return {
-            environment: VersionGraph(
-                self.releases, environment.host(self.releases[0].version), hard, without_images=True
-            )
-            for environment in self.environments
-        }
-
-    def permitted(self, environment: Environment, source: Release, target: Release) -> bool:
-        """Whether hosts of that kind may take the step, as far as the file alone tells.
+    def permitted(self, series: str) -> Mapping[Environment, frozenset[Pair]]:
+        """The steps of a series that hosts of each kind may take, as far as the file alone tells.
 
         Raises:
-            TooManyQuestionsError: enough was asked.
+            TooManyQuestionsError: there are too many kinds of hosts, or too many steps.
         """
-        self._spend()
-        return self.graphs[environment].permits(source.version, target.version)
+        if series not in self._permitted:
+            if len(self.environments) > _ENVIRONMENTS_MAX:
+                raise TooManyQuestionsError(TOO_MANY)
+            ladder = self.ladders[series]
+            again = 2 * len(ladder)  # to say why a release can't be reached, or left
+            self.spend(series, len(self.environments) * (judged(len(ladder)) + again))
+            self._permitted[series] = {
+                kind: frozenset(_graph(kind, ladder).permitted.edges) for kind in self.environments
+            }
+        return self._permitted[series]
 
     def possible(self, source: Release, target: Release) -> bool:
         """Whether any kind of host may take the step. Raises TooManyQuestionsError as :meth:`permitted` does."""
-        return any(self.permitted(environment, source, target) for environment in self.environments)
+        step = source.version, target.version
+        return any(step in steps for steps in self.permitted(source.version.series).values())
 
     def refusals(self, source: Release, target: Release, seamldr: SeamldrVersion | None = None) -> tuple[Verdict, ...]:
         """Why the step is refused, by the kind of host (of those with the P-SEAMLDR) that has the least against it."""
-        judged = (
-            graph.judge(source.version, target.version, 0).blocking
-            for environment, graph in self.graphs.items()
-            if seamldr in (None, environment.seamldr)
-        )
-        return min(judged, key=len, default=())
+        kinds = (kind for kind in self.environments if seamldr in (None, kind.seamldr))
+        graphs = (_graph(kind, (source, target)) for kind in kinds)
+        return min((graph.judge(source.version, target.version, 0).blocking for graph in graphs), key=len, default=())
 
     def loads(self, seamldr: SeamldrVersion, release: Release) -> bool:
-        """Whether a P-SEAMLDR can load the release, as far as the file tells. Raises TooManyQuestionsError as
-        :meth:`permitted` does."""
-        self._spend()
-        key = seamldr, release.version
-        if key not in self._loads:
-            host = HostFacts(module_version=release.version, seamldr_version=seamldr)
-            self._loads[key] = not self.refuses("seamldr-minimum", release, release, host)
-        return self._loads[key]
+        """Whether a P-SEAMLDR can load the release, as far as the file tells."""
+        host = HostFacts(module_version=release.version, seamldr_version=seamldr)
+        return not self.refuses("seamldr-minimum", release, release, host)
 
-    def _spend(self) -> None:
-        if not self._left:
-            raise TooManyQuestionsError
-        self._left -= 1
+    def spend(self, series: str, steps: int, asked: int = 0) -> None:
+        """Count what is about to be judged of a series, in steps and in times that a single rule is asked.
+
+        Raises:
+            TooManyQuestionsError: it is more than is left, or the series has more releases than a graph may have.
+        """
+        size = len(self.ladders[series])
+        if size > LADDER_MAX:
+            raise TooManyQuestionsError(f"series {series} has {size:,} releases, too many", series=series)
+        if steps + asked // _ASKED > self._left:
+            raise TooManyQuestionsError(f"series {series} has too many steps", series=series)
+        self._left -= steps + asked // _ASKED
+
+
+def _graph(kind: Environment, releases: Sequence[Release]) -> VersionGraph:
+    """What a kind of host sees of the releases under the hard rules alone."""
+    hard = [AppliedRule(rule()) for rule in rules.HARD_RULES.values()]
+    return VersionGraph(releases, kind.host(releases[0].version), hard, without_images=True)

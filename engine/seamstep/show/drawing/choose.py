@@ -1,25 +1,23 @@
-"""Which steps of a version graph are drawn, and what is said of them."""
+"""Which steps of a version graph are drawn, and what is said of them. Only series of which steps may be drawn are
+judged: that of the host, or all for a kind of host and where everything that is refused is to be drawn."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum, StrEnum, auto
 from itertools import chain, islice, pairwise
 
+from seamstep.analysis.environments import check_size, judged
 from seamstep.base import cpus
 from seamstep.base.versions import ModuleVersion
 from seamstep.domain.facts import HostFacts
-from seamstep.domain.model import Outcome
+from seamstep.domain.model import Outcome, ladders
 from seamstep.planning.explain import Situation
 from seamstep.planning.graph import Judgement, VersionGraph
 from seamstep.planning.paths import Route, Router
 from seamstep.show.drawing.scene import LARGE, Arc, Lane, Mark, Node, Reason, Scene, State, route_text
 
 Pair = tuple[int, int]
-#: How many steps of a series are looked at in search of those to draw; bounds the time that a huge file takes.
-_EXAMINED_MAX = 20_000
-#: The runner-up takes a search for each hop; that of a longer path is left out.
-RUNNER_UP_HOPS = 24
 
 
 class Blocked(StrEnum):
@@ -48,27 +46,23 @@ class _Chooser:
     """The choice for one situation; ``located`` if it is known where the path begins."""
 
     def __init__(self, situation: Situation, blocked: Blocked, limit: int | None, *, located: bool) -> None:
-        self.graph: VersionGraph = situation.graph()
+        self.graph = situation.graph() if located and blocked is not Blocked.ALL else _whole(situation)
         self.blocked, self.limit, self.located = blocked, limit, located
         self.router: Router | None = situation.router(self.graph) if located else None
         choice = situation.policy.choice
         self.best: Route | None = self.router.best(choice) if self.router else None
-        self.second: Route | None = None
-        if self.router and self.best and self.best.hops <= RUNNER_UP_HOPS:
-            self.second = self.router.runner_up(choice)
-        wanted = [version for version in self.graph.newer(self.graph.running) if situation.policy.target.names(version)]
-        self.wanted = wanted[-1] if wanted and located else None
+        self.second: Route | None = self.router.runner_up(choice) if self.router else None
+        self.wanted = max(self.router.wanted, default=None) if self.router else None
         self.goal = (self.router.target if self.router else None) or self.wanted
         self.reached = self.router.reached if self.router else {}
 
-    def lane(self, series: str) -> Lane:
-        ladder = [release.version for release in self.graph.ladder(series)]
+    def lane(self, series: str, listed: Iterable[ModuleVersion]) -> Lane:
+        """The picture of a series; ``listed`` are its releases, ascending."""
+        ladder = [release.version for release in self.graph.ladder(series)] or list(listed)
         hops, others = _positions(self.best), _positions(self.second)
-        chosen = sorted(islice(self._drawn(series, ladder), self.limit))
         arcs = []
-        for source, target in chosen:
+        for (source, target), judgement in sorted(islice(self._drawn(series, ladder), self.limit)):
             pair = ladder[source], ladder[target]
-            judgement = self.graph.judge(*pair, self.reached.get(pair[0], 0))
             arcs.append(_arc(judgement, source, target, hops.get(pair), others.get(pair)))
         nodes = tuple(Node(str(version), self._mark(version), self.reached.get(version)) for version in ladder)
         foreign = self.located and series != self.graph.running.series
@@ -82,21 +76,21 @@ class _Chooser:
             return Mark.TARGET
         return Mark.WANTED if version == self.wanted and not self.best else Mark.NONE
 
-    def _drawn(self, series: str, ladder: list[ModuleVersion]) -> Iterator[Pair]:
+    def _drawn(self, series: str, ladder: Sequence[ModuleVersion]) -> Iterator[tuple[Pair, Judgement]]:
         """The steps to draw, what matters most first."""
         routes = [pair for route in (self.best, self.second) if route for pair in pairwise(route.versions)]
-        first = [(self.graph.ranks[a], self.graph.ranks[b]) for a, b in routes if a.series == series]
+        first = dict.fromkeys((self.graph.ranks[a], self.graph.ranks[b]) for a, b in routes if a.series == series)
         own = not self.located or series == self.graph.running.series
         if not own and self.blocked is not Blocked.ALL:
             return
-        seen: set[Pair] = set()
         beside: Iterator[Pair] = iter(()) if self._crowded(ladder) else _by_length(len(ladder))
-        for pair in islice(chain(first, self._fans(series, len(ladder)), beside), _EXAMINED_MAX):
-            if pair not in seen and (pair in first or self._belongs(ladder, pair)):
-                yield pair
-            seen.add(pair)
+        for pair in dict.fromkeys(chain(first, self._fans(series, len(ladder)), beside)):
+            source, target = (ladder[end] for end in pair)
+            judgement = self.graph.judge(source, target, self.reached.get(source, 0))
+            if pair in first or self._belongs(judgement):
+                yield pair, judgement
 
-    def _crowded(self, ladder: list[ModuleVersion]) -> bool:
+    def _crowded(self, ladder: Sequence[ModuleVersion]) -> bool:
         """Whether steps that neither begin nor end on the path would only hide it."""
         return self.best is not None and self.limit is not None and len(ladder) >= LARGE
 
@@ -112,18 +106,25 @@ class _Chooser:
             end = self.graph.ranks[self.goal]
             yield from islice(((source, end) for source in range(end - 1, start, -1)), share)
 
-    def _belongs(self, ladder: list[ModuleVersion], pair: Pair) -> bool:
+    def _belongs(self, judgement: Judgement) -> bool:
         if self.blocked is Blocked.ALL:
             return True
-        source, target = ladder[pair[0]], ladder[pair[1]]
+        source, target = judgement.step.source.version, judgement.step.target.version
         if self.located and source not in self.reached:
             return False
-        if self.graph.judge(source, target, self.reached.get(source, 0)).permitted:
-            return True
-        if self.blocked is Blocked.NONE:
-            return False
-        on_the_way = source == self.graph.running or target == self.goal
-        return on_the_way if self.located else pair[1] == pair[0] + 1
+        if judgement.permitted or self.blocked is Blocked.NONE:
+            return judgement.permitted
+        if self.located:
+            return source == self.graph.running or target == self.goal
+        return self.graph.ranks[target] == self.graph.ranks[source] + 1
+
+
+def _whole(situation: Situation) -> VersionGraph:
+    """The graph of all series. Raises ValueError and InputError as VersionGraph does, and if they are too many."""
+    releases, rules = situation.releases, situation.policy.applied_rules()
+    work = sum(judged(len(ladder)) for ladder in ladders(releases).values())
+    check_size(work, "the mapping file", f"{len(releases):,} releases", "draw fewer, or less of what is refused")
+    return VersionGraph(releases, situation.host, rules, without_images=situation.without_images)
 
 
 def _positions(route: Route | None) -> dict[tuple[ModuleVersion, ModuleVersion], int]:
@@ -177,13 +178,15 @@ def scene(
 
     Raises:
         ValueError: the host's running version is not known.
+        InputError: there is too much to judge.
     """
     located = subject is not Subject.KIND
     chooser = _Chooser(situation, blocked, limit, located=located)
     host = situation.host
-    series = {release.version.series for release in situation.releases}
-    series |= {chooser.graph.running.series} if located else set()
-    in_order = sorted(series, key=lambda name: tuple(map(int, name.split("."))))
+    listed: dict[str, list[ModuleVersion]] = {chooser.graph.running.series: []} if located else {}
+    for version in sorted(release.version for release in situation.releases):
+        listed.setdefault(version.series, []).append(version)
+    in_order = sorted(listed, key=lambda name: tuple(map(int, name.split("."))))
     path = tuple(map(str, chooser.best.versions)) if chooser.best else ()
     title = route_text(path) if path else f"{chooser.graph.running}, no update"
     name = (host.hostname or "this host") if subject is Subject.HOST else _kind(host)
@@ -192,7 +195,7 @@ def scene(
         title=f"{name}: {title if located else 'TDX module updates'}",
         facts=(rules, *_facts(host, real=subject is Subject.HOST)),
         summary=tuple(_sentences(chooser, name)),
-        lanes=tuple(chooser.lane(one) for one in in_order),
+        lanes=tuple(chooser.lane(series, listed[series]) for series in in_order),
         path=path,
         runner_up=tuple(map(str, chooser.second.versions)) if chooser.second else (),
     )
@@ -221,8 +224,6 @@ def _sentences(chooser: _Chooser, name: str) -> Iterator[str]:
         yield f"The chosen path is {route_text([*map(str, best.versions)])}, cost {best.cost}."
         if second:
             yield f"The runner-up is {route_text([*map(str, second.versions)])}, cost {second.cost}."
-        elif best.hops > RUNNER_UP_HOPS:
-            yield f"No runner-up is looked for to a path of more than {RUNNER_UP_HOPS} hops."
         else:
             yield "There is no other path to that release."
     elif chooser.wanted:
