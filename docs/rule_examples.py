@@ -135,7 +135,9 @@ _SCENES: dict[str, Callable[[], _Scene]] = {
     ),
     "updates-remaining": lambda: _scene("`num_remaining_updates` reads 0.", host=_host(remaining_updates=0)),
     "cpus-online": lambda: _scene("CPUs 0-15 are present, CPUs 0-11 online.", host=_host(cpus_online="0-11")),
-    "same-series": lambda: _scene("The target is of another series.", target=_release("2.0.14")),
+    "same-series": lambda: _scene(
+        "The target is of another series.", target=_release("2.0.14", minimum_module=ModuleVersion("2.0.04"))
+    ),
     "forward-only": lambda: _scene("The target is an older release.", target=_release("1.5.16")),
     "minimum-module": lambda: _scene(
         "The target's `min_module_version_for_td_preserving` is 1.5.26.",
@@ -181,11 +183,14 @@ _SCENES: dict[str, Callable[[], _Scene]] = {
         target=_release("1.5.28", image=_image(num_stack_pages=3)),
     ),
     "minimum-svn": lambda: _scene(
-        "The policy's `svn` is 0x10d, the target's seamsvn 0x10c.",
+        "The policy's `svn` is 0x10d, the target's seamsvn 0x10c, the source's 0x10b.",
+        source=_release("1.5.24", image=_image(seamsvn=0x10B)),
         target=_release("1.5.28", image=_image(seamsvn=0x10C)),
     ),
     "preproduction": lambda: _scene(
-        "The host runs a module of series 2.0.", source=_release("2.0.08"), target=_release("2.0.14")
+        "The host runs a module of series 2.0.",
+        source=_release("2.0.08"),
+        target=_release("2.0.14", minimum_module=ModuleVersion("2.0.04")),
     ),
     "no-stranding": _stranding,
     "deny": lambda: _scene("The policy denies `==1.5.28`."),

@@ -6,18 +6,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from guest import PARAMETERS
 from interactions import ERRORS
-from lab import CPU1, SEAMSTEP, STATE, Lab, Seen
+from lab import CPU1, SEAMSTEP, STATE, Lab, Seen, set_running_tds
 
 from conftest import TRUST, Run, write_facts
 from seamstep.base.errors import ExitCode
 from seamstep.base.versions import ModuleVersion
 from seamstep.demo.synthetic import Parts
 from seamstep.domain.facts import UploadNode
-from seamstep.host.base import LEGACY, MAINLINE
+from seamstep.host.base import LEGACY, MAINLINE, MISC_CURRENT
+from seamstep.image.layout import PAGE
 
 pytestmark = pytest.mark.kernel
 
+#: The pages that a release of the catalog needs on two logical processors.
+ROOM = 1 + 2 * (1 + 2 + 2 + 2 + 1) + 22 + 14
 UNTOUCHED = Seen("1.5.24", "5", "0", "idle", "", "0")
 SAFE = "1.5.24 and its TDs run on"
 
@@ -129,36 +133,114 @@ def test_no_update_left(lab: Lab) -> None:
     assert lab.upload(lab.images / "tdx_module_1.5.28.blob").version == ""
 
 
-FATAL = {
-    "cpu-supported": Parts(cpuid=(0xC06F0,), seamsvn=0x11C),
-    "svn-major": Parts(seamsvn=0x31C),
-    "handoff": Parts(module_hv=3, min_update_hv=2, seamsvn=0x11C),
-    "image-authentic": None,
-}
+#: The rule, the parts of an image that it refuses, and what the platform has for P-SEAMLDR to refuse it as well.
+FATAL: list[tuple[str, Parts, dict[str, Any]]] = [
+    ("cpu-supported", Parts(cpuid=(0xC06F0,), seamsvn=0x11C), {}),
+    ("svn", Parts(seamsvn=0x31C), {}),
+    ("svn", Parts(seamsvn=0x10C), {}),
+    ("debug-module", Parts(module_type=1 << 31, seamsvn=0x11C), {}),
+    ("handoff", Parts(module_hv=3, min_update_hv=2, seamsvn=0x11C), {}),
+    ("handoff", Parts(module_hv=0, seamsvn=0x11C), {}),
+    ("seam-memory", Parts(handoff_pages=14, seamsvn=0x11C), {"seam_pages": ROOM}),
+    ("image-authentic", Parts(seamsvn=0x11C, fields={"attributes": 1}), {}),
+    ("image-authentic", Parts(seamsvn=0x11C, fields={"gdt_idt_offset": 4 * PAGE}), {}),
+]
 
 
-@pytest.mark.parametrize("rule", FATAL)
-def test_what_p_seamldr_refuses_is_refused_before(lab: Lab, run: Run, tmp_path: Path, rule: str) -> None:
+@pytest.mark.parametrize(("rule", "parts", "knobs"), FATAL)
+def test_what_p_seamldr_refuses_is_refused_before(
+    lab: Lab, run: Run, tmp_path: Path, rule: str, parts: Parts, knobs: Any
+) -> None:
     """P-SEAMLDR looks when the old module is gone already. The rule that protects from it names itself."""
-    image = lab.add_image("1.5.28", f"bad {rule}", FATAL[rule])
-    if rule == "image-authentic":
-        content = bytearray(image.read_bytes())
-        content[-1] ^= 1
-        content[-3] ^= 1
-        image.write_bytes(content)
-    facts = write_facts(tmp_path / "facts.json", lab.facts())
-    ran = run("plan", "--catalog", image.parent, *TRUST, "--facts", facts, "--target", "1.5.28", "--json")
-    step = next(step for step in ran.json["rejected"] if (step["from"], step["to"]) == ("1.5.24", "1.5.28"))
-    assert [verdict["rule"] for verdict in step["verdicts"] if verdict["outcome"] == "block"] == [rule]
-    lab.load()
+    image = lab.add_image("1.5.28", tmp_path.name, parts)
+    assert blocking(lab, run, image, tmp_path / "facts.json") == [rule]
+    lab.load(**knobs)
     seen = lab.upload(image)
     assert (seen.version, seen.error) == ("", "transferring:firmware-invalid")
 
 
-def test_without_update_compatibility_the_module_refuses_and_nothing_is_lost(lab: Lab) -> None:
-    lab.load(compat=False)
-    seen = lab.upload(lab.images / "tdx_module_1.5.28.blob")
-    assert seen == UNTOUCHED._replace(uploads="1", error="transferring:firmware-invalid")
+def test_a_module_with_another_hash_is_refused_before(lab: Lab, run: Run, tmp_path: Path) -> None:
+    image = lab.add_image("1.5.28", "another hash")
+    content = bytearray(image.read_bytes())
+    content[-1] ^= 1
+    content[-3] ^= 1
+    image.write_bytes(content)
+    assert blocking(lab, run, image, tmp_path / "facts.json") == ["image-authentic"]
+    lab.load()
+    assert lab.upload(image).version == ""
+
+
+def blocking(lab: Lab, run: Run, image: Path, facts: Path) -> list[str]:
+    """The rules that block the step from 1.5.24 to 1.5.28 by ``image``."""
+    write_facts(facts, lab.facts())
+    ran = run("plan", "--catalog", image.parent, *TRUST, "--facts", facts, "--target", "1.5.28", "--json")
+    step = next(step for step in ran.json["rejected"] if (step["from"], step["to"]) == ("1.5.24", "1.5.28"))
+    return [verdict["rule"] for verdict in step["verdicts"] if verdict["outcome"] == "block"]
+
+
+def test_what_p_seamldr_takes_at_the_limit(lab: Lab) -> None:
+    """The refusals above come from the image: without its fault it installs on the same platform."""
+    lab.load(seam_pages=ROOM)
+    assert lab.upload(lab.images / "tdx_module_1.5.28.blob") == Seen("1.5.28", "4", "1", "idle", "", "0")
+
+
+def test_the_running_module_refuses_the_shutdown_and_nothing_is_lost(lab: Lab) -> None:
+    lab.load(refuses_shutdown=True)
+    done = lab.apply(lab.plan())
+    assert (done.code, done.json["state"]) == (ExitCode.FAILED, "failed"), done
+    assert SAFE in done.json["message"]
+    assert lab.seen() == UNTOUCHED._replace(uploads="1", error="transferring:firmware-invalid")
+
+
+def test_a_cpu_that_the_command_line_hides(lab: Lab) -> None:
+    """Linux knows two CPUs and P-SEAMLDR counts four."""
+    lab.load(lps=4)
+    with lab.command_line("quiet nr_cpus=2"):
+        done = lab.guest.run("seamstep", "apply", "--catalog", lab.images, *TRUST, "--yes")
+    assert (done.code, "hides CPUs that P-SEAMLDR counts (nr_cpus=2)" in done.out) == (ExitCode.NOT_UPDATABLE, True), (
+        done
+    )
+    assert lab.seen() == UNTOUCHED
+    assert lab.upload(lab.images / "tdx_module_1.5.28.blob").version == ""
+
+
+CHANGES = [
+    ("1.5.24", f"echo 0 > {CPU1}", "CPUs 0-1 were online, now 0"),
+    ("1.5.24", f"echo 4 > {PARAMETERS}/remaining_updates", "5 updates remained, now 4"),
+    ("1.5.13", set_running_tds(2), "2 TDs run, and the hop is permitted only while none does"),
+    ("1.5.13", f"rm {MISC_CURRENT}", "the number of TDs can't be read"),
+]
+
+
+@pytest.mark.parametrize(("version", "command", "says"), CHANGES)
+def test_a_change_while_staging_stops_the_hop_before_the_commit(
+    lab: Lab, version: str, command: str, says: str
+) -> None:
+    """After the commit the kernel does not look, and P-SEAMLDR would find out when the old module is gone."""
+    plan = lab.plan("fewest-hops", lab.large.parent, lab.facts(module_version=ModuleVersion(version)))
+    lab.load(version=version)
+    done = lab.race(plan, "loading", "1", f"kill -STOP $run; {command}; kill -CONT $run")
+    assert (done.code, done.json["module_version"], done.json["applied"]) == (ExitCode.STALE, version, []), done
+    assert f"the host changed before the commit: {says}" in done.json["message"]
+    seen = lab.seen()
+    assert seen == UNTOUCHED._replace(version=version, remaining=seen.remaining)
+    status = lab.guest.run("seamstep", "status", "--json").json
+    assert (status["module_version"], status["last_run"]["outcome"]) == (version, "failed"), status
+
+
+def test_tds_that_appear_do_not_stop_a_hop_that_is_safe_for_them(lab: Lab) -> None:
+    plan = lab.plan("fewest-hops", lab.large.parent)
+    lab.load()
+    done = lab.race(plan, "loading", "1", f"kill -STOP $run; {set_running_tds(2)}; kill -CONT $run")
+    assert (done.code, lab.seen()) == (0, Seen("1.5.34", "4", "1", "idle", "", "0")), done
+
+
+def test_running_tds(lab: Lab) -> None:
+    lab.load(version="1.5.13", running_tds=3)
+    assert lab.guest.run("seamstep", "facts", "--json").json["running_tds"] == 3
+    done = lab.guest.run("seamstep", "apply", "--catalog", lab.images, *TRUST, "--yes")
+    assert (done.code, "3 TDs run, so one may be in the making" in done.out) == (ExitCode.NO, True), done
+    assert lab.seen() == UNTOUCHED._replace(version="1.5.13")
 
 
 @pytest.mark.parametrize("there", ["attributes only", "nothing"])
@@ -238,17 +320,27 @@ def test_an_image_of_the_other_format_is_repacked(lab: Lab, profile: Any, format
     """Each kernel refuses the other's format; what seamstep uploads is repacked, and the kernel takes it."""
     image = lab.add_image("1.5.34", f"{format_} for {profile.name}", format_=format_)
     facts = lab.facts(profile=profile.name, upload=UploadNode(profile.upload_node, "idle"))
-    lab.load(legacy=profile is LEGACY)
+    lab.load(layout=profile.name)
     assert lab.upload(image).error == "transferring:firmware-invalid"
-    lab.load(legacy=profile is LEGACY)
+    lab.load(layout=profile.name)
     done = lab.apply(lab.plan("fewest-hops", image.parent, facts))
     assert (done.code, done.json["module_version"]) == (0, "1.5.34"), done
     assert lab.seen() == Seen("1.5.34", "4", "1", "idle", "", "0")
 
 
 def test_legacy_layout(lab: Lab) -> None:
-    lab.load(legacy=True)
+    lab.load(layout="legacy")
     facts = lab.guest.run("seamstep", "facts", "--json").json
     assert (facts["profile"], facts["seamldr_version"], facts["remaining_updates"]) == ("legacy", "1.5.02", 5)
     assert facts["upload"] == {"name": "seamldr_upload", "status": "idle"}
     assert ModuleVersion(facts["module_version"]) == lab.facts().module_version
+
+
+def test_interim_layout_is_refused_by_its_name(lab: Lab) -> None:
+    """The node of mainline and the attributes of the legacy layout."""
+    lab.load(layout="interim")
+    facts = lab.guest.run("seamstep", "facts", "--json").json
+    assert (facts["profile"], facts["seamldr_version"], facts["remaining_updates"]) == ("interim", "1.5.02", 5)
+    done = lab.guest.run("seamstep", "apply", "--catalog", lab.images, *TRUST, "--yes")
+    assert (done.code, "the interim sysfs layout" in done.out) == (ExitCode.NOT_UPDATABLE, True), done
+    assert lab.seen() == UNTOUCHED

@@ -185,7 +185,8 @@ def test_it_asks_the_rules_that_plan_asks(run: Run, tmp_path: Path, monkeypatch:
 @settings(max_examples=60)
 def test_what_is_not_asked_has_not_changed(old: list[Release], new: list[Release]) -> None:
     """The steps and paths are those that are found by asking a graph of all releases for each that may run."""
-    policy = policy_file.load("fewest-hops", DAY)
+    policy = policy_file.load("fewest-hops", DAY).with_signers(frozenset({"22" * 32}))  # that of made_image
+    policy = policy._replace(rules=tuple(applied for applied in policy.rules if applied.rule.looks_ahead))
     found = ways.compare(old, new, policy, without_images=False)
     told: dict[environments.Environment, set[tuple[ModuleVersion, ModuleVersion, bool]]] = {}
     for change in found.steps:
@@ -459,7 +460,7 @@ def test_there_is_a_bound(run: Run, monkeypatch: pytest.MonkeyPatch, spr: HostFa
 
 
 def test_long_series(monkeypatch: pytest.MonkeyPatch, run: Run, tmp_path: Path) -> None:
-    policy = policy_file.load("fewest-hops", DAY)
+    policy = policy_file.load("fewest-hops", DAY).with_signers(frozenset({"22" * 32}))._replace(rules=())
     old = [made_release(f"1.5.{number:02}") for number in range(1, 30)]
     monkeypatch.setattr(ways, "LADDER_MAX", 20)
     found = ways.compare(old, old[:-1], policy, without_images=False)

@@ -173,19 +173,18 @@ FOUND_BY = {
     "strict-compat-not-older": "forward-only",
     "strict-compat-other-series": "same-series",
     "strict-compat-refused": "minimum-module",
-    "strict-compat-dropped": "strict-compat",
+    "strict-compat-dropped": "td-build",
     "features-shrink": "feature-loss",
     "features-shrink-strict-compat": "feature-loss",
     "kernel-features-missing": "kernel-features",
-    "update-compatibility-lost": "update-compatibility",
     "release-unreachable": "minimum-module",
     "release-stranded": "minimum-module",
     "series-split": "seamldr-minimum",
-    "svn-goes-down": "svn-rollback",
+    "svn-goes-down": "svn",
     "debug-module": "debug-module",
     "cpu-table-shrinks": "cpu-supported",
     "handoff-forbids-step": "handoff",
-    "svn-major-forbids-step": "svn-major",
+    "svn-major-forbids-step": "svn",
 }
 
 

@@ -1,5 +1,5 @@
-"""Does a plan that the planner permits ever lose TDX, or corrupt a TD? Asked of made-up worlds (worlds.py) whose host has
-a P-SEAMLDR that makes every check of the real one, apart from our rules.
+"""No plan that the planner permits loses TDX or corrupts a TD, in made-up worlds (worlds.py) whose host has a P-SEAMLDR
+that makes the checks of the real one, apart from our rules.
 
 Every permitted plan is performed twice: by hand, where nothing stands between the plan and P-SEAMLDR, and by the
 executor, on a host where TDs go on being begun.
@@ -9,18 +9,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
+from random import Random
 from types import MappingProxyType
 from typing import Any
 
 import hypothesis
 import pytest
 import worlds
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made import GOOD_FEATURES, made_host
-from worlds import LADDERS, MADE, OTHER_SIGNER, PROCESSORS, SIGNER, Look, World
+from worlds import LADDERS, MADE, OTHER_SIGNER, PROCESSORS, Look, World, make_policy, make_world
 
-from conftest import DAY, THOROUGH
+from conftest import DAY, SIGNER, THOROUGH
 from seamstep.domain.mapping import MappingFile
 from seamstep.domain.model import Release
 from seamstep.host.base import PAGE
@@ -30,15 +32,17 @@ from seamstep.host.simulated import SimulatedHost
 from seamstep.image.sigstruct import unpack
 from seamstep.plan.document import Hop, Plan
 from seamstep.planning import planner
-from seamstep.policy.policy import Policy
+from seamstep.policy.policy import Policy, Target
 from seamstep.rules import HARD_RULES, AppliedRule, Level, image_authentic
+from seamstep.rules.seam_memory import SeamMemory
 from seamstep.rules.td_build import TdBuild
 from seamstep.run.executor import Executor, State
 
 #: Plans to make for each world.
 POLICIES = 4
-EXAMPLES = 40_000 if THOROUGH else 300
-PERFORMED_AT_LEAST = 50_000 if THOROUGH else 200
+#: Worlds to draw one by one, so that a counterexample is made small; and worlds to make from a seed, which is faster.
+DRAWN, SEEDED = (2_000, 40_000) if THOROUGH else (40, 300)
+PERFORMED_AT_LEAST = 50_000 if THOROUGH else 250
 #: What guards TDX, and what guards a TD in the making, where the policy does not take the risk.
 SEAM_MEMORY, TD_BUILD = "seam-memory", "td-build"
 
@@ -59,6 +63,15 @@ def plan_of(world: World, policy: Policy) -> Plan:
 def risks_of(plan: Plan, number: int) -> dict[str, str]:
     """The rules whose hazard the policy takes at a hop, and by which word."""
     return {risk["rule"]: risk["taken_by"] for risk in plan.document["hops"][number]["risks"]}
+
+
+def named(policy: Policy) -> str:
+    """What tells a policy apart."""
+    rules = [(one.rule.name, one.level) for one in policy.rules]
+    accepted = [waiver.versions.text for one in policy.rules for group in one.waivers for waiver in group]
+    denied = [denial.versions.text for denial in policy.denials]
+    others = policy._replace(rules=(), target=Target(), denials=())
+    return repr((rules, accepted, policy.target.text, denied, others))
 
 
 def upload_of(hop: Hop) -> bytes:
@@ -107,12 +120,6 @@ def harm(world: World, plan: Plan) -> Iterator[tuple[str, str]]:
             yield "corrupted", risks.get(TD_BUILD, "")
 
 
-def risks_taken(policy: Policy, plan: Plan) -> bool:
-    """Whether no hop takes a risk of which the policy says nothing."""
-    required = {one.rule.name for one in policy.rules if one.always_blocks}
-    return not any(required & risks_of(plan, number).keys() for number in range(len(plan.hops)))
-
-
 # -- by the executor
 
 
@@ -140,7 +147,8 @@ def by_executor(world: World, plan: Plan) -> str:
     if not host.lost:
         runs = plan.hops[len(result.applied) - 1].target if result.applied else plan.source
         assert result.version == module_version(host) == runs
-    if not creating and world.busy is None and not risks:
+    blind = plan.creation_held and world.facts.running_tds is None  # the last test tells what happens then
+    if not creating and world.busy is None and not risks and not blind:
         assert (result.state, result.stopped, result.applied) == (State.APPLIED, None, plan.hops)
     return "stopped" if result.stopped else result.state.value
 
@@ -150,34 +158,41 @@ def by_executor(world: World, plan: Plan) -> str:
 
 def test_a_permitted_plan_neither_loses_tdx_nor_corrupts_a_td(say: Callable[[str], None]) -> None:
     seen: Counter[str] = Counter()
-    plans: set[str] = set()
+    different: set[int] = set()
 
-    @settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow])
-    @given(worlds.worlds(), st.tuples(*[worlds.policies()] * POLICIES))
-    def ask(world: World, policies: tuple[Policy, ...]) -> None:
-        for policy in policies:
+    def ask(rng: Random) -> None:
+        world = make_world(rng)
+        for _ in range(POLICIES):
+            policy = make_policy(rng)
+            hypothesis.note(f"{world}\n{policy}")
             plan = plan_of(world, policy)
             seen[plan.outcome.value] += 1
-            if not plan.hops:
-                continue
-            assert not plan.provisional
-            assert risks_taken(policy, plan)
-            for what, taken_by in harm(world, plan):
-                assert taken_by, what
-                seen[f"{what} ({taken_by})"] += 1
-            seen[by_executor(world, plan)] += 1
-            seen["of several hops"] += len(plan.hops) > 1
-            plans.add(plan.id)
+            if plan.hops:
+                perform(world, policy, plan, seen)
+                different.add(hash((repr(world), named(policy))))
 
-    ask()
-    performed = seen["update"]
+    for drawn, examples in ((True, DRAWN), (False, SEEDED)):
+        many = settings(max_examples=examples, suppress_health_check=[HealthCheck.too_slow])
+        many(given(st.randoms(use_true_random=not drawn))(ask))()
     say(
-        f"{performed} permitted plans performed ({len(plans)} different, {seen['of several hops']} of several hops):"
-        f" by the executor {seen['applied']} to the end, {seen['failed']} met a busy module, {seen['stopped']} stopped"
-        f" for TDs; risks that policies took: {_told(seen, 'lost: memory')}; {_told(seen, 'corrupted')}"
+        f"{seen['update']} permitted plans performed ({len(different)} different, {seen['of several hops']} of several"
+        f" hops): by the executor {seen['applied']} to the end, {seen['failed']} met a busy module, {seen['stopped']}"
+        f" stopped for TDs; risks that policies took: {_told(seen, 'lost: memory')}; {_told(seen, 'corrupted')}"
     )
-    assert performed >= PERFORMED_AT_LEAST, seen
-    assert seen["applied"] * 3 > performed, seen
+    assert len(different) >= PERFORMED_AT_LEAST, seen
+    assert seen["applied"] * 2 > len(different), seen
+
+
+def perform(world: World, policy: Policy, plan: Plan, seen: Counter[str]) -> None:
+    """Perform a plan both ways; nothing may go wrong but what the plan lists as a risk."""
+    assert not plan.provisional
+    required = {one.rule.name for one in policy.rules if one.level is Level.REQUIRE and not one.waivers}
+    assert not any(required & risks_of(plan, number).keys() for number in range(len(plan.hops)))
+    for what, taken_by in harm(world, plan):
+        assert taken_by, what
+        seen[f"{what} ({taken_by})"] += 1
+    seen[by_executor(world, plan)] += 1
+    seen["of several hops"] += len(plan.hops) > 1
 
 
 def _told(seen: Counter[str], what: str) -> str:
@@ -187,39 +202,43 @@ def _told(seen: Counter[str], what: str) -> str:
 
 # -- the property can fail
 
-#: The hard rules without which TDX is lost, with the checks of P-SEAMLDR that find out then.
-LOSE_TDX = {
-    "cpus-online": ["processors"],
-    "updates-remaining": ["remaining"],
-    "seamldr-minimum": ["fields"],
-    "cpu-supported": ["cpus"],
-    "handoff": ["handoff"],
-    "svn": ["svn-major", "svn-minor"],
-    "debug-module": ["debug"],
-    "image-authentic": ["signer", "fields", "offsets", "signature", "hash"],
-}
+#: The hard rules without which TDX is lost, with a check of P-SEAMLDR that finds out then, and where to look for it.
+LOSE_TDX: list[tuple[str, str, dict[str, Any]]] = [
+    ("cpus-online", "processors", {"cpus": worlds.CPU_ODDITIES}),
+    ("updates-remaining", "remaining", {}),
+    ("seamldr-minimum", "fields", {"odd_images": ({},)}),
+    ("cpu-supported", "cpus", {}),
+    ("handoff", "handoff", {}),
+    ("svn", "svn-major", {"odd_images": ({"svn": 0x209}, {"svn": 0x004})}),
+    ("svn", "svn-minor", {}),
+    ("debug-module", "debug", {"odd_images": ({"fields": (("module_type", 1 << 31),)},)}),
+    ("image-authentic", "signer", {"odd_images": ({"signer": OTHER_SIGNER},)}),
+    ("image-authentic", "fields", {"odd_images": ({"fields": (("attributes", 1),)},)}),
+    ("image-authentic", "offsets", {"odd_images": ({"module_pages": 2, "fields": (("gdt_idt_offset", 2 * PAGE),)},)}),
+    ("image-authentic", "signature", {"odd_images": ({"damage": "signature"}, {"damage": "signed"})}),
+    ("image-authentic", "hash", {"odd_images": ({"damage": "hash"},)}),
+]
 #: The others, and why TDX is not lost without them.
 LOSE_NOTHING = {
-    "upload-interface": "without an idle node nothing can be committed",
+    "upload-interface": "without a node nothing can be committed",
     "same-series": "the graph has no step to another series",
     "forward-only": "the graph has no step back",
-    "minimum-module": "P-SEAMLDR knows nothing of the mapping file; what Intel means by it is in handoff versions",
-    "kernel-features": "the kernel reads the features when it first initialises a module",
+    "minimum-module": "P-SEAMLDR does not know the mapping file",
+    "kernel-features": "P-SEAMLDR does not know the features",
 }
 
 
-def find_harm(wanted: Callable[[str, str], bool]) -> bool:
+def find_harm(
+    wanted: Callable[[str, str], bool], world_of: Callable[[Random], World], policy_of: Callable[[Random], Policy]
+) -> bool:
     """Whether some world and policy do the harm that is wanted."""
-
-    def done(made: tuple[World, Policy]) -> bool:
-        world, policy = made
-        plan = plan_of(world, policy)
-        return bool(plan.hops) and any(wanted(what, taken_by) for what, taken_by in harm(world, plan))
-
-    looking = settings(
-        max_examples=5000, phases=[Phase.generate], database=None, derandomize=True, suppress_health_check=[*HealthCheck]
-    )
-    return bool(hypothesis.find(st.tuples(worlds.worlds(), worlds.policies()), done, settings=looking))
+    for seed in range(20_000):
+        rng = Random(seed)
+        world = world_of(rng)
+        plan = plan_of(world, policy_of(rng))
+        if plan.hops and any(wanted(what, taken_by) for what, taken_by in harm(world, plan)):
+            return True
+    return False
 
 
 def without(rule: str, patch: pytest.MonkeyPatch) -> None:
@@ -235,17 +254,81 @@ def without(rule: str, patch: pytest.MonkeyPatch) -> None:
 
 
 def test_it_is_known_of_every_hard_rule_whether_tdx_is_lost_without_it() -> None:
-    assert LOSE_TDX.keys() | LOSE_NOTHING.keys() == HARD_RULES.keys()
-    assert not LOSE_TDX.keys() & LOSE_NOTHING.keys()
+    assert {rule for rule, _, _ in LOSE_TDX} == HARD_RULES.keys() - LOSE_NOTHING.keys()
+    assert LOSE_NOTHING.keys() <= HARD_RULES.keys()
 
 
-@pytest.mark.parametrize(("rule", "check"), [(rule, check) for rule, checks in LOSE_TDX.items() for check in checks])
-def test_without_a_hard_rule_tdx_is_lost(rule: str, check: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("rule", "check", "where"), LOSE_TDX, ids=[f"{rule}-{check}" for rule, check, _ in LOSE_TDX])
+def test_without_a_hard_rule_tdx_is_lost(
+    rule: str, check: str, where: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     without(rule, monkeypatch)
-    assert find_harm(lambda what, taken_by: what == f"lost: {check}" and not taken_by)
+    there = {"numbers": (2,), **where} if "odd_images" in where else where
+    assert find_harm(lambda what, _: what == f"lost: {check}", partial(make_world, **there), make_policy)
+
+
+@st.composite
+def page_counts(draw: st.DrawFn) -> tuple[dict[str, int], dict[str, int]]:
+    """The raw page counts of two modules, of which the second has no larger region. Data and handoff data are one."""
+    larger, smaller = {}, {}
+    for name, most in (("num_stack_pages", 255), ("num_tls_pages", 255), ("num_keyhole_pages", 65535)):
+        larger[name] = draw(st.integers(0, most))
+        smaller[name] = draw(st.integers(0, larger[name]))
+    for each, most in ((larger, 100_000), (smaller, None)):
+        total = draw(st.integers(0, most or larger["num_global_data_pages"] + larger["num_handoff_pages"]))
+        each["num_handoff_pages"] = draw(st.integers(0, min(total, 50_000)))
+        each["num_global_data_pages"] = total - each["num_handoff_pages"]
+    return larger, smaller
+
+
+@given(page_counts(), st.integers(1, 1 << 14), st.integers(1, 496), st.integers(1, 496))
+def test_a_module_without_a_larger_region_needs_no_more_memory(
+    counts: tuple[dict[str, int], dict[str, int]], processors: int, pages: int, other_pages: int
+) -> None:
+    """What seam-memory rests on holds with page tables and on any number of processors."""
+    larger, smaller = counts
+    assert seam_memory(smaller, processors, pages) <= seam_memory(larger, processors, other_pages)
 
 
 @pytest.mark.parametrize("what", ["lost: memory", "corrupted"])
 @pytest.mark.parametrize("level", [Level.PREFER, Level.WARN, Level.OFF, "accept"])
 def test_a_policy_that_takes_a_risk_can_come_to_harm(what: str, level: str) -> None:
-    assert find_harm(lambda harm, taken_by: (harm, taken_by) == (what, level))
+    rule = TD_BUILD if what == "corrupted" else SEAM_MEMORY
+    accepts = {"accepted": (rule,), "guards": ((Level.REQUIRE, Level.REQUIRE),)}
+    policy_of = partial(make_policy, **accepts if level == "accept" else {"guards": ((Level(level), Level(level)),)})
+    world_of = partial(make_world, odd_images=({"tls": 9},), numbers=(1,), tds=((3, 2), (None, 2)))
+    assert find_harm(lambda harm, taken_by: (harm, taken_by) == (what, level), world_of, policy_of)
+
+
+# -- what was found
+
+
+@pytest.mark.xfail(strict=True, reason="no rule compares the room for what is handed over")
+def test_a_target_with_less_room_for_what_is_handed_over() -> None:
+    """P-SEAMLDR compares what the source hands over with the source's own num_handoff_pages; TDH.SYS.UPDATE of the
+    target compares it with the target's, and stops the module where it does not fit."""
+    looks = Look(0x105, handoff=14), Look(0x106, handoff=13)
+    first = LADDERS["1.5"][0]
+    running = unpack(worlds.signed(first, looks[0]))
+    world = World(
+        releases=tuple(
+            Release(version, first, (worlds.OLD_SEAMLDR,), GOOD_FEATURES, (), worlds.image(version, look))
+            for version, look in zip(LADDERS["1.5"], looks, strict=False)
+        ),
+        looks=looks,
+        facts=made_host(first, simulated=False),
+        platform=Platform(PROCESSORS, (worlds.SPR,), seam_memory(running, 8, 1), signer=SIGNER.fingerprint),
+        running=looks[0],
+        remaining_updates=9,
+        unfinished=0,
+        layouts=MappingProxyType({}),
+    )
+    policy = Policy(worlds.SOURCE, rules=(AppliedRule(TdBuild()), AppliedRule(SeamMemory())))
+    assert list(harm(world, plan_of(world, policy))) == []
+
+
+@pytest.mark.xfail(strict=True, reason="td-build passes where creation is held, and the executor refuses every such hop")
+def test_a_permitted_plan_on_a_host_that_does_not_count_its_tds_is_performed() -> None:
+    """Where creation is held back and running_tds is unknown, td-build passes; the executor wants to see that no TD is
+    begun, and can't."""
+    world = make_world(Random(0), odd_images=({},), numbers=(0,), cpus=(worlds.GOOD_CPUS,), tds=((None, 0),))

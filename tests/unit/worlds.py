@@ -1,5 +1,5 @@
-"""Made-up worlds: releases whose images differ in every field that P-SEAMLDR looks at, a host with a P-SEAMLDR, TDs, and
-policies. Images are real ones, with real signatures, made once for each way they look."""
+"""Made-up worlds: releases whose images differ in every field that P-SEAMLDR looks at, a host with a P-SEAMLDR and TDs,
+and policies. Images are real ones, with real signatures; each is made once."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import functools
 import hashlib
 from collections.abc import Mapping
 from itertools import product
+from random import Random
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
-from hypothesis import strategies as st
 from made import GOOD_FEATURES, made_host
 
 from conftest import SIGNER
@@ -95,7 +95,7 @@ MADE: dict[str, Content] = {}
 @functools.cache
 def image(version: ModuleVersion, look: Look) -> Image | None:
     """The image of a release; None if a catalog would not take it for one."""
-    content = _damaged(pack(_signed(version, look), _module(version, look), "2.0"), look.damage)
+    content = _damaged(pack(signed(version, look), _module(version, look), "2.0"), look.damage)
     structure = layout.of(memoryview(content))
     if not structure.sound:
         return None
@@ -113,7 +113,7 @@ def image(version: ModuleVersion, look: Look) -> Image | None:
 
 
 @functools.cache
-def _signed(version: ModuleVersion, look: Look) -> bytes:
+def signed(version: ModuleVersion, look: Look) -> bytes:
     sizes = {
         "num_stack_pages": look.stack,
         "num_tls_pages": look.tls,
@@ -173,7 +173,7 @@ SIZES = (
     ((2, 2, 200, 40), (2, 2, 127, 33), (1, 2, 127, 33), (1, 1, 127, 21), (1, 1, 127, 21), (0, 0, 60, 21)),
     ((1, 1, 127, 21), (1, 1, 127, 20), (1, 2, 127, 21), (2, 1, 127, 21), (1, 1, 700, 21), (1, 1, 127, 21)),
 )
-#: Raw. None is below the one before it: see test_a_target_with_less_room_for_what_is_handed_over.
+#: Raw. None is below the one before it; test_a_target_with_less_room_for_what_is_handed_over says why.
 HANDOFF_PAGES = ((13,) * 6, (13, 13, 14, 14, 24, 24))
 LAYOUTS = ((0,) * 6, (0, 0, 1, 1, 2, 2), (0, 1, 2, 3, 4, 5), (0, 0, 0, 0, 0, 1), (0, 1, 0, 1, 0, 1))
 IMAGE_ODDITIES: tuple[dict[str, Any], ...] = (
@@ -220,7 +220,7 @@ IMAGE_ODDITIES: tuple[dict[str, Any], ...] = (
     {"fields": (("date", 0x2026010A),)},
     *({"damage": damage} for damage in DAMAGES),
 )
-USES_RESERVED = {"fields": (("reserved", b"\2".ljust(24, b"\0")),)}
+USES_RESERVED: dict[str, Any] = {"fields": (("reserved", b"\2".ljust(24, b"\0")),)}
 MAPPING_ODDITIES: tuple[dict[str, Any], ...] = (
     {"minimum_module": ModuleVersion("1.5.03")},
     {"minimum_module": None},
@@ -262,6 +262,7 @@ HOST_ODDITIES: tuple[dict[str, Any], ...] = (
     {"profile": None},
 )
 SOCKETS: tuple[tuple[int, ...], ...] = ((SPR,), (SPR, SPR), (0x806F4, SPR), (SPR, EMR), (EMR,), (SRF,), (SPR, SRF))
+HOSTS = (*[dict[str, Any]()] * 90, *HOST_ODDITIES)
 #: Running TDs as the facts have them, and how many are in the making.
 TDS: tuple[tuple[int | None, int], ...] = ((0, 0), (0, 0), (0, 0), (3, 0), (3, 1), (1, 1), (None, 0), (None, 2))
 
@@ -272,19 +273,40 @@ TDS: tuple[tuple[int | None, int], ...] = ((0, 0), (0, 0), (0, 0), (3, 0), (3, 1
 class World(NamedTuple):
     """Releases, and a host.
 
-    ``unfinished`` TDs are in the making from the start; ``creating``: one more is begun before each hop. Where a policy
-    says that creation is held back, there are none. ``busy`` is the hop at which TDH.SYS.SHUTDOWN finds the module busy.
+    Attributes:
+        releases: ascending.
+        looks: what the image of each release looks like, in the same order.
+        facts: what can be read of the host.
+        platform: what P-SEAMLDR knows of it.
+        running: what the running module's image looked like when it was whole.
+        remaining_updates: how many there are, whether or not that can be read.
+        unfinished: TDs in the making at first; none where a policy says that creation is held back.
+        layouts: the layout of each module's hashing contexts.
+        creating: one more TD is begun before each hop, unless a policy says that creation is held back.
+        busy: the hop at which TDH.SYS.SHUTDOWN finds the module busy.
     """
 
     releases: tuple[Release, ...]
+    looks: tuple[Look, ...]
     facts: HostFacts
     platform: Platform
-    running: bytes
+    running: Look
     remaining_updates: int
+    unfinished: int
     layouts: Mapping[ModuleVersion, int]
-    unfinished: int = 0
     creating: bool = False
     busy: int | None = None
+
+    def __repr__(self) -> str:
+        """What of it is out of the ordinary."""
+        lines = [
+            f"{one.version}: {_unlike(Look(0), look)}, {_unlike(Release(one.version), one._replace(image=None))}"
+            + ", no image" * (one.image is None)
+            for one, look in zip(self.releases, self.looks, strict=True)
+        ]
+        more = {name: getattr(self, name) for name in World._fields[5:]}
+        host = [_unlike(made_host(), self.facts), repr(self.platform), str(more)]
+        return "World(\n  " + "\n  ".join(lines + host) + "\n)"
 
     def host(self, *, held: bool, kind: type[SimulatedHost] = SimulatedHost) -> SimulatedHost:
         """A fresh host."""
@@ -293,7 +315,7 @@ class World(NamedTuple):
         made = kind(
             self.facts,
             {MADE[one.path].sha256_as(format_): version for version, one in images.items()},
-            seamldr=Seamldr(self.platform, self.running, self.remaining_updates),
+            seamldr=Seamldr(self.platform, self._sigstruct(), self.remaining_updates),
             faults=[None] * self.busy + [Fault(error="firmware-invalid")] if self.busy is not None else (),
             layouts=self.layouts,
             phase_seconds=0,
@@ -305,37 +327,56 @@ class World(NamedTuple):
                 made.begin_td()
         return made
 
+    def _sigstruct(self) -> bytes:
+        assert self.facts.module_version
+        return signed(self.facts.module_version, self.running)
+
+
+def _unlike(usual: Any, this: Any) -> str:
+    """The fields of a tuple that are not the usual ones."""
+    named = zip(usual._fields, usual, this, strict=True)
+    return ", ".join(f"{name}={value!r}" for name, other, value in named if value != other)
+
 
 def ladder(series: str) -> tuple[ModuleVersion, ...]:
     return tuple(ModuleVersion(f"{series}.{update:02}") for update in _UPDATES)
 
 
 LADDERS = {series: ladder(series) for series in SERIES}
-_EVERY = SERIES["1.5"], LADDERS["1.5"]
 
 
-@st.composite
-def worlds(draw: st.DrawFn) -> World:
-    """A ladder with few obstacles and a host with few oddities, so that most worlds permit something."""
-    series = draw(st.sampled_from(("1.5",) * 7 + ("2.0",)))
-    versions = LADDERS[series][: draw(st.integers(3, 6))]
-    looks = _looks(draw, series, len(versions))
-    strange = draw(st.sampled_from((0, 0, 0, 1, 1, 2)))
-    for _ in range(strange):
-        at = draw(st.integers(0, len(versions) - 1))
-        looks[at] = looks[at]._replace(**draw(st.sampled_from(IMAGE_ODDITIES)))
-    layouts = dict(zip(versions, draw(st.sampled_from(LAYOUTS)), strict=False))
-    listed = _mapping(draw, versions, layouts)
-    if draw(st.integers(0, 5)) == 0:
-        at = draw(st.integers(0, len(versions) - 1))
+def make_world(
+    rng: Random,
+    odd_images: tuple[dict[str, Any], ...] = IMAGE_ODDITIES,
+    numbers: tuple[int, ...] = (0, 0, 0, 1, 1, 2),
+    cpus: tuple[tuple[Any, ...], ...] = (GOOD_CPUS,) * 80 + CPU_ODDITIES,
+    tds: tuple[tuple[int | None, int], ...] = TDS,
+) -> World:
+    """A ladder with few obstacles and a host with few oddities, so that most worlds permit something.
+
+    Args:
+        odd_images: what images may have that others don't.
+        numbers: how many may.
+        cpus: what the CPUs may be, and ``tds`` the TDs.
+    """
+    series = rng.choice(("1.5",) * 7 + ("2.0",))
+    versions = LADDERS[series][: rng.choice((3, 4, 5, 6))]
+    looks = _looks(rng, series, len(versions))
+    for _ in range(rng.choice(numbers)):
+        at = rng.randrange(len(versions))
+        looks[at] = looks[at]._replace(**rng.choice(odd_images))
+    layouts = dict(zip(versions, rng.choice(LAYOUTS), strict=False))
+    listed = _mapping(rng, versions, layouts)
+    if rng.randrange(6) == 0:
+        at = rng.randrange(len(versions))
         looks[at] = looks[at]._replace(**USES_RESERVED)
         listed[at]["minimum_seamldrs"] = (NEW_SEAMLDR,)
     releases = tuple(
         Release(**{"version": version, "image": image(version, look), **values})
         for version, look, values in zip(versions, looks, listed, strict=True)
     )
-    start = draw(st.sampled_from((0, 0, 0, 1)))
-    return _on_a_host(draw, releases, looks[start], versions[start], layouts)
+    world = World(releases, tuple(looks), *_host(rng, versions, looks, cpus, tds), layouts=MappingProxyType(layouts))
+    return world._replace(creating=rng.choice((False, True)), busy=rng.choice((None,) * 9 + (0, 1)))
 
 
 @functools.cache
@@ -343,20 +384,22 @@ def _mostly_first(rows: tuple[T, ...]) -> tuple[T, ...]:
     return rows[:1] * len(rows) + rows
 
 
-def _looks(draw: st.DrawFn, series: str, count: int) -> list[Look]:
-    rows = zip(
-        *(draw(st.sampled_from(_mostly_first(rows)))[:count] for rows in (SVNS, HANDOFF_VERSIONS, SIZES, HANDOFF_PAGES)),
-        strict=True,
-    )
-    return [Look(SERIES[series] | svn, *versions, *sizes, handoff=room) for svn, versions, sizes, room in rows]
+def _looks(rng: Random, series: str, count: int) -> list[Look]:
+    svns, versions = rng.choice(_mostly_first(SVNS)), rng.choice(_mostly_first(HANDOFF_VERSIONS))
+    sizes, rooms = rng.choice(_mostly_first(SIZES)), rng.choice(_mostly_first(HANDOFF_PAGES))
+    rows = zip(svns[:count], versions, sizes, rooms, strict=False)
+    return [
+        Look(SERIES[series] | svn, high, low, stack, tls, keyhole, data, room)
+        for svn, (high, low), (stack, tls, keyhole, data), room in rows
+    ]
 
 
 def _mapping(
-    draw: st.DrawFn, versions: tuple[ModuleVersion, ...], layouts: Mapping[ModuleVersion, int]
+    rng: Random, versions: tuple[ModuleVersion, ...], layouts: Mapping[ModuleVersion, int]
 ) -> list[dict[str, Any]]:
     """What the mapping file says of each release. strict_compat_versions lists no source of another layout."""
-    back = draw(st.sampled_from((6, 6, 6, 2, 1)))
-    how_many = draw(st.sampled_from((6, 6, 1, 0)))
+    back = rng.choice((6, 6, 6, 2, 1))
+    how_many = rng.choice((6, 6, 1, 0))
     listed = []
     for at, version in enumerate(versions):
         alike = [older for older in versions[:at] if layouts[older] == layouts[version]]
@@ -368,23 +411,25 @@ def _mapping(
                 "strict_compat": tuple(alike[len(alike) - how_many if how_many < len(alike) else 0 :]),
             }
         )
-    for _ in range(draw(st.sampled_from((0, 0, 0, 1, 2)))):
-        listed[draw(st.integers(0, len(versions) - 1))] |= draw(st.sampled_from(MAPPING_ODDITIES))
+    for _ in range(rng.choice((0, 0, 0, 1, 2))):
+        listed[rng.randrange(len(versions))] |= rng.choice(MAPPING_ODDITIES)
     return listed
 
 
-def _on_a_host(
-    draw: st.DrawFn,
-    releases: tuple[Release, ...],
-    running: Look,
-    version: ModuleVersion,
-    layouts: Mapping[ModuleVersion, int],
-) -> World:
-    sockets = draw(st.sampled_from((*SOCKETS[:2] * 8, *SOCKETS)))
-    online, present, limits = draw(st.sampled_from((GOOD_CPUS,) * 80 + CPU_ODDITIES))
-    running_tds, unfinished = draw(st.sampled_from(TDS))
-    remaining = draw(st.sampled_from((9, 9, 9, 9, 9, 9, 9, 5, 3, 2, 1, 0)))
-    seamldr = draw(st.sampled_from((OLD_SEAMLDR, NEW_SEAMLDR)))
+def _host(
+    rng: Random,
+    versions: tuple[ModuleVersion, ...],
+    looks: list[Look],
+    cpus: tuple[tuple[Any, ...], ...],
+    tds: tuple[tuple[int | None, int], ...],
+) -> tuple[HostFacts, Platform, Look, int, int]:
+    """Facts, platform, the running module, updates that remain, and TDs in the making."""
+    start = rng.choice((0, 0, 0, 1))
+    sockets = rng.choice((*SOCKETS[:2] * 8, *SOCKETS))
+    online, present, limits = rng.choice(cpus)
+    running_tds, unfinished = rng.choice(tds)
+    remaining = rng.choice((9, 9, 9, 9, 9, 9, 9, 5, 3, 2, 1, 0))
+    seamldr = rng.choice((OLD_SEAMLDR, NEW_SEAMLDR))
     values = {
         "seamldr_version": seamldr,
         "remaining_updates": remaining,
@@ -393,47 +438,42 @@ def _on_a_host(
         "cpus_present": present,
         "cpu_limits": limits,
         "running_tds": running_tds,
-        "profile": draw(st.sampled_from(("mainline", "mainline", "mainline", "legacy"))),
+        "profile": rng.choice(("mainline", "mainline", "mainline", "legacy")),
         "simulated": False,
-        **draw(st.sampled_from(({},) * 90 + HOST_ODDITIES)),
+        **rng.choice(HOSTS),
     }
     if values["profile"] == "legacy" and values.get("upload", True):
         values["upload"] = UploadNode("seamldr_upload", "idle")
-    addressable = draw(st.sampled_from((PROCESSORS, PROCESSORS, 8)))
-    signed = _signed(version, running)
-    needed = seam_memory(sigstruct.unpack(signed), addressable, running.module_pages)
-    return World(
-        releases=releases,
-        facts=made_host(version, **values),
-        platform=Platform(
-            processors=PROCESSORS,
-            sockets=sockets,
-            seam_range=needed + draw(st.sampled_from((0, 0, PAGE, 8 * PAGE, 1 << 30))),
-            addressable=addressable,
-            signer=SIGNER.fingerprint,
-            debug_unlocked=draw(st.sampled_from((False, False, True))),
-            reserved=RESERVED[seamldr],
-        ),
-        running=signed,
-        remaining_updates=remaining,
-        layouts=MappingProxyType(dict(layouts)),
-        unfinished=unfinished,
-        creating=draw(st.booleans()),
-        busy=draw(st.sampled_from((None,) * 9 + (0, 1))),
+    addressable = rng.choice((PROCESSORS, PROCESSORS, 8))
+    needed = seam_memory(
+        sigstruct.unpack(signed(versions[start], looks[start])), addressable, looks[start].module_pages
     )
+    platform = Platform(
+        processors=PROCESSORS,
+        sockets=sockets,
+        seam_range=needed + rng.choice((0, 0, PAGE, 8 * PAGE, 1 << 30)),
+        addressable=addressable,
+        signer=SIGNER.fingerprint,
+        debug_unlocked=rng.choice((False, False, True)),
+        reserved=RESERVED[seamldr],
+    )
+    return made_host(versions[start], **values), platform, looks[start], remaining, unfinished
 
 
 # -- policies
 
 _LEVELS = tuple(Level)
-_COSTS = {Level.PREFER: 7}
 _SPECIFIERS = tuple(map(Specifier, (">=1.5.3", "1.5.4", "<=1.5.3", "2.0.*")))
-_WAIVERS = {name: [Waiver(name, one, "", "", "2099-01-01") for one in _SPECIFIERS] for name in ("td-build", "seam-memory")}
+_WAIVERS = {
+    name: [Waiver(name, one, "", "", "2099-01-01") for one in _SPECIFIERS] for name in ("td-build", "seam-memory")
+}
 _TARGETS = tuple(map(Target.parse, ("newest",) * 6 + (">=1.5.2", "<=1.5.4", "~=1.5.3")))
-_SOURCE = (Source("p", "00" * 32, None),)
+SOURCE = (Source("p", "00" * 32, None),)
 
 
-def _rules(held: bool, levels: Mapping[str, Level], waived: Mapping[str, tuple[tuple[Waiver, ...], ...]]) -> tuple[AppliedRule, ...]:
+def _rules(
+    held: bool, levels: Mapping[str, Level], waived: Mapping[str, tuple[tuple[Waiver, ...], ...]]
+) -> tuple[AppliedRule, ...]:
     rules: tuple[Rule, ...] = (
         TdBuild(held),
         FeatureLoss(),
@@ -444,7 +484,10 @@ def _rules(held: bool, levels: Mapping[str, Level], waived: Mapping[str, tuple[t
     )
     return tuple(
         AppliedRule(
-            rule, levels[rule.name], _COSTS.get(levels[rule.name], 0), waived.get(rule.name, ())
+            rule=rule,
+            level=levels[rule.name],
+            cost=7 if levels[rule.name] is Level.PREFER else 0,
+            waivers=waived.get(rule.name, ()),
         )
         for rule in rules
         if levels[rule.name] is not Level.OFF
@@ -452,30 +495,36 @@ def _rules(held: bool, levels: Mapping[str, Level], waived: Mapping[str, tuple[t
 
 
 _STRICTLY = tuple(product(_LEVELS, repeat=4))  # the levels of the rules that guard nothing
-_GUARDS = (*((Level.REQUIRE, Level.REQUIRE),) * 6, *product(_LEVELS, repeat=2))
+GUARDS: tuple[tuple[Level, Level], ...] = (*((Level.REQUIRE, Level.REQUIRE),) * 6, *product(_LEVELS, _LEVELS))
 
 
-@st.composite
-def policies(draw: st.DrawFn) -> Policy:
-    """A policy. Every rule has any level, and the two that guard TDX and TDs are mostly required."""
-    held = draw(st.sampled_from((False, False, True)))
-    td_build, seam_memory_ = draw(st.sampled_from(_GUARDS))
-    others = draw(st.sampled_from(_STRICTLY))
+def make_policy(
+    rng: Random,
+    guards: tuple[tuple[Level, Level], ...] = GUARDS,
+    accepted: tuple[str, ...] = ("", "", "", "", "", *_WAIVERS),
+) -> Policy:
+    """A policy. Every rule has any level, and the two that guard TDX and TDs are mostly required.
+
+    Args:
+        guards: the levels that td-build and seam-memory may have.
+        accepted: the rules of which some release may be accepted; empty for none.
+    """
+    held = rng.choice((False, False, True))
+    td_build, seam_memory_ = rng.choice(guards)
+    others = rng.choice(_STRICTLY)
     names = ("feature-loss", "minimum-svn", "preproduction", "no-stranding")
     levels = {"td-build": td_build, "seam-memory": seam_memory_, **dict(zip(names, others, strict=True))}
-    waived = {}
-    if draw(st.integers(0, 5)) == 0:
-        name = draw(st.sampled_from(tuple(_WAIVERS)))
-        waived[name] = ((draw(st.sampled_from(_WAIVERS[name])),),)
-    denied = draw(st.sampled_from((None,) * 9 + _SPECIFIERS[1:]))
+    name = rng.choice(accepted)
+    waived = {name: ((rng.choice((_WAIVERS[name])),),)} if name else {}
+    denied = rng.choice((None,) * 9 + _SPECIFIERS[1:])
     return Policy(
-        sources=_SOURCE,
-        target=draw(st.sampled_from(_TARGETS)),
-        choice=draw(st.sampled_from(tuple(PathChoice))),
-        max_hops=draw(st.sampled_from((None, None, None, 1, 2, 3))),
-        keep_updates=draw(st.sampled_from((0, 0, 0, 1))),
+        sources=SOURCE,
+        target=rng.choice(_TARGETS),
+        choice=rng.choice(tuple(PathChoice)),
+        max_hops=rng.choice((None, None, None, 1, 2, 3)),
+        keep_updates=rng.choice((0, 0, 0, 1)),
         rules=_rules(held, levels, waived),
         denials=(Denial(denied, "no"),) if denied else (),
-        waypoints=draw(st.sampled_from(((), (), (), (), (), LADDERS["1.5"][2:3]))),
+        waypoints=rng.choice(((), (), (), (), (), LADDERS["1.5"][2:3])),
         creation_held=held,
     )

@@ -18,8 +18,8 @@ from seamstep.domain.model import Release
 from seamstep.planning.graph import VersionGraph
 from seamstep.policy.policy import PathChoice, Policy
 
-#: The most steps that one command judges, each at some 55 µs: half a minute.
-STEPS_MAX = 500_000
+#: The most steps that one command judges, each at 50 to 80 µs: half a minute.
+STEPS_MAX = 400_000
 #: How many steps a search for the best path passes while one is judged; measured where every step is permitted.
 _PASSED = {PathChoice.FEWEST_HOPS: 200, PathChoice.SHORTEST_PATH: 40}
 #: How many layers of the search within a limit of hops take as long as the search without one.
@@ -42,7 +42,8 @@ class Environment(NamedTuple):
         return f"{self.profile}, P-SEAMLDR {self.seamldr}{platform}"
 
     def host(self, running: ModuleVersion) -> HostFacts:
-        """A host of this kind with nothing else in the way."""
+        """A host of this kind on which TDs run, so that any may be in the making, and nothing else is in the way. It is
+        made up, so it takes every signer that was trusted when the images were verified."""
         return HostFacts(
             hostname="any",
             profile=self.profile,
@@ -56,6 +57,7 @@ class Environment(NamedTuple):
             running_tds=1,
             upload=UploadNode("any", "idle"),
             cpu_bugs=(),
+            simulated=True,
         )
 
 
@@ -122,7 +124,7 @@ def graph(
     """What a host of this kind sees of the releases; it runs the first of them, unless ``running`` is given."""
     return VersionGraph(
         releases,
-        environment.host(running or releases[0].version)._replace(simulated=bool(policy.signers)),
+        environment.host(running or releases[0].version),
         policy.applied_rules(),
         without_images=without_images,
     )

@@ -14,7 +14,7 @@ PLATFORMS = {
     0xD06D0: "Clearwater Forest",
 }
 
-#: As Intel abbreviates them.
+#: Intel's abbreviations of these platforms.
 ABBREVIATIONS = {
     "SPR": 0x806F0,
     "EMR": 0xC06F0,
@@ -38,7 +38,7 @@ def signature(family: int, model: int, stepping: int) -> int:
     Source: Intel SDM, CPUID leaf 1; the reverse of x86_family() and x86_model() in arch/x86/lib/cpu.c.
 
     Raises:
-        ValueError: numbers that no CPU has.
+        ValueError: a number is outside the range that a signature can hold.
     """
     if not (0 <= family <= _FAMILY_MAX and 0 <= model <= _MODEL_MAX and 0 <= stepping <= _STEPPING):
         raise ValueError(f"family {family}, model {model}, stepping {stepping} is no CPU")
@@ -60,31 +60,31 @@ def without_stepping(value: int) -> int:
 
 
 def platform(value: int) -> str | None:
-    """The platform's name, or None for one that no published TDX module names."""
+    """The name of a CPU's platform; None for a CPU that no published TDX module supports."""
     return PLATFORMS.get(without_stepping(value))
 
 
 def format_signature(value: int) -> str:
-    """As Intel writes it: ``0x806F8``."""
+    """A signature as Intel writes it: ``0x806F8``."""
     return f"0x{value:X}"
 
 
 def describe(value: int) -> str:
-    """With the platform's name where there is one: ``0x806F8 (Sapphire Rapids)``."""
+    """A signature with the platform's name where it has one: ``0x806F8 (Sapphire Rapids)``."""
     name = platform(value)
     return f"{format_signature(value)} ({name})" if name else format_signature(value)
 
 
 def parse_signature(text: str) -> int:
-    """The reverse of :func:`format_signature`. Raises ValueError for anything but a 32-bit hex number."""
+    """The reverse of :func:`format_signature`. Raises ValueError unless ``text`` is a 32-bit hex number."""
     if not re.fullmatch(r"0x[0-9A-Fa-f]{1,8}", text, re.ASCII):
         raise ValueError(f"{text!r} is not a CPU signature such as 0x806F8")
     return int(text, 16)
 
 
 def parse_platform(text: str) -> int:
-    """The signature that an abbreviation such as ``SPR`` or a number such as ``0x806F8`` names. Raises ValueError for
-    anything else."""
+    """The signature for an abbreviation such as ``SPR`` or a number such as ``0x806F8``. Raises ValueError for another
+    text."""
     if text.upper() in ABBREVIATIONS:
         return ABBREVIATIONS[text.upper()]
     try:
@@ -95,10 +95,10 @@ def parse_platform(text: str) -> int:
 
 
 def parse_list(text: str) -> frozenset[int]:
-    """The CPUs in a list as the kernel prints it, ``0-11,16,20-31``; an empty list is none.
+    """The CPUs in a list as the kernel prints it, such as ``0-11,16,20-31``; no CPUs for an empty text.
 
     Raises:
-        ValueError: malformed, backwards, or a CPU number of 65536 and more.
+        ValueError: malformed, a range that runs backwards, or a CPU number of 65536 or more.
     """
     if len(text) > _LIST_MAX:
         raise ValueError(f"a CPU list of {len(text)} characters; at most {_LIST_MAX} are believable")
@@ -113,7 +113,7 @@ def parse_list(text: str) -> frozenset[int]:
 
 
 def format_list(numbers: frozenset[int]) -> str:
-    """The reverse of :func:`parse_list`."""
+    """The CPUs as a list; the reverse of :func:`parse_list`."""
     parts: list[str] = []
     ordered = sorted(numbers)
     start = 0

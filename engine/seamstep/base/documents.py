@@ -1,7 +1,7 @@
-"""Reading untrusted files and writing ours.
+"""Reading untrusted files and writing our own.
 
-All input is hostile: sizes are bounded before anything is parsed, JSON is strict (UTF-8, no duplicate keys, no NaN),
-and what is wrong is reported with file, line, column and key path.
+All input may be hostile: sizes are bounded before parsing, JSON is strict (UTF-8, no duplicate keys, no NaN), and
+errors name file, line, column and key path.
 """
 
 from __future__ import annotations
@@ -30,7 +30,14 @@ Locate = Callable[[KeyPath], tuple[int, int] | None]
 
 
 class Document(NamedTuple):
-    """A parsed file: its data, its digest, and where in the text each key path stands."""
+    """A parsed file.
+
+    Attributes:
+        source: the name of the file in messages.
+        data: the parsed value.
+        sha256: the digest of the whole file in hex.
+        locate: returns line and column of a key path, or None where they are not known.
+    """
 
     source: str
     data: Any
@@ -38,12 +45,12 @@ class Document(NamedTuple):
     locate: Locate
 
     def inner(self, *path: str | int) -> Document:
-        """The document that stands at ``path`` in this one; its places are those of the whole file."""
+        """The document at ``path`` in this one; lines and columns stay those of the whole file."""
         data = functools.reduce(operator.getitem, path, self.data)
         return self._replace(data=data, locate=lambda below: self.locate((*path, *below)))
 
     def parsed(self, path: KeyPath, parse: Callable[[Any], T], problems: list[Problem]) -> T | None:
-        """The value at ``path`` as ``parse`` reads it; None where it is null or missing, or where ``parse`` raised a
+        """The value at ``path`` after ``parse``; None where it is null or missing, or where ``parse`` raises a
         ValueError, which is added to ``problems``."""
         value = self.data
         for key in path:
@@ -78,8 +85,12 @@ def read_bytes(path: str, limit: int, what: str, *, standard_input: bool = False
 
 
 def read_regular(path: str, limit: int, what: str) -> bytes:
-    """As :func:`read_bytes`, for a path that somebody else chose: nothing but a regular file is touched, so that no
-    FIFO or device can hold us up."""
+    """As :func:`read_bytes`, for a path from an untrusted source. Only regular files are read, since reading a FIFO or
+    a device can block forever.
+
+    Raises:
+        InputError: as :func:`read_bytes`, or the file is not a regular one.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         with os.fdopen(descriptor, "rb") as file:
@@ -92,16 +103,17 @@ def read_regular(path: str, limit: int, what: str) -> bytes:
 
 
 def _at_most(file: BinaryIO, limit: int) -> bytes:
-    """The first ``limit`` bytes of a file. Room is made for what it says to hold, since making room for all that it may
-    hold takes longer than to read it; it may hold more than it says (a file that grows, a pipe, a file in /proc)."""
+    """The first ``limit`` bytes of a file. The first read asks for the size in the file's status, since a buffer of
+    ``limit`` bytes takes longer to allocate than most files take to read. The second read is for files that hold more
+    than their status says: a file that grows, a pipe, a file in /proc."""
     size = os.fstat(file.fileno()).st_size
     content = file.read(min(size + 1, limit))
     return content if len(content) <= size else content + file.read(limit - len(content))
 
 
 def absolute(path: str) -> str:
-    """A path from the root on; as it is where the working directory was removed, so that there is no such path. ".."
-    stays in it: what is before that may be a link."""
+    """``path`` as an absolute path; unchanged if the working directory was removed, since there is no absolute path
+    then. ".." is kept, because the part before it may be a symbolic link."""
     try:
         whole = path if path.startswith("/") else os.path.join(os.getcwd(), path)
     except FileNotFoundError:
@@ -118,7 +130,7 @@ def _bounded(content: bytes, path: str, limit: int, what: str) -> bytes:
 
 
 def unreadable(path: str, what: str, error: Exception) -> InputError:
-    """The InputError that says why ``path`` can't be read."""
+    """The InputError for a failed attempt to read ``path``."""
     return InputError(Problem(path, f"can't read the {what}: {_reason(error)}"))
 
 
@@ -130,7 +142,7 @@ def decode(content: bytes, source: str) -> str:
     """``content`` as text.
 
     Raises:
-        InputError: it is not UTF-8; names the line.
+        InputError: it is not UTF-8; the error names line and column.
     """
     try:
         return content.decode("utf-8")
@@ -142,7 +154,7 @@ def decode(content: bytes, source: str) -> str:
 
 
 class _DuplicateKeyError(Exception):
-    """An object names a key twice."""
+    """A JSON object has a key twice."""
 
 
 def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -190,7 +202,8 @@ def read_json(
 def parse_object(
     text: str, source: str, what: str, *, values_max: int = _VALUES_MAX, keep_duplicates: bool = False
 ) -> dict[str, Any]:
-    """Parse strict JSON whose top level is an object, a ``what``. Raises InputError as :func:`read_json` does."""
+    """Parse strict JSON whose top level is an object; ``what`` names the kind of document in messages. Raises
+    InputError as :func:`read_json` does."""
     data = parse_json(text, source, values_max=values_max, keep_duplicates=keep_duplicates)
     if not isinstance(data, dict):
         raise InputError(Problem(source, f"expected a {what}: a JSON object at the top level", line=1, column=1))
@@ -198,9 +211,9 @@ def parse_object(
 
 
 def parse_json(text: str, source: str, *, values_max: int = _VALUES_MAX, keep_duplicates: bool = False) -> Any:
-    """Parse strict JSON; with ``keep_duplicates`` the last of several equal keys counts, as most readers have it.
+    """Parse strict JSON; with ``keep_duplicates`` the last of several equal keys counts, as in most JSON parsers.
     Raises InputError as :func:`read_json` does."""
-    if sum(map(text.count, ",[{")) > values_max:  # no more values than these, counted before any takes memory
+    if sum(map(text.count, ",[{")) > values_max:  # an upper bound, counted before any value takes memory
         raise InputError(Problem(source, f"too many values; at most {values_max} are allowed"))
     try:
         data = json.loads(
@@ -212,7 +225,8 @@ def parse_json(text: str, source: str, *, values_max: int = _VALUES_MAX, keep_du
         if "\\u" in text:
             json.dumps(data, ensure_ascii=False).encode()
     except _DuplicateKeyError:
-        parse_json(text, source, values_max=values_max, keep_duplicates=True)  # what follows may not be JSON at all
+        # The text after the key may not be JSON, which is then the error to report.
+        parse_json(text, source, values_max=values_max, keep_duplicates=True)
         raise InputError(_duplicates(text, source)) from None
     except json.JSONDecodeError as error:
         message = "starts with a byte order mark; save it without one" if text[:1] == "\ufeff" else error.msg
@@ -237,19 +251,19 @@ def _duplicates(text: str, source: str) -> list[Problem]:
 
 
 def canonical(data: Any) -> bytes:
-    """The one byte form of JSON-able data that digests are taken over: sorted keys, no spaces, ASCII."""
+    """JSON-able data as bytes for digests, the same for equal data: sorted keys, no spaces, ASCII."""
     return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")
 
 
 def check_writable(path: Path, *, replace: bool) -> None:
-    """Find out before the work begins whether its result could be written.
+    """Check that a result could be written to ``path``, before the work for it begins.
 
     Raises:
         RefusedError: the file exists and ``replace`` is false, or it is not a regular file.
-        InputError: there is no such folder.
+        InputError: the folder does not exist, or the path can't be examined.
     """
     try:
-        found = os.stat(path)  # exists() hides the errors that must be told
+        found = os.stat(path)  # exists() hides errors that have to be reported
     except FileNotFoundError:
         if not path.name or not path.parent.is_dir():
             raise InputError(Problem(str(path), "can't write: no such folder")) from None
@@ -263,7 +277,7 @@ def check_writable(path: Path, *, replace: bool) -> None:
 
 
 def write_atomic(path: Path, content: bytes, *, replace: bool, mode: int = 0o600) -> None:
-    """Write a whole file or nothing; a reader never sees a part of it. A symbolic link is followed.
+    """Write a whole file or nothing; readers never see a part of it. Symbolic links are followed.
 
     Raises:
         RefusedError: the file exists and ``replace`` is false, or it is not a regular file.
@@ -282,7 +296,7 @@ def write_atomic(path: Path, content: bytes, *, replace: bool, mode: int = 0o600
                 file.flush()
                 os.fsync(file.fileno())
             if not replace:
-                # Claims the name without a race, on any file system; the rename then fills it.
+                # O_EXCL claims the name without a race on any file system; the rename then replaces the empty file.
                 os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode))
             temporary.replace(path)
         finally:

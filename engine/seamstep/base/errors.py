@@ -1,7 +1,7 @@
-"""What can go wrong, and the exit code each thing ends in.
+"""Errors and their exit codes.
 
-Every error a user can cause is a :class:`SeamstepError`; anything else that escapes is a bug and ends in
-:attr:`ExitCode.INTERNAL`.
+Every error that a user can cause is a :class:`SeamstepError`; any other exception that reaches the command line is a
+bug and ends in :attr:`ExitCode.INTERNAL`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 
 class ExitCode(IntEnum):
-    """The command's exit codes; scripts rely on them."""
+    """The exit codes of all commands. They are stable, since scripts rely on them; docs/exit-codes.md explains each."""
 
     DONE = 0
     NO = 1
@@ -28,21 +28,26 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
-#: How many problems of one input are told; a thousand more would help nobody.
+#: The most problems of one input that are reported; readers don't work through a longer list.
 PROBLEMS_MAX = 100
 KeyPath = tuple[str | int, ...]
 
 
 def dotted(path: KeyPath) -> str:
-    """A key path as people write it: ``tdx_module_releases[3].version``."""
+    """A key path as text: ``tdx_module_releases[3].version``."""
     text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path)
     return text.removeprefix(".")
 
 
 class Problem(NamedTuple):
-    """One mistake in an input: where it is, what is wrong and what was expected.
+    """One mistake in an input.
 
-    ``line`` and ``column`` count from 1; both are None where the input has no lines (a whole file, an option).
+    Attributes:
+        source: the file or option.
+        message: the mistake and the expected form.
+        path: the key path of the value; empty for the whole document.
+        line: counts from 1; None where the mistake has no place in a text (a whole file, an option).
+        column: counts from 1; None where ``line`` is.
     """
 
     source: str
@@ -68,18 +73,19 @@ class Problem(NamedTuple):
 
 
 def in_reading_order(problems: Iterable[Problem]) -> list[Problem]:
-    """Problems of one source as their reader meets them."""
+    """The problems of one source by line and column."""
     return sorted(problems, key=lambda problem: (problem.line or 0, problem.column or 0, problem.message))
 
 
 class SeamstepError(Exception):
-    """An error the user can understand and act on."""
+    """An error that the user can understand and act on; ``exit_code`` is the code in which the command ends."""
 
     exit_code = ExitCode.NO
 
 
 class InputError(SeamstepError):
-    """Something given to seamstep can't be read or is invalid; carries every problem found, not the first."""
+    """An input can't be read or is invalid. ``problems`` holds all mistakes found, at most PROBLEMS_MAX and a count of
+    the others."""
 
     exit_code = ExitCode.INVALID
 
@@ -98,7 +104,7 @@ class NotUpdatableError(SeamstepError):
 
 
 class StalePlanError(SeamstepError):
-    """The world moved on since the plan was made."""
+    """The host, the mapping file, the policy or an image changed since the plan was made."""
 
     exit_code = ExitCode.STALE
 
@@ -110,25 +116,26 @@ class TdxLostError(SeamstepError):
 
 
 class BusyError(SeamstepError):
-    """Somebody else is at it; try later."""
+    """Another run of seamstep holds the lock; try later."""
 
     exit_code = ExitCode.BUSY
 
 
 class UnknownOutcomeError(SeamstepError):
-    """Nobody can tell what came of an update; look at the host."""
+    """The outcome of an update is not known; look at the host."""
 
     exit_code = ExitCode.UNKNOWN
 
 
 class RefusedError(SeamstepError):
-    """The command could be carried out but must not be."""
+    """The command is possible but not permitted."""
 
     exit_code = ExitCode.NO
 
 
 def described(error: BaseException) -> str:
-    """An exception of anybody's code in a few words; such an exception may fail to say what it is."""
+    """An exception in a few words. Exceptions of foreign code may raise when they are converted to text; then the type
+    alone is returned."""
     try:
         return f"{type(error).__name__}: {error}"
     except Exception:
@@ -136,8 +143,8 @@ def described(error: BaseException) -> str:
 
 
 def log_failure(message: str, *values: object) -> None:
-    """Tell the log of the exception that is being handled; SEAMSTEP_DEBUG=1 shows it. A log that nobody reads costs no
-    import."""
+    """Log the exception that is being handled; SEAMSTEP_DEBUG=1 shows it. ``logging`` is imported here because most
+    runs log nothing."""
     import logging
 
     logging.getLogger("seamstep").debug(message, *values, exc_info=True)

@@ -1,7 +1,7 @@
 """Names of the bits of TDX_FEATURES0.
 
-Source: Intel TDX module ABI specification, metadata field TDX_FEATURES0; the bits the kernel looks at are in
-arch/x86/include/asm/tdx.h.
+Source: Intel TDX module ABI specification, metadata field TDX_FEATURES0; arch/x86/include/asm/tdx.h has
+the bits that the kernel reads.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where in a JSON text each key path stands. Loaded only when there is a mistake to point at."""
+"""The place of each key path in a JSON text. Loaded only to report a mistake, since most texts have none."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 from seamstep.base.errors import KeyPath
 
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
-#: How deep values are told apart; what lies deeper is found at what holds it. Bounds the memory that nesting can cost.
+#: The depth to which places are kept, which bounds their memory; a deeper value has the place of the one around it.
 _DEPTH = 6
 _BLOCK = 1 << 14  # characters between two counts of lines
 _WINDOW = 60  # characters of a line that are shown on each side of a place
@@ -19,14 +19,14 @@ _WINDOW = 60  # characters of a line that are shown on each side of a place
 def scan(text: str) -> tuple[dict[KeyPath, int], list[tuple[KeyPath, int]]]:
     """Offsets of the values of a well-formed JSON text, and of the keys that repeat an earlier one.
 
-    A value in an object is located at its key, so that the place names what to look for. Of a key that stands twice
-    it is the last, whose value readers take.
+    The offset of a value in an object is that of its key, which is easier to find in the text. For a key that is there
+    twice it is the second, whose value JSON parsers return.
     """
     places: dict[KeyPath, int] = {}
     duplicates: list[tuple[KeyPath, int]] = []
     stack: list[str | int] = []  # the key or index being read at each open level
     keys: list[set[str]] = []  # the keys of each open object
-    key_next = False  # a string now is a key
+    key_next = False  # whether the next string is a key
     for token in _TOKEN.finditer(text):
         symbol = token[0]
         if symbol in "{[":
@@ -70,27 +70,28 @@ def line_and_column(text: str, offset: int) -> tuple[int, int]:
 
 
 class Excerpt(NamedTuple):
-    """A piece of a line, and the position in it (from 0) of what is meant."""
+    """A piece of a line: its ``text``, and ``caret``, the position in it (from 0) of the place to point at."""
 
     text: str
     caret: int
 
 
 class Places:
-    """The places of one JSON text, for those who ask for many."""
+    """The places of one JSON text, with an index for many look-ups. ``duplicates`` are the keys that repeat an earlier
+    one, each with its offset."""
 
     def __init__(self, text: str) -> None:
         self._text = text
         self._offsets, self.duplicates = scan(text)
 
     def offset(self, path: KeyPath) -> int:
-        """Where the value at ``path`` stands, or the nearest that holds it."""
+        """The offset of the value at ``path``, or of the nearest one that holds it."""
         while path and path not in self._offsets:
             path = path[:-1]
         return self._offsets[path]
 
     def line_and_column(self, offset: int) -> tuple[int, int]:
-        """As :func:`line_and_column`, without counting all lines anew each time."""
+        """As :func:`line_and_column`, counting lines only from the start of the block."""
         block = offset // _BLOCK
         lines, last = self._before[block]
         here = self._text.rfind("\n", block * _BLOCK, offset)
@@ -98,7 +99,7 @@ class Places:
 
     @functools.cached_property
     def _before(self) -> list[tuple[int, int]]:
-        """For each block how many lines end before it, and where the last of them does (-1: none)."""
+        """For each block the number of lines that end before it, and the offset of the last such end (-1: none)."""
         found = [(0, -1)]
         for start in range(0, len(self._text), _BLOCK):
             lines, last = found[-1]
@@ -107,7 +108,7 @@ class Places:
         return found
 
     def excerpt(self, offset: int) -> Excerpt:
-        """The line around an offset; of a long one, the part that matters."""
+        """The line around an offset; of a long line, the _WINDOW characters on each side."""
         near = max(0, offset - _WINDOW)
         before = self._text.rfind("\n", near, offset)
         first = near if before < 0 else before + 1

@@ -6,12 +6,12 @@ import json
 import os
 from typing import Any
 
-#: The package's own folder. It is one: what seamstep depends on can't be imported from an archive.
+#: The package's own folder. It is never inside an archive, from which seamstep's dependencies could not be imported.
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 def folder(kind: str) -> str:
-    """The folder ``policies`` or ``schemas``: inside the installed package, else that of the checkout."""
+    """The path of the folder ``policies`` or ``schemas``: in the installed package, else in the checkout."""
     packaged = os.path.join(PACKAGE, kind)
     return packaged if os.path.isdir(packaged) else os.path.join(os.path.dirname(os.path.dirname(PACKAGE)), kind)
 
@@ -19,24 +19,24 @@ def folder(kind: str) -> str:
 def schema(kind: str) -> dict[str, Any]:
     """The JSON Schema of the documents of a kind: ``mapping``, ``facts``, ``policy``, ``scenario`` or ``plan``."""
     document: dict[str, Any] = json.loads(_text(folder("schemas"), f"{kind}.schema.json"))
-    if kind == "plan":  # holds a facts document; the two files together are its description
+    if kind == "plan":  # a plan holds a facts document, whose schema has a file of its own
         facts = schema("facts")
         document["properties"]["host"] = {key: facts[key] for key in facts if key not in {"$schema", "$id"}}
     return document
 
 
 def asset(name: str) -> str:
-    """A style sheet or a script of the pages that seamstep writes."""
+    """The text of a style sheet or script for the pages that seamstep writes."""
     return _text(PACKAGE, "show", "drawing", "assets", name)
 
 
 def demo_mapping() -> str:
-    """The path of the mapping file that ships for the demonstration: Intel's, as it was published."""
+    """The path of the mapping file for the demonstration: an unchanged copy of one that Intel published."""
     return os.path.join(PACKAGE, "demo", "mapping_file.json")
 
 
 def policies() -> dict[str, str]:
-    """The shipped policies' files by policy name, sorted."""
+    """The paths of the shipped policies by policy name, sorted."""
     suffix, inside = ".yaml", folder("policies")
     names = sorted(name.removesuffix(suffix) for name in os.listdir(inside) if name.endswith(suffix))
     return {name: os.path.join(inside, name + suffix) for name in names}

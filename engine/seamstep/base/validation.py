@@ -1,6 +1,6 @@
-"""JSON Schema checks whose messages help: what is wrong, what was expected, where.
+"""JSON Schema checks. A message gives the place, the value and the expected form.
 
-A schema says what it expects in ``title`` ("a version of three numbers, such as 1.5.06"); the message quotes it.
+The expected form is the ``title`` in the schema ("a version of three numbers, such as 1.5.06").
 """
 
 from __future__ import annotations
@@ -23,7 +23,13 @@ _SHOWN = 60
 
 
 class Breach(NamedTuple):
-    """One way in which data breaks a schema: where, what is wrong, and the keyword of the schema that says so."""
+    """One way in which data breaks a schema.
+
+    Attributes:
+        path: the key path of the value.
+        message: the value and the expected form.
+        keyword: the keyword of the schema that the value breaks, such as ``required``.
+    """
 
     path: KeyPath
     message: str
@@ -42,7 +48,7 @@ def check(document: Document, kind: str, schema: dict[str, Any] | None = None) -
 
 
 def require(document: Document, kind: str) -> None:
-    """Raise InputError, with every way in which the document breaks the schema of its kind, if there is any."""
+    """Raise InputError, with all problems, if the document breaks the schema of its kind."""
     problems = check(document, kind)
     if problems:
         raise InputError(problems)
@@ -55,7 +61,7 @@ def breaches(data: object, kind: str, schema: dict[str, Any] | None = None) -> I
 
 
 def _kind_of(kind: str) -> str | None:
-    """What documents of a kind say under ``schema``; None for those that say nothing, such as mapping files."""
+    """The value of the key ``schema`` in documents of a kind; None for kinds without the key, such as mapping files."""
     properties: Any = _validator(kind).schema
     wanted: str | None = properties["properties"].get("schema", {}).get("const")
     return wanted
@@ -81,7 +87,7 @@ def did_you_mean(word: str, candidates: Iterable[str]) -> str:
 
 
 def shown(value: object) -> str:
-    """A value for a message, on one line and not too long."""
+    """A value as text for a message: one line of at most _SHOWN characters."""
     text = repr(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 

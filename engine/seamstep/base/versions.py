@@ -1,7 +1,7 @@
-"""Versions of TDX modules and P-SEAMLDRs, and the specifiers that policies use over them.
+"""Versions of TDX modules and P-SEAMLDRs, and the specifiers that policies select them with.
 
-Both are ``major.minor.update``, three unsigned 16-bit numbers; the kernel prints them ``%u.%u.%02u``
-(TDX_VERSION_FMT in arch/x86/include/asm/tdx.h). A *series* is ``major.minor``; updates stay inside one.
+Versions are ``major.minor.update``, three unsigned 16-bit numbers; the kernel prints them ``%u.%u.%02u``
+(TDX_VERSION_FMT in arch/x86/include/asm/tdx.h). A *series* is ``major.minor``; an update stays inside its series.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ EXPECTED = "a version of three numbers, such as 1.5.06"
 
 
 class _ThreePartVersion:
-    """A three-part version; orders numerically, prints as the kernel does, equal only to its own kind."""
+    """A three-part version. Orders numerically, prints as the kernel does, equals only versions of its own class."""
 
     __slots__ = ("_hash", "numbers", "series", "text")
 
@@ -34,12 +34,12 @@ class _ThreePartVersion:
         parts = tuple(int(part) for part in match.groups()) if match else ()
         if len(parts) != 3 or max(parts) > _PART_MAX:
             raise ValueError(f"{text!r} is not {EXPECTED}")
-        #: Ordered as the versions are.
+        #: Major, minor and update.
         self.numbers: tuple[int, int, int] = parts
         self._hash = hash(parts)
         #: ``major.minor``.
         self.series = f"{parts[0]}.{parts[1]}"
-        #: As the kernel prints it.
+        #: ``major.minor.update`` as the kernel prints it.
         self.text = f"{self.series}.{parts[2]:02}"
 
     @property
@@ -49,7 +49,7 @@ class _ThreePartVersion:
 
     @property
     def packaging(self) -> Version:
-        """The same version as PEP 440 sees it."""
+        """The same version as a PEP 440 version."""
         from packaging.version import Version
 
         return Version(self.text)
@@ -96,7 +96,8 @@ class SeamldrVersion(_ThreePartVersion):
 class Specifier:
     """A set of module versions: ``1.5.28``, ``2.0.*`` or PEP 440, ``>=1.5.24,<1.5.30``.
 
-    A bare version or prefix means ``==``. ``===`` is refused: it compares text, and 1.5.6 is 1.5.06.
+    A bare version or prefix means ``==``. ``===`` is refused: it compares text, which differs between 1.5.6 and 1.5.06,
+    one and the same version.
     """
 
     __slots__ = ("_set", "text", "version")
@@ -109,8 +110,9 @@ class Specifier:
         """
         from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
+        #: The specifier as it was written.
         self.text = text.strip()
-        #: The one version meant, where ``text`` is a plain version.
+        #: The only version in the set, where ``text`` is a plain version; else None.
         self.version: ModuleVersion | None = None
         bare = re.fullmatch(r"[0-9.]+(\.\*)?", self.text, re.ASCII)
         exact = re.fullmatch(r"(?:== *)?([0-9.]+)", self.text, re.ASCII)
@@ -135,8 +137,8 @@ class Specifier:
 
 
 def _is_plain(part: Any) -> bool:
-    """Whether a comparison is with three numbers, or a prefix with a star: ``<=1.5`` would mean 1.5.00 and older, which
-    nobody who writes it means."""
+    """Whether a comparison is with three numbers, or with a prefix and a star. ``<=1.5`` is refused because it means
+    1.5.00 and older, and reads as if it included all of series 1.5."""
     numeric = re.fullmatch(r"[0-9]{1,5}(\.[0-9]{1,5}){0,2}(\.\*)?", part.version, re.ASCII)
     if numeric is None or part.operator == "===":
         return False

@@ -1,7 +1,7 @@
-"""YAML without surprises: every scalar is text, every value has a place, and what could mislead is refused.
+"""A strict subset of YAML: every scalar is text, every value has a place, and ambiguous constructs are refused.
 
-``1.5``, ``no``, ``0x10d`` and ``12:30`` stay what was written; the schema of the field says how to read it. Duplicate
-keys, merge keys, anchors, aliases and tags are errors, and several documents in one file are where one is expected.
+``1.5``, ``no``, ``0x10d`` and ``12:30`` stay text; the schema of the field decides how to read it. Duplicate keys,
+merge keys, anchors, aliases and tags are errors. So is a second document in a file that should have one.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _Reader:
         self.problems.append(Problem(self.source, message, path, line, column))
 
     def documents(self) -> Iterator[Any]:
-        """The documents of the text, each a dict. Once one was given out, ``places`` are its own."""
+        """The documents of the text, each a dict. ``places`` are those of the document that was yielded last."""
         first = True
         for event in self.events:
             if not isinstance(event, yaml.NodeEvent):
@@ -100,7 +100,7 @@ def read(content: bytes, source: str) -> Document:
     """Parse one YAML document whose top level is a mapping.
 
     Raises:
-        InputError: not UTF-8, not YAML, or something that is refused; lists all problems.
+        InputError: not UTF-8, not YAML, or not in the subset that is accepted; lists all problems.
     """
     documents = _read(content, source, several=False)
     if not documents:
@@ -109,8 +109,8 @@ def read(content: bytes, source: str) -> Document:
 
 
 def read_all(content: bytes, source: str) -> list[Document]:
-    """Parse any number of YAML documents, each with a mapping at its top level; places are those in the whole text, and
-    every digest is that of the whole text. Raises InputError as :func:`read` does, with the problems of all of them."""
+    """Parse any number of YAML documents, each with a mapping at its top level. Lines, columns and digests are those of
+    the whole text. Raises InputError as :func:`read` does, with the problems of all documents."""
     return _read(content, source, several=True)
 
 
@@ -154,8 +154,8 @@ _INTEGER = re.compile(r"0|[1-9][0-9]{0,17}|0x[0-9A-Fa-f]{1,16}", re.ASCII)
 
 
 def typed(data: Any, schema: dict[str, Any]) -> Any:
-    """``data`` with its texts read as the schema's types: numbers where it wants a number, null where it allows
-    that. What can't be read stays text, for the schema check to complain about."""
+    """``data`` with its texts converted to the types in the schema: integers, booleans and null. A text that can't be
+    converted stays as it is, and the schema check reports it."""
     if isinstance(data, dict):
         known = {**schema.get("properties", {}), **schema.get("else", {}).get("properties", {})}
         others = schema.get("additionalProperties") or {}

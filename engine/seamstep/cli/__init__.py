@@ -1,6 +1,6 @@
-"""The command line. It wires: every command reads inputs, calls the core, prints, and returns an exit code.
+"""The command line. Commands only wire: each reads inputs, calls the core, prints, and returns an exit code.
 
-Commands import what they need when they run, so that light ones start fast.
+Commands import their dependencies when they run, so that light commands start fast.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from seamstep import __version__
 if TYPE_CHECKING:
     import argparse
 
-#: Every command, and what it is for. Each is a module beside this one.
+#: The commands with their help texts. Each is a module of this package.
 COMMANDS = {
     "facts": "show what is known of this host",
     "plan": "find the way to the release the policy wants",
@@ -53,14 +53,14 @@ _EPILOG = """exit codes:
 """
 
 
-#: Objects made before cycles are looked for. A command makes next to none, and to look for them among what it imports
-#: and reads is a twentieth of its time.
+#: The number of new objects that starts a search for garbage cycles. A command creates next to none, and searching its
+#: imports and inputs for them takes a twentieth of its time.
 _GARBAGE = 100_000
 
 
 def parser(command: str | None = None) -> argparse.ArgumentParser:
-    """The parser of all commands, or of one that is named: the others are not even known then. With an empty name all
-    are known, and nothing of what they take."""
+    """The parser of all commands with their arguments; with the name of a command, of that command only; with an empty
+    name, of all commands without their arguments."""
     from seamstep.cli.arguments import Described, Parser, Verbatim
 
     root = Parser(
@@ -70,7 +70,7 @@ def parser(command: str | None = None) -> argparse.ArgumentParser:
         formatter_class=Verbatim,
     )
     root.add_argument("--version", action="version", version=f"seamstep {__version__}")
-    # argparse would import what draws help, to find out what the program is called
+    # without prog, argparse would import its help formatting just to find the program's name
     commands = root.add_subparsers(
         title="commands", metavar="COMMAND", required=True, parser_class=Parser, prog=root.prog
     )
@@ -84,9 +84,9 @@ def parser(command: str | None = None) -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; its exit code."""
+    """Run one command and return its exit code."""
     arguments = sys.argv[1:] if argv is None else list(argv)
-    if arguments == ["--version"]:  # asked by scripts, over and over
+    if arguments == ["--version"]:  # scripts ask this often, so it imports nothing
         print(f"seamstep {__version__}")
         return 0
     from seamstep.cli.running import run
@@ -105,13 +105,13 @@ def _spell_out(error: UnicodeError) -> tuple[str, int]:
 
 
 def entry() -> NoReturn:
-    """The console script: any locale's encoding must do for printing, and closed streams are no obstacle."""
+    """The console script. It works with the encoding of any locale and with closed standard streams."""
     gc.set_threshold(_GARBAGE)
     if os.environ.get("SEAMSTEP_DEBUG"):
         import logging
 
         logging.basicConfig(level=logging.DEBUG)
-    if "_ARGCOMPLETE" in os.environ:  # a shell asks what completes the command line
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks for completions
         from seamstep.cli.completion import answer
 
         answer(parser())
@@ -124,5 +124,5 @@ def entry() -> NoReturn:
     try:
         code = main()
     finally:
-        gc.freeze()  # nothing is left open; to look all of it through once more at the end takes a sixth of the time
+        gc.freeze()  # skips the collection at exit, a sixth of the time; no open file is left to it
     sys.exit(code)

@@ -49,7 +49,7 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> ExitCode:
-    """Perform a plan on the host and tell what came of it."""
+    """Perform a plan on the host and report the result."""
     from seamstep.run.journald import SOCKET, JournalReporter
     from seamstep.show.progress import LineReporter
 
@@ -78,7 +78,8 @@ def _is_real(options: argparse.Namespace) -> bool:
 
 
 def _beside(reporter: Reporter, journal: JournalReporter) -> Reporter:
-    """Both; in a service, where standard error is the journal, nothing is told it twice."""
+    """Both reporters, but ``journal`` alone if standard error is the journal, as in a service: it would get each event
+    twice."""
     from seamstep.run.journald import stderr_is_journal
     from seamstep.show.progress import Reporters
 
@@ -124,7 +125,7 @@ def _perform(options: argparse.Namespace, begun: Transaction, plan: Plan, journa
 
 
 def _committed(options: argparse.Namespace) -> Callable[[], AbstractContextManager[object]]:
-    """What holds shutdown off while an update is committed; a rehearsal needs nothing of it."""
+    """The context manager that delays shutdown during a commit; it does nothing unless a real host is updated."""
     if not _is_real(options):
         return contextlib.nullcontext
     from seamstep.host.inhibit import inhibited
@@ -141,7 +142,7 @@ def _recovered(begun: Transaction) -> dict[str, str] | None:
 
 @contextlib.contextmanager
 def _state_folder(options: argparse.Namespace) -> Iterator[str]:
-    """Where the journal is; a rehearsal's is gone after it."""
+    """The folder of the journal; a rehearsal without ``--state-dir`` has a temporary one."""
     if not options.simulate or options.state_dir:
         yield shared.state_folder(options)
         return
@@ -156,7 +157,7 @@ def _state_folder(options: argparse.Namespace) -> Iterator[str]:
 
 
 def _report(document: object, text: str, options: argparse.Namespace, code: ExitCode) -> None:
-    """Print what a run came to. Its exit code stands, whatever happens to the copy in a file."""
+    """Print the result of a run. A failure to write its copy to a file does not change the exit code."""
     try:
         emit(document, text, as_json=options.json, code=code, output=options.output, replace=options.force)
     except (RefusedError, InputError) as error:
@@ -165,7 +166,8 @@ def _report(document: object, text: str, options: argparse.Namespace, code: Exit
 
 
 def _nothing_to_do(options: argparse.Namespace, plan: Plan, begun: Transaction, heard: Reporter) -> ExitCode:
-    """A plan without an update says something of the host it was made for; of another it says nothing."""
+    """Show a plan without an update. Raises StalePlanError if the host's facts differ from those in the plan: it then
+    says nothing about the host."""
     from seamstep.host.read_facts import read_facts
 
     differences = plan.host.differences(read_facts(begun.host))
@@ -186,7 +188,7 @@ def _nothing_to_do(options: argparse.Namespace, plan: Plan, begun: Transaction, 
 
 
 def _refuse_user(options: argparse.Namespace) -> None:
-    """Raise RefusedError on the real host for anybody who may not do all that an update takes."""
+    """Raise RefusedError on the real host unless the process is root and has CAP_SYS_RAWIO."""
     if options.simulate or not shared.is_real(options):
         return
     if os.geteuid() != 0:
@@ -202,8 +204,8 @@ def _refuse_user(options: argparse.Namespace) -> None:
 
 
 def _has_rawio() -> bool:
-    """Whether the effective capabilities hold CAP_SYS_RAWIO, 17 in linux/capability.h; what can't be told is left to
-    the kernel."""
+    """Whether the effective capabilities hold CAP_SYS_RAWIO, 17 in linux/capability.h. True if they can't be read: the
+    kernel decides then."""
     try:
         with open("/proc/self/status", encoding="ascii", errors="replace") as file:
             status = file.read()
@@ -214,8 +216,8 @@ def _has_rawio() -> bool:
 
 
 def _refuse_signers(plan: Plan, options: argparse.Namespace) -> None:
-    """Raise RefusedError unless whoever applies a saved plan names the signers it trusts besides Intel: the plan is
-    only a file, and must not be able to bring its own."""
+    """Raise RefusedError unless ``--signer`` names every signer that a saved plan trusts besides Intel: a file must not
+    be able to add signers by itself."""
     unnamed = sorted(plan.signers - shared.signers(options))
     if unnamed:
         flags = " ".join(f"--signer {signer}" for signer in unnamed)
@@ -236,7 +238,7 @@ def _saved_plan(options: argparse.Namespace) -> Plan | None:
 
 
 def _refuse_drift(plan: Plan) -> None:
-    """Raise StalePlanError if the mapping file or the policy is not what the plan was made from."""
+    """Raise StalePlanError if the mapping file or a policy has changed since the plan was made from it."""
     import hashlib
 
     from seamstep.base import resources

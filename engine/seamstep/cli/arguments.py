@@ -1,4 +1,4 @@
-"""How arguments are parsed: what argparse does, with our errors."""
+"""Parsing of arguments: argparse with seamstep's errors."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from seamstep.base.errors import InputError, Problem
 
 
 class Formatter(argparse.HelpFormatter):
-    """argparse makes one for every option, and each would import shutil to ask how wide the terminal is."""
+    """A help formatter that gets its width at once: argparse creates one for every option, and each would import shutil
+    to find the terminal's width."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, width=_columns() - 2)
 
 
 class Verbatim(Formatter, argparse.RawDescriptionHelpFormatter):
-    """Leaves the lines of descriptions and epilogs as they are."""
+    """A help formatter that keeps the line breaks of descriptions and epilogs."""
 
 
-_DIGITS_MAX = 9  # no terminal is as wide
+_DIGITS_MAX = 9  # a longer number is no width
 
 
 def _columns() -> int:
-    """As shutil.get_terminal_size has it, which argparse asks."""
+    """The width of the terminal, found as shutil.get_terminal_size does, argparse's own source."""
     columns = os.environ.get("COLUMNS", "")
     if len(columns) < _DIGITS_MAX and columns.isdecimal() and int(columns):
         return int(columns)
@@ -35,7 +36,8 @@ def _columns() -> int:
 
 
 class Parser(argparse.ArgumentParser):
-    """Usage errors are errors like all others; options are written out, so that none is met by accident."""
+    """A parser that raises usage errors as InputError, and accepts no abbreviated options, which could match one by
+    accident."""
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **{"formatter_class": Formatter, **settings, "allow_abbrev": False})
@@ -45,12 +47,12 @@ class Parser(argparse.ArgumentParser):
 
 
 class Described:
-    """The commands, for one of them to add itself: what it is for is known already."""
+    """The subparsers as one command sees them when it adds its parser: the help text of the command is filled in."""
 
     def __init__(self, commands: Any, purpose: str) -> None:
         self._commands = commands
         self._purpose = purpose
 
     def add_parser(self, name: str, **settings: Any) -> Any:
-        """As argparse has it."""
+        """Add a parser as argparse does."""
         return self._commands.add_parser(name, help=self._purpose, **settings)

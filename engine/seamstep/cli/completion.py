@@ -1,4 +1,4 @@
-"""``seamstep completion``: scripts that complete command lines in shells, and the answers to what the scripts ask.
+"""``seamstep completion``: scripts that complete command lines in shells, and the candidates that the scripts ask for.
 
 At every Tab a script runs seamstep with ``_ARGCOMPLETE`` in the environment (protocol and library: argcomplete).
 """
@@ -22,7 +22,7 @@ _EPILOG = """to complete on every start of the shell:
   fish  seamstep completion fish > ~/.config/fish/completions/seamstep.fish
 """
 #: argcomplete's own function for zsh sends the whole line, so that completion fails after sudo, and quotes ``~``.
-#: This one asks as fish does: a candidate a line, with its description after a tab.
+#: This function asks as the one for fish does, and gets a candidate a line, with its description after a tab.
 _ZSH = r"""#compdef seamstep
 _seamstep() {
     if [[ $PREFIX == (|--*=)[~\$]* ]]; then # only zsh itself knows what it expands
@@ -40,7 +40,7 @@ _seamstep() {
 }
 if [[ $zsh_eval_context == *func ]]; then _seamstep "$@"; else compdef _seamstep seamstep; fi
 """
-#: Placeholders of arguments that are paths; ``DIR`` is one of a folder.
+#: Placeholders of arguments that are paths of files; ``DIR`` is the placeholder of a folder.
 _PATHS = {"FILE", "PATH", "OUT", "BIN", "SIGSTRUCT", "PLAN", "OLD", "NEW"}
 
 
@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> ExitCode:
 
 
 class Values(FilesCompleter):
-    """Completes a value by its placeholder: ``NAME`` is a shipped policy; anything unknown has no candidates."""
+    """Completes a value by its placeholder: with shipped policies for ``NAME``, with paths, with folders, or not."""
 
     def __call__(self, prefix: str, **asked: Any) -> list[str]:
         placeholders = set(str(asked["action"].metavar).split("|"))
@@ -81,7 +81,7 @@ class Values(FilesCompleter):
 
 
 class Finder(ExclusiveCompletionFinder):
-    """Offers options once ``-`` is typed, and before that only where no argument can stand."""
+    """Offers options once ``-`` is typed, and before that only if no positional argument is left."""
 
     def collect_completions(self, active_parsers: list[argparse.ArgumentParser], *rest: Any, **named: Any) -> list[str]:
         if active_parsers[-1]._get_positional_actions():

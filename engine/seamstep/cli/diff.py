@@ -45,7 +45,7 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> ExitCode:
-    """Compare two catalogs. NO when ``--fail-on`` says so."""
+    """Compare two catalogs. NO if a change meets ``--fail-on``."""
     from seamstep.analysis import inventory
     from seamstep.analysis.diff import difference
 
@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> ExitCode:
 
 
 def _side(path: str, signers: frozenset[str]) -> Side:
-    """A mapping file without images, or a folder with both."""
+    """One side of the comparison: a mapping file without images, or a folder with both."""
     from seamstep.analysis.diff.difference import Side
     from seamstep.image import catalog
     from seamstep.image.files import TRUSTED

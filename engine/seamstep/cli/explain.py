@@ -12,6 +12,7 @@ from seamstep.cli.output import emit, on_terminal
 
 if TYPE_CHECKING:
     from seamstep.base.versions import ModuleVersion
+    from seamstep.planning.graph import Judgement
 
 
 def add(commands: Any) -> None:
@@ -49,8 +50,8 @@ def run(options: argparse.Namespace) -> ExitCode:
     best = router.best(inputs.policy.choice)
     goal = to or router.target or max(router.wanted, default=None)
     steps = explain.steps_that_matter(graph, router, goal, best) if goal else []
-    second = router.runner_up(inputs.policy.choice) if best else None
     reachable = best is not None and best.versions[-1] == goal
+    second = router.runner_up(inputs.policy.choice) if reachable else None
     changes = explain.smallest_changes(situation, graph, goal) if goal and not reachable else explain.Changes((), 0)
     document = {
         "schema": "seamstep/explanation/v1",
@@ -61,7 +62,7 @@ def run(options: argparse.Namespace) -> ExitCode:
         "path": [str(version) for version in best.versions] if best else None,
         "cost": best.cost if best else None,
         "runner_up": {"path": [str(v) for v in second.versions], "cost": second.cost} if second else None,
-        "steps": [_step(judgement) for judgement in steps],
+        "steps": [_step(judgement, inputs) for judgement in steps],
         "changes": [list(texts) for texts in changes.sets],
         "changes_untried": changes.untried,
     }
@@ -99,7 +100,9 @@ def _version(text: str | None) -> ModuleVersion | None:
         raise InputError(Problem("--to", str(error))) from None
 
 
-def _step(judgement: Any) -> dict[str, Any]:
+def _step(judgement: Judgement, inputs: shared.Inputs) -> dict[str, Any]:
+    from seamstep.planning.planner import td_creation
+
     waived = {verdict.rule: [waiver.reason for waiver in waivers] for verdict, waivers in judgement.waived}
     open_rules = {verdict.rule for verdict in judgement.left_open}
     blocking = {verdict.rule for verdict in judgement.blocking}
@@ -108,6 +111,7 @@ def _step(judgement: Any) -> dict[str, Any]:
         "to": str(judgement.step.target.version),
         "permitted": judgement.permitted,
         "cost": judgement.cost,
+        "td_creation": td_creation(judgement.step, inputs.host, held=inputs.policy.creation_held),
         "verdicts": [
             verdict.to_document()
             | {

@@ -26,7 +26,7 @@ _SUFFIXES = {
 }
 _FORMATS = tuple(dict.fromkeys(_SUFFIXES.values()))
 _BLOCKED = ("none", "path", "all")
-#: The most steps of a series in a picture; formats for programs have no limit of their own.
+#: The most steps of a series in a picture by default; formats for programs have no default limit.
 _LIMIT = 100
 _LIMIT_MAX = 100_000
 
@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> ExitCode:
     if not releases:
         raise InputError(Problem(inputs.catalog.mapping.path, "lists no release, so there is nothing to draw"))
     subject = Subject.HOST if kind is None else Subject.KIND_RUNNING if options.running else Subject.KIND
-    if subject is Subject.KIND:  # the graph of such a host begins anywhere
+    if subject is Subject.KIND:  # no path is searched, so any release can stand for the running one
         host = host._replace(module_version=releases[0].version)
     situation = Situation(releases, host, inputs.policy, options.without_images)
     text = _drawn(scene(situation, blocked=Blocked(options.blocked), limit=limit, subject=subject), form)
@@ -118,10 +118,10 @@ def _limit(text: str | None, form: str) -> int | None:
 
 
 def _kind_of_host(options: argparse.Namespace) -> HostFacts | None:
-    """The host that ``--platform`` describes, None if a real one is meant.
+    """The host that ``--platform`` describes, None without that option.
 
     Raises:
-        InputError: an option is missing, contradicts another, or has no such form.
+        InputError: an option is missing, contradicts another, or is malformed.
     """
     from seamstep.analysis.environments import Environment
     from seamstep.base import cpus

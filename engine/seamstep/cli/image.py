@@ -50,7 +50,7 @@ def _add_writing(parser: argparse.ArgumentParser, run: Any) -> None:
 
 
 def run_inspect(options: argparse.Namespace) -> ExitCode:
-    """Show images."""
+    """Show the fields of images. Raises InputError with the problems of all that can't be read."""
     from seamstep.image import files
     from seamstep.show.images import image_document, image_text
 
@@ -69,7 +69,7 @@ def run_inspect(options: argparse.Namespace) -> ExitCode:
 
 
 def run_verify(options: argparse.Namespace) -> ExitCode:
-    """Verify images; NO on any finding, INVALID where one can't be read."""
+    """Verify images. NO on any finding, INVALID if an image can't be read."""
     from seamstep.image import files, verify
     from seamstep.show.images import checks_text
 
@@ -104,7 +104,8 @@ def run_verify(options: argparse.Namespace) -> ExitCode:
 
 
 def _images(arguments: list[str], trusted: frozenset[str]) -> tuple[list[str], list[Problem]]:
-    """The images that the arguments name, and for folders with a mapping file what is wrong with the catalog."""
+    """The paths of the images that the arguments name, and the findings on folders: on the whole catalog if there is a
+    mapping file, else on the files that are skipped."""
     from seamstep.image import catalog
 
     paths: list[str] = []

@@ -62,7 +62,7 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> ExitCode:
-    """Lint. NO for findings that count, INVALID if anything could not be read."""
+    """Lint the files. NO if a finding fails the run, INVALID if a file could not be read."""
     from collections import Counter
 
     from seamstep.analysis.lint import settings
@@ -88,7 +88,11 @@ def run(options: argparse.Namespace) -> ExitCode:
 
 
 def settings_of(options: argparse.Namespace) -> Settings:
-    """What ``--config`` names, or the file of the usual name, or no settings. Raises what reading it raises."""
+    """The settings in the file of ``--config``, or in the default file if there is one; else no settings.
+
+    Raises:
+        InputError: the file is unreadable or invalid.
+    """
     from pathlib import Path
 
     from seamstep.analysis.lint import settings
@@ -102,7 +106,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
 
 
 def _lint(options: argparse.Namespace, chosen: Settings, as_of: Any, known: Counter[str]) -> Linted:
-    """Every file that can be read, whatever is wrong with the others."""
+    """Lint every file that can be read, and collect the problems of the others."""
     from seamstep.analysis.lint import run as linter
     from seamstep.analysis.lint import settings
     from seamstep.analysis.lint.findings import Severity

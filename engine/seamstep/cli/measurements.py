@@ -28,7 +28,7 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> ExitCode:
-    """List the measurements."""
+    """List the measurements. NO if an image of the catalog is not usable."""
 
     shared.check_output(options)
     text, code = _of_plan(options) if options.plan else _of_catalog(options)

@@ -1,4 +1,4 @@
-"""Options that several commands share, and how they become inputs."""
+"""Options that several commands share, and the reading of the inputs that they name."""
 
 from __future__ import annotations
 
@@ -23,14 +23,19 @@ _STATE_FOLDER = "/var/lib/seamstep"
 
 
 def given(text: str) -> str:
-    """The type of an option's value: an empty one is a shell variable that was not set, never meant."""
+    """The type of an option's value. An empty value is an error: it comes from a shell variable that is not set."""
     if not text:
         raise argparse.ArgumentTypeError("the value is empty")
     return text
 
 
 def check_output(options: argparse.Namespace) -> None:
-    """Refuse before the work begins what ``-o`` could not write after it."""
+    """Check that the file of ``-o`` can be written, before the work begins.
+
+    Raises:
+        RefusedError: the file exists and ``--force`` is not given, or it is not a regular file.
+        InputError: its folder does not exist, or the path can't be examined.
+    """
     if options.output:
         from pathlib import Path
 
@@ -45,7 +50,7 @@ def sysfs_host(options: argparse.Namespace) -> SysfsHost:
 
     from seamstep.host.sysfs import SysfsHost
 
-    if not os.path.isdir(options.sysroot):  # must not raise
+    if not os.path.isdir(options.sysroot):  # unlike Path.is_dir, never raises
         raise InputError(Problem("--sysroot", f"{options.sysroot} is not a folder"))
     return SysfsHost(options.sysroot)
 
@@ -70,7 +75,7 @@ def add_sysroot(parser: argparse.ArgumentParser) -> None:
 
 
 def is_real(options: argparse.Namespace) -> bool:
-    """Whether ``--sysroot`` is this very host."""
+    """Whether ``--sysroot`` is the root of this very host."""
     import os
 
     return os.path.realpath(str(options.sysroot)) == "/"
@@ -95,7 +100,7 @@ def state_folder(options: argparse.Namespace) -> str:
 
 
 def count(text: str) -> int:
-    """The type of an option that counts: a whole number from 1 on."""
+    """The type of an option with a number: a whole number from 1 on."""
     if not re.fullmatch(r"[1-9][0-9]{0,5}", text, re.ASCII):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
     return int(text)
@@ -122,7 +127,7 @@ def add_policy(parser: argparse._ActionsContainer) -> None:
 
 
 def add_planning(parser: argparse.ArgumentParser) -> None:
-    """What a plan is made from."""
+    """The options for the inputs of a plan."""
     group = parser.add_argument_group("what the plan is made from")
     add_catalog(group)
     add_policy(group)
@@ -145,7 +150,7 @@ def add_signer(parser: argparse._ActionsContainer) -> None:
 
 
 def signers(options: argparse.Namespace) -> frozenset[str]:
-    """The fingerprints from ``--signer``. Raises InputError for one that is none."""
+    """The fingerprints from ``--signer``. Raises InputError for a malformed one."""
     for signer in options.signer:
         if not re.fullmatch(r"[0-9a-f]{64}", signer):
             raise InputError(Problem("--signer", f"{signer!r} is not a SHA-256 in 64 lower-case hex digits"))
@@ -158,7 +163,7 @@ def host_facts(options: argparse.Namespace) -> HostFacts:
     Raises:
         InputError: the facts file is unreadable, invalid, or lacks the running version.
         TdxLostError: TDX is lost on the host.
-        NotUpdatableError: no TDX module runs here.
+        NotUpdatableError: the running module's version is not known, as where no TDX module runs.
     """
     from seamstep.host.read_facts import read_facts
 
@@ -176,7 +181,8 @@ def host_facts(options: argparse.Namespace) -> HostFacts:
 
 
 class Inputs(NamedTuple):
-    """What a plan is made from."""
+    """The inputs of a plan: the ``catalog`` of releases, the facts of the ``host``, the ``policy`` with all its layers,
+    and the day ``as_of`` that decides which entries have expired."""
 
     catalog: Catalog
     host: HostFacts
@@ -185,7 +191,12 @@ class Inputs(NamedTuple):
 
 
 def inputs(options: argparse.Namespace, *, without_images: bool = False, host: HostFacts | None = None) -> Inputs:
-    """Everything that the options name; with ``host`` they name none. Raises what reading it raises."""
+    """Read the inputs that the options name; ``host`` stands for the facts if the options name no host.
+
+    Raises:
+        InputError: an input is unreadable or invalid, or options contradict each other.
+        TdxLostError, NotUpdatableError: as :func:`host_facts`.
+    """
     from seamstep.image import catalog
     from seamstep.image.files import TRUSTED
 
@@ -211,7 +222,7 @@ def _refuse_signers(options: argparse.Namespace, chosen: Policy, host: HostFacts
 
 
 def plan_from(options: argparse.Namespace, *, without_images: bool = False) -> Plan:
-    """Plan as the options say. Raises what reading the inputs raises."""
+    """Make the plan that the options ask for. Raises as :func:`inputs`, and InputError for an unlisted target."""
     from seamstep.planning import planner
 
     given_ = inputs(options, without_images=without_images)
@@ -226,7 +237,7 @@ def plan_from(options: argparse.Namespace, *, without_images: bool = False) -> P
 
 
 def tell_of_images(loaded: Catalog) -> None:
-    """Say on standard error what is wrong with the images; a release that merely has none is nothing to tell."""
+    """Print the problems of images on standard error. A release without an image is not a problem."""
     import sys
 
     from seamstep.image.catalog import Kind
@@ -244,7 +255,7 @@ def policy(options: argparse.Namespace, as_of: date) -> Policy:
     """The policy that the options name: all layers of ``--policy``, with ``--target`` and ``--signer``.
 
     Raises:
-        InputError: a layer can't be read or is invalid, or an option is.
+        InputError: a layer is unreadable or invalid, or an option is malformed.
     """
     from seamstep.policy import layers as policy_layers
     from seamstep.policy import policy_file
@@ -260,7 +271,7 @@ def policy(options: argparse.Namespace, as_of: date) -> Policy:
 
 
 def day(options: argparse.Namespace) -> date:
-    """The day of ``--as-of``, or today in UTC: the only place that looks at the clock for what has expired."""
+    """The day of ``--as-of``, or today in UTC. No other function reads the clock to decide on expiry."""
     if not options.as_of:
         return datetime.now(UTC).date()
     try:
@@ -270,8 +281,8 @@ def day(options: argparse.Namespace) -> date:
 
 
 def sources(options: argparse.Namespace, *, why: str) -> tuple[str, str | None]:
-    """The mapping file and the folder of images that the options name; ``why`` says what images are needed for, and is
-    empty if they are not.
+    """The mapping file and the folder of images that the options name; ``why`` is the reason that
+    images are needed, for the error without them; empty if they are optional.
 
     Raises:
         InputError: one is missing, or both ways of naming them are mixed.

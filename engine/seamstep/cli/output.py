@@ -1,4 +1,4 @@
-"""Where results and errors go."""
+"""Output of results and errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from seamstep.base.errors import InputError, SeamstepError
 
 
 class OutputLostError(Exception):
-    """The command did its work, but nobody could be told; ``code`` is what it came to."""
+    """The command has finished, but its result could not be written. ``code`` is its exit code."""
 
     def __init__(self, code: int) -> None:
         self.code = code
@@ -20,19 +20,19 @@ class OutputLostError(Exception):
 
 
 def to_json(document: Any) -> str:
-    """A document as ``--json`` prints it: ASCII, so that no locale and no terminal can change it."""
+    """A document as ``--json`` prints it, in ASCII, so that it is the same in every locale and on every terminal."""
     import json
 
     return json.dumps(document, indent=2) + "\n"
 
 
 def on_terminal(stream: TextIO) -> bool:
-    """Whether people look at ``stream`` as it is written, on a terminal that can do more than print lines."""
+    """Whether ``stream`` is a terminal that can do more than print lines."""
     return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
 def plan_for_people(document: Mapping[str, Any], stream: TextIO) -> str:
-    """A plan document as ``stream`` can show it: drawn on a terminal, else as lines that can be searched."""
+    """A plan document as text for ``stream``: drawn on a terminal, else in plain lines, which can be searched."""
     if on_terminal(stream):
         from seamstep.show.screen import plan_screen
 
@@ -45,10 +45,10 @@ def plan_for_people(document: Mapping[str, Any], stream: TextIO) -> str:
 def emit(
     document: Any, text: str, *, as_json: bool, code: int = 0, output: str | None = None, replace: bool = False
 ) -> None:
-    """Print ``document`` as JSON or ``text``; with ``output`` the JSON goes to that file as well, whole or not at all.
+    """Print ``document`` as JSON or ``text``; with ``output`` the JSON is written to that file as well, atomically.
 
     Raises:
-        OutputLostError: standard output can't be written to; carries ``code``, what the command came to.
+        OutputLostError: standard output can't be written to; carries ``code``, the command's exit code.
         RefusedError: the file exists and ``replace`` is false.
         InputError: the file can't be written.
     """
@@ -62,7 +62,7 @@ def emit(
 
 
 def say(text: str, code: int = 0) -> None:
-    """Write to standard output. Raises OutputLostError with ``code`` if nobody is there."""
+    """Write to standard output. Raises OutputLostError with ``code`` if that fails."""
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
@@ -75,7 +75,7 @@ def say(text: str, code: int = 0) -> None:
 
 
 def deliver(text: str, output: str | None, code: int = 0, *, replace: bool) -> None:
-    """Write ``text`` to the file ``output``, whole or not at all, or to standard output. Raises as :func:`emit`."""
+    """Write ``text`` to the file ``output``, atomically, or to standard output. Raises as :func:`emit`."""
     if not output:
         say(text, code)
         return
@@ -87,13 +87,13 @@ def deliver(text: str, output: str | None, code: int = 0, *, replace: bool) -> N
 
 
 def drop_stdout() -> None:
-    """Whoever read our output went away; don't let the interpreter stumble over it again at exit."""
+    """Redirect standard output to /dev/null: its reader is gone, and the flush at exit would fail again."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def print_error(error: Exception, *, code: int, as_json: bool) -> None:
-    """Tell the user what went wrong: as JSON on standard output, or as text on standard error."""
+    """Print an error: as JSON on standard output, or as text on standard error."""
     from seamstep.show.text import printable
 
     known = isinstance(error, SeamstepError)

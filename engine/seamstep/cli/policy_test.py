@@ -49,7 +49,7 @@ def _percent(text: str) -> float:
 
 
 def run(options: argparse.Namespace) -> ExitCode:
-    """Run the scenarios and show what they came to."""
+    """Run the scenarios and show the results. NO if one fails, coverage is too low, or there is no scenario."""
     from seamstep.analysis import scenario_file, scenarios
     from seamstep.show import scenarios as report
 

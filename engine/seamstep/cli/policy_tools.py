@@ -98,7 +98,7 @@ def _releases(options: argparse.Namespace, layer: Layer) -> Sequence[Release]:
 
 
 def run_show(options: argparse.Namespace) -> ExitCode:
-    """Show policies as they are written, or what they amount to together."""
+    """Show policies as written, or with ``--effective`` the values they merge into."""
     from seamstep.policy import layers as policy_layers
     from seamstep.policy import policy_file
     from seamstep.show.effective import effective_document, effective_text
@@ -116,7 +116,7 @@ def run_show(options: argparse.Namespace) -> ExitCode:
 
 
 def run_diff(options: argparse.Namespace) -> ExitCode:
-    """Compare two policies. NO when ``--fail-on`` says so."""
+    """Compare two policies. NO if a change meets ``--fail-on``."""
     from seamstep.analysis import environments, policy_review
     from seamstep.policy import policy_file
     from seamstep.show import policies
@@ -143,7 +143,7 @@ def run_diff(options: argparse.Namespace) -> ExitCode:
 
 
 def run_schema(options: argparse.Namespace) -> ExitCode:
-    """Print a schema; that of policies knows the rules of installed plug-ins."""
+    """Print a JSON Schema; the schema of policies includes the rules of installed plug-ins."""
     from seamstep.base import resources
     from seamstep.policy import policy_file
 

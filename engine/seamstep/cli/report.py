@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from seamstep.show.findings import Linted
 
 _EPOCH = "SOURCE_DATE_EPOCH"
-#: The last second of the year 9999, which is as far as dates go.
+#: The last second of the year 9999, the latest that :class:`datetime` can hold.
 _LAST = 253_402_300_799
-#: As many steps of a series as a picture has.
+#: The most steps of a series in the picture, the default of ``seamstep graph``.
 _LIMIT = 100
 
 
@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> ExitCode:
 
 
 def _moment() -> datetime:
-    """Now, or the moment that SOURCE_DATE_EPOCH tells, so that a report can be made again."""
+    """The time in SOURCE_DATE_EPOCH, so that a report can be reproduced, or the current time without it."""
     text = os.environ.get(_EPOCH)
     if not text:
         return datetime.now(UTC)
@@ -95,7 +95,7 @@ def _moment() -> datetime:
 
 
 def _others(options: argparse.Namespace, inputs: shared.Inputs) -> Iterator[Policy]:
-    """The shipped policies, under the options' target and signers; not that which is gone by already."""
+    """The shipped policies with the target and the signers of the options, except the policy to go by."""
     from seamstep.base import resources
     from seamstep.policy import policy_file
 

@@ -1,4 +1,4 @@
-"""Run one command, and make an exit code and a message of whatever comes of it."""
+"""Run one command and turn its result, or its exception, into an exit code and a message."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from seamstep.cli.output import OutputLostError, drop_stdout, print_error
 
 
 def run(arguments: Sequence[str], parse: Callable[[], argparse.Namespace]) -> int:
-    """Parse, run, and tell; the exit code."""
+    """Parse the arguments, run the command, print an error if there is one, and return the exit code."""
     as_json = "--json" in arguments or "--format=json" in arguments or ("--format", "json") in pairwise(arguments)
-    code: int | None = None  # until the command has come to its end
+    code: int | None = None  # until the command has returned
     try:
         options = parse()
         code = int(options.run(options))

@@ -56,7 +56,7 @@ def _common(parser: argparse.ArgumentParser) -> None:
 
 
 def run_install(options: argparse.Namespace) -> ExitCode:
-    """Write the units and say what comes next."""
+    """Write the units and print the next steps."""
     from seamstep.service import SETTINGS, install
 
     root = Path(options.root)
@@ -71,7 +71,7 @@ def run_install(options: argparse.Namespace) -> ExitCode:
 
 
 def run_show(options: argparse.Namespace) -> ExitCode:
-    """Print what would be installed."""
+    """Print the units and the settings file."""
     from seamstep.service import SETTINGS, UNITS, settings, unit
 
     command = _command(options)

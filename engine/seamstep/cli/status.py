@@ -71,7 +71,7 @@ def _metrics(document: dict[str, Any], options: argparse.Namespace) -> ExitCode:
 
 
 def _permitted(options: argparse.Namespace, facts: HostFacts) -> dict[str, Any] | None:
-    """What a plan would lead to, if the options say what to plan from and there is something to plan for."""
+    """The outcome of planning; None if the options name no catalog or the running version is not known."""
     if not (options.mapping or options.catalog) or facts.module_version is None:
         return None
     plan = shared.plan_from(options, without_images=not (options.images or options.catalog))

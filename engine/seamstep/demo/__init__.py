@@ -1,4 +1,4 @@
-"""The whole job on a simulated host: real mapping file, made-up images, the kernel's state machine in memory."""
+"""The demonstration: facts, plans and an update on a simulated host, with Intel's mapping file and synthetic images."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from seamstep.show.text import facts_text
 
 _POLICIES = ("fewest-hops", "shortest-path")
 _PHASE_SECONDS = 0.08
-_TODAY = date(2026, 1, 1)  # nothing in the shipped policies depends on the day
+_TODAY = date(2026, 1, 1)  # no rule of the shipped policies depends on the date
 
 FACTS = HostFacts(
     hostname="demo-host",
@@ -48,7 +48,7 @@ FACTS = HostFacts(
 
 
 class _Stage:
-    """A simulated host with a catalog of made-up images, and its plans under two of the shipped policies."""
+    """A simulated host with a catalog of synthetic images, and its plans under two of the shipped policies."""
 
     def __init__(self, folder: Path, *, real_time: bool) -> None:
         self.signers = frozenset({_write_catalog(folder)})
@@ -71,7 +71,7 @@ class _Stage:
 
 
 def _write_catalog(folder: Path) -> str:
-    """Write the mapping file and made-up images of all its releases; the fingerprint of their signer."""
+    """Write the mapping file and synthetic images of all its releases. Returns the fingerprint of their signer."""
     signer = Signer()
     shipped = Path(PACKAGE, "demo")
     for name in (catalog.MAPPING_FILE, "LICENSE.mapping_file"):
@@ -82,12 +82,13 @@ def _write_catalog(folder: Path) -> str:
 
 
 def write_into(folder: Path) -> None:
-    """Write what the demonstration works with to a new ``folder``: ``catalog``, ``facts.json``, and ``signer`` with the
-    fingerprint of the key that signed the images. All or nothing.
+    """Write the inputs of the demonstration to a new ``folder``, which is removed again if that fails.
+
+    The folder holds ``catalog``, ``facts.json``, and ``signer`` with the fingerprint of the key that signed the images.
 
     Raises:
-        RefusedError: there is something of that name.
-        InputError: it can't be written.
+        RefusedError: ``folder`` exists.
+        InputError: ``folder`` can't be created or written to.
     """
     try:
         folder.mkdir()
@@ -107,7 +108,8 @@ def write_into(folder: Path) -> None:
 
 
 def play_quietly() -> dict[str, Any]:
-    """The demonstration as a document: facts before, both plans, the run, facts after."""
+    """Run the demonstration without output or delays, and return a document: facts before, both plans, the result of
+    the run, and facts after."""
     with tempfile.TemporaryDirectory(prefix="seamstep-demo-") as folder:
         stage = _Stage(Path(folder), real_time=False)
         result = stage.update()
@@ -122,7 +124,7 @@ def play_quietly() -> dict[str, Any]:
 
 
 def play(stream: TextIO) -> ExitCode:
-    """Play the demonstration for people; takes about a second."""
+    """Show the demonstration on ``stream``, in about a second. Returns the exit code of the update."""
     with tempfile.TemporaryDirectory(prefix="seamstep-demo-") as folder:
         stage = _Stage(Path(folder), real_time=True)
         _say(stream, "1. The host (simulated; nothing on this machine is touched)", facts_text(stage.before))

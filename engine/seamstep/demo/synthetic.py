@@ -1,4 +1,4 @@
-"""Made-up images with the layout of real ones, signed by a made-up key, and a payload that no CPU would run."""
+"""Synthetic images: the layout of real ones, a signature by a generated key, and a payload that is no program."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CPUID = {"1.5": (0x806F8, 0xC06F0, 0xA06F0), "2.0": (0xA06D0, 0xA06E0)}
 _SVN_MAJOR = {"1.5": 1, "2.0": 3}
 
 
-# The values of Intel's images of series 1.5.
+# The values in Intel's images of series 1.5.
 _SIZES = {
     "num_stack_pages": 1,
     "num_tls_pages": 1,
@@ -38,10 +38,18 @@ _SIZES = {
 
 
 class Parts(NamedTuple):
-    """What goes into a made-up sigstruct; the defaults are those of a release of series 1.5, and pass every check.
+    """The variable fields of a synthetic sigstruct. The defaults fit a release of series 1.5 and pass every check.
 
-    ``build_date`` is yyyymmdd. ``fields`` are raw values of any fields, by their names in ``sigstruct.LAYOUT``; they
-    override everything else.
+    Attributes:
+        cpuid: the signatures (CPUID.1.EAX) of the supported CPUs.
+        seamsvn: the module's SVN, with the major in the high byte.
+        build_date: the build date as yyyymmdd.
+        module_type: bit 31 marks a debug module.
+        module_hv: the handoff version that the module writes.
+        min_update_hv: the lowest handoff version that the module reads.
+        no_downgrade: 1 if the module declares downgrades forbidden.
+        handoff_pages: the number of pages for handoff data.
+        fields: raw values of any fields by their names in ``sigstruct.LAYOUT``; they override all other values.
     """
 
     cpuid: tuple[int, ...] = _CPUID["1.5"]
@@ -56,14 +64,14 @@ class Parts(NamedTuple):
 
 
 class Signer:
-    """A made-up signer with a key of its own."""
+    """A signer with a newly generated key."""
 
     def __init__(self) -> None:
         self._key: RSAPrivateKey = generate_private_key(sigstruct.EXPONENT, sigstruct.KEY_BITS)
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the modulus, little-endian, in hex."""
+        """The SHA-256 of the key's little-endian modulus, in hex."""
         return hashlib.sha256(self._modulus()).hexdigest()
 
     def _modulus(self) -> bytes:
@@ -95,7 +103,7 @@ class Signer:
         return self.sign(content)
 
     def sign(self, content: bytes | bytearray) -> bytes:
-        """The sigstruct with its signature made anew over what it says now."""
+        """The sigstruct ``content`` with a new signature over its present fields."""
         signed = b"".join(bytes(content[part]) for part in sigstruct.SIGNED)
         fresh = bytearray(content)
         sigstruct.pack_into(fresh, {"signature": self._key.sign(signed, PKCS1v15(), SHA384())[::-1]})
@@ -103,13 +111,12 @@ class Signer:
 
 
 def synthetic_module(name: str, pages: int = _MODULE_PAGES) -> bytes:
-    """A module of ``pages`` pages; another name, another module."""
+    """The bytes of a module of ``pages`` pages, derived from ``name``."""
     return hashlib.shake_256(name.encode()).digest(pages * PAGE)
 
 
 def synthetic_image(version: ModuleVersion, signer: Signer) -> bytes:
-    """An image of format 2.0 that stands for ``version``. A series that is not known has the CPUs and the SVN major of
-    1.5."""
+    """An image of format 2.0 for the release ``version``. An unknown series gets the CPUs and the SVN major of 1.5."""
     series = version.series if version.series in _CPUID else "1.5"
     parts = Parts(cpuid=_CPUID[series], seamsvn=_SVN_MAJOR[series] << 8 | version.update & 0xFF)
     module = synthetic_module(str(version))

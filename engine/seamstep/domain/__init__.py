@@ -1,3 +1,1 @@
-"""The values that the field talks of: releases, images, steps, verdicts, host facts, and the mapping file. May import
-``base``.
-"""
+"""The values of the domain: releases, images, steps, verdicts, host facts, the mapping file. May import ``base``."""

@@ -1,7 +1,7 @@
-"""Host facts: what is known of a host, and why the rest is not.
+"""The facts of a host, and the reasons why some could not be read.
 
-A fact that could not be read is None and its reason stands in ``unknown``; nothing is guessed. A reason starts with
-a word that programs can test: ``missing``, ``permission``, ``ENXIO``, ``invalid`` or the name of another errno.
+A fact that could not be read is None, never a guess, and ``unknown`` has the reason. A reason starts with a word that
+programs can test: ``missing``, ``permission``, ``ENXIO``, ``invalid`` or the name of another errno.
 """
 
 from __future__ import annotations
@@ -22,33 +22,46 @@ SCHEMA = "seamstep/facts/v1"
 PROFILES = ("mainline", "legacy")
 #: The image format that each profile's kernel takes. Sources: Linux arch/x86/virt/vmx/tdx/seamldr.c; the third version
 #: of the out-of-tree series "Runtime TDX Module update support".
-#: The interim layouts take 1.0 too (inferred); no update is permitted there.
+#: 1.0 for the interim layout is inferred, and has no effect: no update is permitted there.
 IMAGE_FORMATS = {"mainline": "2.0", "legacy": "1.0", "interim": "1.0"}
-#: What a facts file is called in messages, and its largest size in bytes.
+#: The name of a facts file in messages.
 WHAT = "facts document"
+#: The largest size of a facts file in bytes.
 SIZE_LIMIT = 1 << 20
 
 
-#: Facts that documents of earlier versions lack.
+#: Facts that documents of earlier versions of seamstep lack.
 _NEWER = ("cpu_limits", "running_tds")
 _OLDER = "missing: these facts were taken by an older version; take them again"
 
 
 class UploadNode(NamedTuple):
-    """The firmware-upload node; ``status`` is None when it could not be read."""
+    """The firmware-upload node: its ``name`` in sysfs, and its ``status``, None if it could not be read."""
 
     name: str
     status: str | None
 
 
 class HostFacts(NamedTuple):
-    """The facts of one host at one moment.
+    """The facts of one host at one moment. Each is None if it could not be read.
 
-    ``profile`` names the sysfs layout: mainline, legacy, or interim. ``cpus_online`` and ``cpus_present`` are CPU lists
-    as the kernel prints them; ``cpu_limits`` are the words of the kernel's command line that hide CPUs from Linux;
-    ``cpu_signatures`` are CPUID.1.EAX values, ascending; ``remaining_updates`` counts updates until reboot;
-    ``running_tds`` counts TDs, those being built too, by their key ids in the misc cgroup. ``simulated`` is true only
-    for a host that says itself that it is made up. ``unknown`` has the reason why each fact that is None is.
+    Attributes:
+        hostname: the host's name.
+        boot_id: identifies the boot, as /proc/sys/kernel/random/boot_id has it.
+        kernel: the kernel's release, as ``uname -r`` prints it.
+        profile: the sysfs layout: mainline, legacy or interim.
+        module_version: the running TDX module.
+        seamldr_version: the P-SEAMLDR.
+        remaining_updates: the number of updates left until the next reboot.
+        cpu_signatures: the distinct CPUID.1.EAX values of the CPUs, ascending.
+        cpus_online: the online CPUs, as a list that the kernel prints.
+        cpus_present: the present CPUs, as a list that the kernel prints.
+        cpu_limits: the words of the kernel's command line that hide CPUs from Linux.
+        running_tds: the number of TDs, including those being built, by their key ids in the misc cgroup.
+        upload: the firmware-upload node.
+        cpu_bugs: the CPU bugs that /proc/cpuinfo lists.
+        simulated: whether the host declares itself simulated.
+        unknown: the reason for each fact that is None.
     """
 
     hostname: str | None = None
@@ -69,19 +82,20 @@ class HostFacts(NamedTuple):
     unknown: Mapping[str, str] = MappingProxyType({})
 
     def __hash__(self) -> int:
-        return hash(self[:-1])  # the reasons have no hash
+        return hash(self[:-1])  # a mapping, such as the reasons, has no hash
 
     def why_unknown(self, fact: str) -> str:
         """The reason why ``fact`` is not known."""
         return self.unknown.get(fact, "missing: not in the facts document")
 
     def after(self, version: ModuleVersion, updates: int) -> HostFacts:
-        """The host predicted to be there once ``updates`` updates have led to ``version``."""
+        """The facts as predicted after ``updates`` updates that led to ``version``."""
         left = None if self.remaining_updates is None else self.remaining_updates - updates
         return self._replace(module_version=version, remaining_updates=left)
 
     def differences(self, other: HostFacts) -> list[str]:
-        """What differs in ``other``, one sentence for each fact. How many TDs run is left out: they come and go."""
+        """The facts with another value in ``other``, one sentence for each. The number of TDs is left out, since it
+        changes all the time."""
         mine, theirs = self.to_document(), other.to_document()
         return [
             f"{fact} was {_show(mine[fact])}, is {_show(theirs[fact])}"
@@ -90,7 +104,7 @@ class HostFacts(NamedTuple):
         ]
 
     def to_document(self) -> dict[str, Any]:
-        """The facts document, ``seamstep/facts/v1``."""
+        """The facts as a document, ``seamstep/facts/v1``."""
         signatures = self.cpu_signatures
         return {
             "schema": SCHEMA,

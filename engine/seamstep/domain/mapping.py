@@ -1,4 +1,4 @@
-"""The mapping file: which TDX module releases there are and what each asks of a host.
+"""The mapping file: the TDX module releases and the requirements of each.
 
 Source: mapping_file.json of Intel's repository confidential-computing.tdx.tdx-module.binaries, in both published
 shapes, with and without ``strict_compat_versions``.
@@ -28,12 +28,20 @@ MINIMUM_MODULE = "min_module_version_for_td_preserving"
 STRICT_COMPAT = "strict_compat_versions"
 MINIMUM_SEAMLDRS = "min_seamldr_versions"
 FEATURES = "tdx_feature0"
-#: The keys of a release.
+#: The keys of a release that seamstep knows.
 KEYS = (VERSION, MINIMUM_MODULE, STRICT_COMPAT, MINIMUM_SEAMLDRS, FEATURES)
 
 
 class MappingFile(NamedTuple):
-    """A mapping file: its releases in ascending order, and every key it has that seamstep does not know."""
+    """A mapping file.
+
+    Attributes:
+        path: the file.
+        sha256: its digest in hex.
+        releases: in ascending order.
+        header: the object under ``Header``.
+        extra: the top-level keys that seamstep does not know, with their values.
+    """
 
     path: str
     sha256: str
@@ -75,15 +83,18 @@ def load(path: str) -> MappingFile:
 
 
 class Fault(NamedTuple):
-    """A value of a release that can't be read: where in the release, and what is wrong with it."""
+    """A value of a release that can't be read: its key path in the release, and the error."""
 
     path: KeyPath
     message: str
 
 
 def read_release(entry: Mapping[str, Any]) -> tuple[Release | None, list[Fault]]:
-    """A release of a mapping file, as far as it can be read: a value that can't is not known, an item of a list that
-    can't is left out. None without a version."""
+    """A release of a mapping file, with a fault for each value that can't be read.
+
+    Such a value is None in the release, or left out if it is an item of a list. The release is None if its version
+    can't be read.
+    """
     faults: list[Fault] = []
 
     def one(parse: Callable[[str], T], value: object, *path: str | int) -> T | None:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 from seamstep.base.errors import InputError, Problem
 from seamstep.base.versions import ModuleVersion, SeamldrVersion
 
-#: SHA-256 of the modulus that signed all TDX modules which Intel published; measured on the images.
+#: SHA-256 of the modulus of the key that signed all TDX modules Intel published; measured on the images.
 INTEL_SIGNER = "c821f41f83e0dc73e272852ffc176bcd9ae1e93a4fccec88772c9b4ff2eaa75f"
 
 #: The bit of module_type that marks a debug module.
@@ -21,8 +21,8 @@ NO_IMAGE = "there is no image of it at hand"
 
 #: The unit of the SEAM range and of a module, in bytes.
 _PAGE = 4096
-#: Pages of the SEAM range that every module takes: the system information table, and 2 MiB for the module's own pages
-#: however many there are.
+#: Pages of the SEAM range that every module takes: the system information table, and 2 MiB for the module's own pages,
+#: however few it has.
 _SYSTEM_PAGES = 1
 _CODE_PAGES = 512
 #: The page that holds a logical processor's VMCS.
@@ -37,7 +37,7 @@ class SeamRegions(NamedTuple):
     Attributes:
         stack: for each logical processor, stack and shadow stack.
         tls: for each logical processor, its local data.
-        keyhole: for each logical processor, addresses to map other memory at. They take no memory but page tables.
+        keyhole: for each logical processor, addresses at which to map other memory. They need page tables only.
         data: global data and handoff data, once.
     """
 
@@ -49,14 +49,14 @@ class SeamRegions(NamedTuple):
     def larger_than(self, other: SeamRegions) -> tuple[str, ...]:
         """The names of the regions that are larger than those of ``other``.
 
-        With none, the module needs no more of the SEAM range than the other, on any number of processors: P-SEAMLDR's
-        page tables grow with these regions and with nothing else that differs between modules.
+        If there are none, the module needs no more of the SEAM range than the other, on any number of processors:
+        P-SEAMLDR's page tables grow with these regions and with nothing else that differs between modules.
         """
         return tuple(name for name, mine, its in zip(self._fields, self, other, strict=True) if mine > its)
 
 
 class Sigstruct(NamedTuple):
-    """The fields of an image's sigstruct, as they stand there; none has been verified.
+    """The fields of an image's sigstruct, unverified.
 
     Page counts are raw: a module has one page more than each says. Sizes of header and key are in words of 4 bytes,
     offsets in bytes from the start of the module. The defaults are the values of Intel's images of series 1.5, or 0.
@@ -73,7 +73,7 @@ class Sigstruct(NamedTuple):
         min_update_hv: the lowest handoff version that the module reads.
         no_downgrade: whether the module declares downgrades forbidden.
         handoff_pages: ``num_handoff_pages``, room for the data that is handed to the next module; raw.
-        cpuid: ``cpuid_table``, the signatures of the CPUs that the module is for; empty if it claims too many.
+        cpuid: ``cpuid_table``, the signatures of the CPUs that the module is for; empty if its size is out of range.
         signer: SHA-256 of the modulus in hex.
         header_type: the type of a firmware header, 6.
         header_length: the words before the signed body.
@@ -86,17 +86,17 @@ class Sigstruct(NamedTuple):
         rip_offset: the entry point of the module.
         num_stack_pages: stack for each logical processor; raw.
         num_tls_pages: local data for each logical processor; raw.
-        num_keyhole_pages: addresses for each logical processor to map other memory at; raw.
+        num_keyhole_pages: addresses at which each logical processor maps other memory; raw.
         num_global_data_pages: data that all logical processors share; raw.
-        max_tdmrs: the most TD memory regions that the module takes.
-        max_rsvd_per_tdmr: the most reserved areas in each of these.
+        max_tdmrs: the largest number of TD memory regions.
+        max_rsvd_per_tdmr: the largest number of reserved areas in one region.
         pamt_entry_size_4k: bytes of metadata for a page of 4 KiB.
         pamt_entry_size_2m: bytes of metadata for a page of 2 MiB.
         pamt_entry_size_1g: bytes of metadata for a page of 1 GiB.
         gdt_idt_offset: the page with the module's descriptor tables; 0 where it has none.
-        fault_wrapper_offset: its exception handlers; 0 where it has no descriptor tables.
-        reserved: bytes 1000 to 1023 in hex. Images of series 2.0 use some; which ones have to be zero depends on
-            P-SEAMLDR's version.
+        fault_wrapper_offset: the module's exception handlers; 0 where it has no descriptor tables.
+        reserved: bytes 1000 to 1023 in hex. Images of series 2.0 use some of them; the version of P-SEAMLDR decides
+            which have to be zero.
     """
 
     module_type: int
@@ -140,7 +140,7 @@ class Sigstruct(NamedTuple):
 
     @property
     def svn_major(self) -> int:
-        """The high byte of seamsvn: TEE_TCB_SVN[1]. P-SEAMLDR refuses 0, and an update that changes it."""
+        """The high byte of seamsvn: TEE_TCB_SVN[1]. P-SEAMLDR refuses 0, and updates that change it."""
         return self.seamsvn >> 8
 
     @property
@@ -171,7 +171,7 @@ class Sigstruct(NamedTuple):
 
         Args:
             processors: addressable logical processors, as P-SEAMLDR counts them: those of a socket by CPUID leaf 4,
-                rounded up to a power of two, times the sockets. There may be fewer real ones.
+                rounded up to a power of two, times the sockets. The host may have fewer.
         """
         regions = self.seam_regions
         once = _SYSTEM_PAGES + _CODE_PAGES + regions.data
@@ -179,7 +179,13 @@ class Sigstruct(NamedTuple):
 
 
 class Check(NamedTuple):
-    """One check of an image: ``ok`` is None where it could not be made; ``message`` says what is wrong or missing."""
+    """One check of an image.
+
+    Attributes:
+        name: the name of the check.
+        ok: the result; None if the check could not be made.
+        message: the fault, or the reason why the check could not be made.
+    """
 
     name: str
     ok: bool | None
@@ -187,8 +193,13 @@ class Check(NamedTuple):
 
 
 class Verification:
-    """The outcome of verifying an image: every check, what of it stands against using the image, and the SHA-256 of its
-    file in hex."""
+    """The outcome of verifying an image.
+
+    Attributes:
+        checks: all checks.
+        problems: a text for each check that is not ok; the image must not be used if there are any.
+        sha256: the SHA-256 of the image's file in hex.
+    """
 
     __slots__ = ("checks", "problems", "sha256")
 
@@ -199,10 +210,10 @@ class Verification:
 
 
 class ImageContent(Protocol):
-    """The bytes behind an image, asked only when they matter."""
+    """The bytes of an image, which are read only when a method is called."""
 
     def verification(self) -> Verification:
-        """All checks; computed once."""
+        """The outcome of all checks; computed once."""
         ...
 
     def sha256_as(self, format_: str) -> str:
@@ -211,8 +222,17 @@ class ImageContent(Protocol):
 
 
 class Image(NamedTuple):
-    """A TDX module image. ``format`` is ``2.0``, ``1.0`` or ``separate`` (``path`` is the module then, and
-    ``sigstruct_path`` its sigstruct); sizes are in bytes."""
+    """A TDX module image.
+
+    Attributes:
+        path: the file of the image, or of the module if the sigstruct is in a file of its own.
+        sigstruct_path: the file of the sigstruct, if it has one of its own.
+        format: ``2.0``, ``1.0`` or ``separate``.
+        size: the size of all files in bytes.
+        module_size: the size of the module in bytes.
+        sigstruct: the fields of the sigstruct.
+        content: the bytes, for verification and conversion.
+    """
 
     path: str
     sigstruct_path: str | None
@@ -226,8 +246,17 @@ class Image(NamedTuple):
 class Release(NamedTuple):
     """A TDX module release as the mapping file describes it, with its image where there is one.
 
-    A running module that the mapping file lacks is a release of which only the version is known. ``strict_compat`` is
-    None in mapping files from before that field existed. ``image_problem`` tells why ``image`` is None.
+    A running module that the mapping file lacks is a release of which only the version is known.
+
+    Attributes:
+        version: the release's version.
+        minimum_module: the oldest module that can be updated to the release.
+        minimum_seamldrs: the oldest P-SEAMLDR of each major.minor that can load the release.
+        features0: the bits of TDX_FEATURES0.
+        strict_compat: ``strict_compat_versions``; None in mapping files from before that field existed.
+        image: the image, if there is one.
+        image_problem: the reason why ``image`` is None.
+        extra: the keys of the release that seamstep does not know, with their values.
     """
 
     version: ModuleVersion
@@ -240,25 +269,25 @@ class Release(NamedTuple):
     extra: Mapping[str, Any] = MappingProxyType({})
 
     def __hash__(self) -> int:
-        return hash(self.version)  # what is extra has no hash
+        return hash(self.version)  # a mapping, such as ``extra``, has no hash
 
     def usable_image(self) -> Image | None:
-        """The image, if there is one and nothing stands against it."""
+        """The image, if there is one and all its checks are ok."""
         return self.image if self.image and not self.image.content.verification().problems else None
 
     def why_no_image(self) -> str:
-        """Why there is no usable image."""
+        """The reason why there is no usable image."""
         problems = self.image.content.verification().problems if self.image else ()
         return "; ".join(problems) or self.image_problem
 
 
-#: The most releases of one series that are judged. Intel's longest series has twelve; each more takes as many steps as
-#: there are releases.
+#: The most releases of one series that are judged. Intel's longest series has twelve. The number of steps to judge
+#: grows with the square of the releases.
 LADDER_MAX = 500
 
 
 def ladders(releases: Iterable[Release]) -> dict[str, list[Release]]:
-    """The releases of each series, ascending; of several with one version the last counts.
+    """The releases of each series, ascending; the last of several with the same version counts.
 
     Raises:
         InputError: a series has more than ``LADDER_MAX`` releases.
@@ -275,7 +304,7 @@ def ladders(releases: Iterable[Release]) -> dict[str, list[Release]]:
 
 
 class Outlook(Protocol):
-    """What a graph can tell a rule about the steps after this one."""
+    """The part of a graph that rules may use to look beyond their step."""
 
     def cut_off(self, source: ModuleVersion, target: ModuleVersion) -> tuple[ModuleVersion, ...]:
         """The releases newer than ``target`` that can be reached from ``source`` and no longer from ``target``."""
@@ -283,7 +312,7 @@ class Outlook(Protocol):
 
 
 class Step(NamedTuple):
-    """One possible update, from one release to another; ``outlook`` is None where no graph stands behind it."""
+    """One possible update, from ``source`` to ``target``. ``outlook`` is None for a step outside a graph."""
 
     source: Release
     target: Release
@@ -294,7 +323,7 @@ class Step(NamedTuple):
 
 
 class Outcome(StrEnum):
-    """What a rule says of a step. UNKNOWN blocks: a fact that is missing never lets an update through."""
+    """A rule's answer on a step. UNKNOWN blocks, so that a missing fact never permits an update."""
 
     PASS = "pass"  # noqa: S105 - not a password
     BLOCK = "block"
@@ -302,7 +331,14 @@ class Outcome(StrEnum):
 
 
 class Verdict(NamedTuple):
-    """A rule's answer on one step: ``reason`` for people, ``evidence`` (JSON-able) for programs."""
+    """A rule's answer on one step, with its grounds.
+
+    Attributes:
+        rule: the rule's name.
+        outcome: the answer.
+        reason: the grounds for people.
+        evidence: the grounds for programs, JSON-able.
+    """
 
     rule: str
     outcome: Outcome
@@ -310,7 +346,7 @@ class Verdict(NamedTuple):
     evidence: Mapping[str, Any] = MappingProxyType({})
 
     def to_document(self) -> dict[str, Any]:
-        """As it stands in a plan."""
+        """The verdict as plans have it."""
         return {
             "rule": self.rule,
             "outcome": self.outcome.value,

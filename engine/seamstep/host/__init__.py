@@ -1,1 +1,1 @@
-"""Hosts: where facts are read and updates performed."""
+"""Hosts: the interface, the real and the simulated host, reading facts, and the upload node."""

@@ -1,19 +1,19 @@
-"""What a host is to seamstep: its files, and its clock.
+"""The interface of a host: its files and its clocks.
 
-Everything above this interface is the same code for the real sysfs and for the simulated one. Paths are absolute, as
-the host sees them. Errors are OSError with the errno that the system call would give.
+The code above this interface is the same for the real host and the simulated one. Paths are absolute on the host.
+Errors are OSError with the errno of the system call.
 """
 
 from __future__ import annotations
 
 from typing import Protocol
 
-#: The most that one read or write of a sysfs file moves (kernfs).
+#: The largest number of bytes that one read or write of a sysfs file transfers (kernfs).
 PAGE = 4096
 
 TDX_HOST = "/sys/devices/faux/tdx_host"
 MODULE_VERSION = f"{TDX_HOST}/version"
-#: There where a kernel module stands in for TDX: the host says itself that it is made up.
+#: Exists where the kernel module ``tdx_host_double`` simulates TDX: it identifies a simulated host.
 DOUBLE = "/sys/module/tdx_host_double"
 #: Charges of the misc cgroup, up to the root of cgroup v2 (Linux kernel/cgroup/misc.c).
 MISC_CURRENT = "/sys/fs/cgroup/misc.current"
@@ -21,39 +21,47 @@ FIRMWARE = "/sys/class/firmware"
 
 
 class Host(Protocol):
-    """One machine."""
+    """One machine, real or simulated."""
 
     def read(self, path: str, limit: int) -> bytes:
-        """The file's content, read from its start with one open; at most ``limit`` bytes."""
+        """The first ``limit`` bytes of the file, read with a single open(2). Raises OSError."""
         ...
 
     def write(self, path: str, data: bytes, offset: int = 0) -> int:
-        """One pwrite(2) to an existing file; how many bytes it took, which may be fewer than given."""
+        """One pwrite(2) to an existing file. Returns the number of bytes written, which may be fewer than given. Raises
+        OSError."""
         ...
 
     def exists(self, path: str) -> bool:
-        """Whether there is anything at ``path``. Raises OSError if that can't be told."""
+        """Whether ``path`` exists. Raises OSError if that can't be determined, such as for lack of permission."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds on a clock that never goes back."""
+        """Seconds on a clock that never goes backwards (CLOCK_MONOTONIC)."""
         ...
 
     def wall(self) -> float:
-        """Seconds since the epoch by the clock on the wall, which may jump."""
+        """Seconds since the epoch on the system clock, which may jump."""
         ...
 
     def sleep(self, seconds: float) -> None:
-        """Let time pass."""
+        """Suspend the run for ``seconds``."""
         ...
 
 
 class Profile:
-    """A sysfs layout: where it keeps what.
+    """A sysfs layout: the paths of a kernel's interface for TDX module updates.
+
+    Attributes:
+        name: ``mainline``, ``legacy`` or ``interim``.
+        upload_node: the name of the firmware-upload node.
+        upload_path: the path of that node's folder.
+        seamldr_version: the path of the attribute with the version of the P-SEAMLDR.
+        remaining_updates: the path of the attribute with the number of remaining updates.
 
     Sources: mainline, Linux Documentation/ABI/testing/sysfs-devices-faux-tdx-host; legacy, the out-of-tree series
-    "Runtime TDX module update support" up to its third version, and Intel's reference script;
-    interim, versions 4 to 7 of that series, with the node of the one and the attributes of the other.
+    "Runtime TDX module update support" up to its third version, and Intel's reference script; interim, versions 4 to 7
+    of that series, with mainline's node and the legacy attributes.
     """
 
     def __init__(self, name: str, upload_node: str, seamldr_version: str, remaining_updates: str) -> None:

@@ -1,9 +1,13 @@
-"""Hold shutdown and sleep off while an update is under way, where logind is there to ask.
+"""Inhibit shutdown and sleep while an update is under way, on hosts with systemd-logind.
 
-``systemd-inhibit`` holds a lock for as long as the command it runs: here ``cat`` on a pipe of ours, so that the lock
-ends when we close the pipe, and also when we die. Two locks are taken, one inside the other. The blocking one refuses a
-shutdown; root may pass over it before systemd 257. The delaying one nobody passes over, and it lasts for the few
-seconds that logind grants (InhibitDelayMaxSec=, 5 s), far longer than an update takes.
+``systemd-inhibit`` holds a lock until the command that it runs exits. The command is ``cat``, which reads a pipe of
+this process: the lock ends when the pipe is closed, and also when the process is killed.
+
+Two locks are taken, one inside the other:
+
+- mode ``block`` refuses a shutdown. Before systemd 257 root can override it.
+- mode ``delay`` can't be overridden. It lasts for as long as logind grants (InhibitDelayMaxSec=, default 5 s), far longer
+  than an update takes.
 """
 
 from __future__ import annotations
@@ -16,9 +20,9 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-_LOGIND = "/run/systemd/seats"  # the folder by which systemd itself tells whether logind runs
+_LOGIND = "/run/systemd/seats"  # exists while logind runs; systemd's logind_running() tests it too
 _TAKING = 5.0  # seconds that logind may take to grant the locks
-_LEAVING = 2.0  # seconds that the locks' holder may take to leave
+_LEAVING = 2.0  # seconds that systemd-inhibit may take to exit
 _READY = b"held"
 
 
@@ -26,9 +30,12 @@ _READY = b"held"
 def inhibited(
     why: str = "a TDX module update is under way", *, path: str | None = None, logind: str = _LOGIND
 ) -> Iterator[bool]:
-    """Hold the locks; yields whether they are held. That they can't be had is no reason not to update.
+    """Context manager that holds the locks; yields whether they are held. An update goes on without them.
 
-    ``path`` is where to look for systemd-inhibit and cat, ``logind`` the folder that shows that logind runs.
+    Args:
+        why: the reason that logind shows to users.
+        path: the search path for systemd-inhibit and cat; None for ``PATH``.
+        logind: a folder that exists while logind runs.
     """
     holder = _hold(why, path, logind)
     try:
@@ -45,7 +52,7 @@ def _hold(why: str, path: str | None, logind: str) -> subprocess.Popen[bytes] | 
     lock = [inhibit, "--who=seamstep", f"--why={why}"]
     block = [*lock, "--mode=block", "--what=shutdown:sleep:handle-power-key:handle-suspend-key", cat]
     try:
-        # A session of its own: what a terminal sends to the foreground (Ctrl-C) must not end the locks.
+        # A new session, so that signals of the terminal (Ctrl-C) do not end the locks.
         holder = subprocess.Popen(  # noqa: S603
             [*lock, "--mode=delay", "--what=shutdown:sleep", *block],
             stdin=subprocess.PIPE,
@@ -65,7 +72,7 @@ def _hold(why: str, path: str | None, logind: str) -> subprocess.Popen[bytes] | 
 
 
 def _answers(holder: subprocess.Popen[bytes]) -> bool:
-    """Whether ``cat`` runs, which it does once all locks are held: it gives back what it is given."""
+    """Whether ``cat`` echoes a message. systemd-inhibit starts it only once all locks are held."""
     assert holder.stdin is not None and holder.stdout is not None  # noqa: PT018, S101 - both are pipes
     with contextlib.suppress(OSError):
         os.write(holder.stdin.fileno(), _READY)
@@ -75,7 +82,7 @@ def _answers(holder: subprocess.Popen[bytes]) -> bool:
 
 
 def _release(holder: subprocess.Popen[bytes]) -> None:
-    """Close the pipe, and see that nothing stays behind."""
+    """Close the pipe, wait for the processes to exit, and kill them after a time-out."""
     with contextlib.suppress(OSError):
         if holder.stdin is not None:
             holder.stdin.close()

@@ -1,4 +1,4 @@
-"""Read the facts of a host. What can't be read is unknown, with the reason; nothing is guessed."""
+"""Reading the facts of a host. A fact that can't be read is unknown, with the reason; no value is guessed."""
 
 from __future__ import annotations
 
@@ -21,13 +21,16 @@ _FIELDS = re.compile(r"^(cpu family|model|stepping|bugs)[ \t]*:(.*)$", re.MULTIL
 
 
 def read_facts(host: Host) -> HostFacts:
-    """All facts of ``host``. Never raises for a file that can't be read: the fact is None then, and the reason stands
-    in ``unknown``, starting with ``missing``, ``permission``, ``ENXIO``, ``invalid`` or another errno's name."""
+    """Read all facts of ``host``.
+
+    A fact whose file can't be read is None. Its reason in ``unknown`` starts with ``missing``, ``permission``,
+    ``ENXIO``, ``invalid`` or the name of another errno.
+    """
     return _Reader(host).facts()
 
 
 def running_tds(host: Host) -> int | None:
-    """How many TDs there are, read now; None if that can't be told."""
+    """The present number of TDs, including those under construction; None if it can't be read."""
     try:
         return _running_tds(_text(host.read(MISC_CURRENT, _ATTRIBUTE_LIMIT)))
     except (OSError, ValueError):
@@ -35,7 +38,7 @@ def running_tds(host: Host) -> int | None:
 
 
 def cpus_online(host: Host) -> str | None:
-    """The online CPUs, read now; None if that can't be told."""
+    """The present list of online CPUs, as the kernel prints it; None if it can't be read."""
     try:
         return _cpu_list(_text(host.read(CPUS_ONLINE, _ATTRIBUTE_LIMIT)))
     except (OSError, ValueError):
@@ -43,17 +46,18 @@ def cpus_online(host: Host) -> str | None:
 
 
 def module_version(host: Host) -> ModuleVersion:
-    """The running module's version, read now.
+    """The version of the running module.
 
     Raises:
-        OSError: unreadable; ENXIO says that TDX is lost.
-        ValueError: not a version.
+        OSError: the version can't be read; ENXIO means that TDX is lost.
+        ValueError: the file's content is not a version.
     """
     return ModuleVersion(_text(host.read(MODULE_VERSION, _ATTRIBUTE_LIMIT)))
 
 
 def remaining_updates(host: Host, profile: Profile) -> int | None:
-    """How many updates are left, read now; None if that can't be told. The call behind it is slow: don't poll."""
+    """The present number of remaining updates; None if it can't be read. Each read calls the P-SEAMLDR, which is slow:
+    don't poll."""
     try:
         return _count(_text(host.read(profile.remaining_updates, _ATTRIBUTE_LIMIT)))
     except (OSError, ValueError):
@@ -97,7 +101,7 @@ class _Reader:
         return None
 
     def profile(self) -> Profile | None:
-        """The layout, by the upload node; where there is none, by the P-SEAMLDR's attributes."""
+        """The sysfs layout, identified by the upload node, or by the P-SEAMLDR's attributes if there is no node."""
         signs = (
             *((INTERIM, (INTERIM.upload_path, INTERIM.seamldr_version)), (MAINLINE, (MAINLINE.upload_path,))),
             *((LEGACY, (LEGACY.upload_path,)), (MAINLINE, (MAINLINE.seamldr_version,))),
@@ -115,7 +119,7 @@ class _Reader:
         return None
 
     def simulated(self) -> bool:
-        """Whether the host says that it is made up. What can't be told is no."""
+        """Whether the host identifies itself as simulated; false if that can't be determined."""
         try:
             return self.host.exists(DOUBLE)
         except OSError:
@@ -177,14 +181,14 @@ def _count(text: str) -> int:
 
 
 def _cpu_limits(text: str) -> tuple[str, ...]:
-    """The words of the kernel's command line that hide CPUs from Linux. The kernel takes ``-`` for ``_`` in names, and
-    quotes around words (parameq() in kernel/params.c, next_arg() in lib/cmdline.c)."""
+    """The words of the kernel's command line that hide CPUs from Linux. The kernel accepts ``-`` in place of ``_`` in
+    names, and quotes around words (parameq() in kernel/params.c, next_arg() in lib/cmdline.c)."""
     names = {word: word.strip('"').partition("=")[0].replace("-", "_") for word in text.split() if "=" in word}
     return tuple(word for word, name in names.items() if name in {"nr_cpus", "maxcpus", "possible_cpus"})
 
 
 def _running_tds(text: str) -> int:
-    """The TDX key ids in use, from the lines of misc.current."""
+    """The number of TDX key ids in use, one for each TD, from the lines of misc.current."""
     for line in text.splitlines():
         name, _, charge = line.strip().partition(" ")
         if name == "tdx":
@@ -198,8 +202,8 @@ def _cpu_list(text: str) -> str:
 
 
 def _cpuinfo(text: str) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """The distinct signatures and bugs. The lines of one CPU come as family, model, stepping; see show_cpuinfo() in
-    arch/x86/kernel/cpu/proc.c."""
+    """The distinct signatures and bugs of all CPUs. For each CPU the kernel prints family, model and stepping in this
+    order; see show_cpuinfo() in arch/x86/kernel/cpu/proc.c."""
     signatures: set[int] = set()
     bugs: set[str] = set()
     has_bugs = False
@@ -217,5 +221,5 @@ def _cpuinfo(text: str) -> tuple[tuple[int, ...], tuple[str, ...]]:
     if not signatures:
         raise ValueError("it names no CPU with family, model and stepping")
     if not has_bugs:
-        raise ValueError("it has no line 'bugs', so nobody can tell which errata there are")
+        raise ValueError("it has no line 'bugs', so the CPUs' errata are not known")
     return tuple(sorted(signatures)), tuple(sorted(bugs))

@@ -11,6 +11,7 @@ the platform. A :class:`~seamstep.host.simulated.Fault` stands for any of them.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import struct
 from collections.abc import Iterator, Mapping
@@ -175,17 +176,17 @@ class Seamldr:
             yield Refusal("cpus", "EUNSUPCPU")
         if not table and not debug:
             yield Refusal("no-cpus", "EBADSIG")
-        if not _is_signature_valid(upload.sigstruct, new):
+        if not _is_signature_valid(upload.sigstruct):
             yield Refusal("signature", "EBADSIG")
 
     # -- TDH.SYS.UPDATE of the new module
 
     def _take_over_refusals(self, old: _Fields, new: _Fields) -> Iterator[Refusal]:
-        version = old["module_hv"]
-        if not _takes(new, version):
-            yield Refusal("take-over", "TDX_SYS_INVALID_HANDOFF")
+        """What it wants besides what SEAMLDR.INSTALL made sure of: the handoff version and all logical processors."""
         room = (new["num_handoff_pages"] + 1) * _PAGE - _HANDOFF_HEADER
-        if self._handed_over(old) > (_HANDOFF_0_MAX if version == 0 < new["module_hv"] else room):
+        if old["module_hv"] == 0 < new["module_hv"]:
+            room = _HANDOFF_0_MAX
+        if self._handed_over(old) > room:
             yield Refusal("handoff-room", "fatal error of the module")
 
     def _handed_over(self, module: _Fields) -> int:
@@ -225,8 +226,10 @@ def _takes(module: _Fields, handoff_version: int) -> bool:
     return bool(module["min_update_hv"] <= handoff_version <= module["module_hv"])
 
 
-def _is_signature_valid(signed: bytes, fields: _Fields) -> bool:
+@functools.lru_cache(maxsize=1024)
+def _is_signature_valid(signed: bytes) -> bool:
     """RSA-3072, PKCS#1 v1.5, SHA-384; numbers are little-endian."""
+    fields = unpack(signed)
     modulus, signature = (int.from_bytes(fields[name], "little") for name in ("modulus", "signature"))
     digest = hashlib.sha384(b"".join(signed[part] for part in SIGNED)).digest()
     encoded = (b"\0" + _SHA384 + digest).rjust(_MODULUS_SIZE - 2, b"\xff").rjust(_MODULUS_SIZE - 1, b"\1")

@@ -355,10 +355,11 @@ class SimulatedHost:
 
     def _passed_on(self) -> Upload:
         """What the kernel passes on to P-SEAMLDR of an image with a valid header."""
-        _, _, module_offset, *_ = _LEGACY_HEADER.unpack_from(self._data)
-        if self._facts.profile != LEGACY.name:
-            module_offset = PAGE + _HEADER.unpack_from(self._data)[3] * PAGE
         content = bytes(self._data)
+        _, _, module_offset, *_ = _LEGACY_HEADER.unpack_from(content)
+        version, _, _, sigstruct_pages, *_ = _HEADER.unpack_from(content)
+        if version == _FORMATS["mainline"]:
+            module_offset = PAGE + sigstruct_pages * PAGE
         return Upload(content[PAGE:module_offset], content[module_offset:], is_module=self._known_module() is not None)
 
     def _known_module(self) -> ModuleVersion | None:

@@ -1,4 +1,4 @@
-"""The real host, or a copy of its files below another root."""
+"""The real host, or a copy of its files below another folder."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 
 
 class SysfsHost:
-    """The files below ``root``, with real system calls."""
+    """A :class:`~seamstep.host.base.Host` on the files below ``root`` and the system's clocks."""
 
     def __init__(self, root: str = "/") -> None:
         self._root = root.rstrip("/")
@@ -32,7 +32,7 @@ class SysfsHost:
 
     def exists(self, path: str) -> bool:
         try:
-            os.stat(self._root + path)  # Path.exists() hides the errors that must be told
+            os.stat(self._root + path)  # Path.exists() hides errors that the caller must see
         except (FileNotFoundError, NotADirectoryError):
             return False
         return True

@@ -1,7 +1,8 @@
-"""The kernel's firmware-upload interface, from the writer's side.
+"""The kernel's firmware-upload interface, as seen by the program that writes an image.
 
 Sources: Linux Documentation/ABI/testing/sysfs-class-firmware, drivers/base/firmware_loader/sysfs.c and
-sysfs_upload.c. Writing 0 to ``loading`` is the commit point: after it the kernel goes on whatever the writer does.
+sysfs_upload.c. Writing 0 to ``loading`` is the commit point: the kernel then completes the update on its own, even if
+the writer exits.
 """
 
 from __future__ import annotations
@@ -17,18 +18,18 @@ IDLE = "idle"
 
 
 class UploadPort:
-    """One upload node. Every method is one interaction with the kernel and raises OSError as it does."""
+    """One upload node of ``host``; ``path`` is its folder. All methods raise OSError with the kernel's errno."""
 
     def __init__(self, host: Host, path: str) -> None:
         self._host = host
         self._path = path
 
     def start(self) -> None:
-        """Begin an upload; the kernel drops what an earlier one left."""
+        """Begin an upload. The kernel discards the staged bytes of an earlier one."""
         self._write("loading", b"1")
 
     def stage(self, image: bytes, progress: Callable[[int], None]) -> None:
-        """Hand the image over, a page at a time; ``progress`` hears how many bytes the kernel has."""
+        """Write the image a page at a time; ``progress`` takes the number of staged bytes after each write."""
         offset = 0
         while offset < len(image):
             taken = self._write("data", image[offset : offset + PAGE], offset)
@@ -38,15 +39,15 @@ class UploadPort:
             progress(offset)
 
     def staged(self, limit: int) -> bytes:
-        """What the kernel holds, at most ``limit`` bytes."""
+        """The staged bytes, at most ``limit`` of them."""
         return self._host.read(f"{self._path}/data", limit)
 
     def commit(self) -> None:
-        """Let the kernel install what was staged. There is no way back from here."""
+        """Commit: let the kernel install the staged image. This can't be undone."""
         self._write("loading", b"0")
 
     def abandon(self) -> None:
-        """Drop what was staged."""
+        """Discard the staged bytes and end the upload."""
         self._write("loading", b"-1")
 
     def status(self) -> str:
@@ -54,11 +55,11 @@ class UploadPort:
         return self._read("status")
 
     def loading(self) -> bool:
-        """Whether an upload was begun, and neither committed nor abandoned."""
+        """Whether an upload is open: begun, and neither committed nor abandoned."""
         return self._read("loading") == "1"
 
     def error(self) -> str:
-        """``<phase>:<error>`` of the last upload, empty if it went well. OSError EBUSY while one is under way."""
+        """``<phase>:<error>`` of the last upload; empty if it succeeded. Raises OSError EBUSY during an upload."""
         return self._read("error")
 
     def _read(self, name: str) -> str:

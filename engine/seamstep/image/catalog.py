@@ -1,8 +1,8 @@
 """The catalog: the releases of a mapping file, each with its image.
 
-An image belongs to the release that its file name tells, ``tdx_module_<version>.blob``, or ``.bin`` and ``.sigstruct``
-beside each other: nothing inside an image names its version. Loading reads headers and sigstructs; verification comes
-when somebody asks.
+An image belongs to the release in its file name, ``tdx_module_<version>.blob``, or ``.bin`` and ``.sigstruct`` in one
+folder: no field of an image holds its version. Loading reads headers and sigstructs only; verification runs when its
+result is used.
 """
 
 from __future__ import annotations
@@ -28,7 +28,13 @@ _FILES_MAX = 100_000
 
 
 class Kind(StrEnum):
-    """What can be wrong with the images of a catalog as a whole."""
+    """The kinds of findings on the images of a catalog.
+
+    PASSED_OVER: a folder that was not searched. MISNAMED: an image whose file name has no version. WITHOUT_RELEASE: an
+    image of a release that the mapping file lacks. MISSING: a release without an image. TWICE: a second image of one
+    release. DIFFER: images of one release with different sigstructs. IMPOSTOR: an image whose MRSEAM is that of another
+    published release. SHARED: images of several releases with the same MRSEAM.
+    """
 
     PASSED_OVER = "image-passed-over"
     MISNAMED = "image-misnamed"
@@ -41,7 +47,13 @@ class Kind(StrEnum):
 
 
 class Finding(NamedTuple):
-    """Something wrong with the images of a catalog as a whole, and the release concerned, if one is."""
+    """A fault of a catalog that no single image shows.
+
+    Attributes:
+        kind: the kind of fault.
+        problem: the file and the message.
+        version: the release concerned, if there is one.
+    """
 
     kind: Kind
     problem: Problem
@@ -49,9 +61,13 @@ class Finding(NamedTuple):
 
 
 class Images(NamedTuple):
-    """Releases with the images found for them. ``findings`` lists what is wrong with the images as a whole (a release
-    without an image, an image without a release, two images of one release), ``unreadable`` the images that can't be
-    used at all. Neither stops anybody, but a release whose image is in doubt has none."""
+    """Releases with the images found for them.
+
+    Attributes:
+        releases: in the order of the mapping file's releases. A release whose image is in doubt has no image.
+        findings: the faults of the images as a whole.
+        unreadable: the problems of images that can't be read.
+    """
 
     releases: tuple[Release, ...]
     findings: tuple[Finding, ...] = ()
@@ -59,7 +75,14 @@ class Images(NamedTuple):
 
 
 class Catalog(NamedTuple):
-    """Releases in ascending order; ``findings`` and ``unreadable`` as in :class:`Images`."""
+    """A mapping file and its releases with their images.
+
+    Attributes:
+        mapping: the mapping file.
+        releases: in ascending order, with their images.
+        findings: as in :class:`Images`.
+        unreadable: as in :class:`Images`.
+    """
 
     mapping: mapping.MappingFile
     releases: tuple[Release, ...]
@@ -80,7 +103,8 @@ def load(mapping_path: str, images: str | None = None, trusted: frozenset[str] =
 
 
 def with_images(bare: Iterable[Release], mapping_path: str, images: str, trusted: frozenset[str] = TRUSTED) -> Images:
-    """The releases of a mapping file with the images below the folder ``images``. Raises InputError if it is none."""
+    """The releases of a mapping file with the images below the folder ``images``. Raises InputError as :func:`find`
+    does."""
     found: dict[ModuleVersion, list[str]] = {}
     findings: list[Finding] = []
     unreadable: list[Problem] = []
@@ -109,11 +133,12 @@ def with_images(bare: Iterable[Release], mapping_path: str, images: str, trusted
 
 
 def find(images: str) -> tuple[list[str], list[Problem]]:
-    """The images below a folder, as absolute paths in sorted order, and what was passed over. A module and its
-    sigstruct count once, as the module (or as the sigstruct where there is no module).
+    """The images below a folder, as absolute paths in sorted order, and the folders that were passed over. A module and
+    its sigstruct count once, as the module (or as the sigstruct where there is no module).
 
     Raises:
-        InputError: not a folder, or more files than any catalog has.
+        InputError: ``images`` is not a folder, there are more than _FILES_MAX files below it, or an image's path is not
+            UTF-8.
     """
     paths: list[str] = []
     skipped: list[Problem] = []
@@ -155,7 +180,7 @@ def _is_text(path: str) -> bool:
 
 
 def version_of(path: str) -> ModuleVersion | None:
-    """The release that an image's file name tells; None if it tells none."""
+    """The version in an image's file name; None if there is none."""
     match = _IMAGE_NAME.fullmatch(os.path.basename(path))
     try:
         return ModuleVersion(match[1]) if match else None
@@ -175,7 +200,7 @@ def _read_all(paths: list[str], trusted: frozenset[str]) -> tuple[list[Image], l
 
 
 def _with_image(release: Release, images: list[Image], errors: list[Problem], findings: list[Finding]) -> Release:
-    """The release with its image; a joined one goes before separate files, which Intel publishes beside it."""
+    """The release with its image. A joined image is preferred to separate files, which Intel publishes with it."""
     joined = [image for image in images if image.sigstruct_path is None]
     separate = [image for image in images if image.sigstruct_path is not None]
     for alike in (joined, separate):
@@ -193,8 +218,9 @@ def _with_image(release: Release, images: list[Image], errors: list[Problem], fi
 
 
 def _without_impostors(releases: list[Release], findings: list[Finding]) -> tuple[Release, ...]:
-    """The releases, of which none has the image of another: an MRSEAM under two versions, or under another than it is
-    known to be, says that some file has the wrong name, and nobody can tell which module would be installed."""
+    """The releases, without images that may be those of another release. An MRSEAM under two versions, or under another
+    version than the published one, means that a file has the wrong name, and that another module would be installed
+    than the plan says."""
     holders: dict[str, list[Release]] = {}
     for release in releases:
         if release.image:

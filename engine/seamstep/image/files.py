@@ -1,6 +1,9 @@
-"""Images in files. A file is never read further than the question needs: the fields cost a header and a sigstruct;
-digests and verification, computed once and when asked for, cost one read of every byte. Nothing is memory-mapped: a
-file that shrinks under a mapping kills the process (docs/adr/0007)."""
+"""Images in files.
+
+Only the needed part of a file is read: header and sigstruct for the fields, every byte once for digests and
+verification, which are computed on first use. Files are not memory-mapped: a file that shrinks under a mapping kills
+the process (docs/adr/0007).
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ MODULE_SUFFIX, SIGSTRUCT_SUFFIX = ".bin", ".sigstruct"
 
 
 def whole(path: str) -> memoryview:
-    """The content of an image's file, all of it, as bytes that can't change any more.
+    """The whole content of an image's file, copied to memory so that it can't change during the checks.
 
     Raises:
         InputError: unreadable, not a regular file, empty, or larger than any image.
@@ -30,7 +33,7 @@ def whole(path: str) -> memoryview:
 
 
 class _Head:
-    """The size of a file and its first bytes: as much as the fields of an image take."""
+    """The size of a file, and its first MODULE_OFFSET bytes, which hold header and sigstruct."""
 
     def __init__(self, path: str) -> None:
         try:
@@ -50,9 +53,11 @@ class _Head:
 
 
 class ImageFiles:
-    """The bytes of one image: a joined file, or a module and its sigstruct in two.
+    """The bytes of one image in a joined file, or in a file for the module and one for the sigstruct.
 
-    ``signed`` is the sigstruct as it was when the image's fields were read."""
+    ``signed`` is the sigstruct from which the image's fields were read. A file with another sigstruct fails
+    verification.
+    """
 
     def __init__(self, path: str, sigstruct_path: str | None, signed: bytes, trusted: frozenset[str]) -> None:
         self._path = path
@@ -63,7 +68,7 @@ class ImageFiles:
         self._verified = b""
 
     def verification(self) -> Verification:
-        """All checks and the file's digest, from one look at every byte; computed once."""
+        """All checks and the file's digest, of the same bytes; computed once."""
         if self._verification is None:
             try:
                 self._verification = self._verify(*self._read())
@@ -72,10 +77,10 @@ class ImageFiles:
         return self._verification
 
     def sha256_as(self, format_: str) -> str:
-        """The SHA-256 in hex of the image in ``format_``, of exactly the bytes that were verified.
+        """The SHA-256 in hex of the image in ``format_``, made from the bytes that were verified.
 
         Raises:
-            InputError: unreadable, not sound, or changed since it was verified.
+            InputError: unreadable, not sound, not verified yet, or changed since.
         """
         content, signed = self._read()
         if self._digest(content, signed) != self._verified:
@@ -100,8 +105,8 @@ class ImageFiles:
 
 
 def examine(path: str, trusted: frozenset[str] = TRUSTED) -> tuple[tuple[Check, ...], bool | None]:
-    """All checks of the image in a file, however broken, and whether it is a debug module (None if that can't be told);
-    ``.bin`` and ``.sigstruct`` as in :func:`read`.
+    """All checks of the image in a file, however broken, and whether it is a debug module (None if there is no whole
+    sigstruct). Paths of ``.bin`` and ``.sigstruct`` are read as in :func:`read`.
 
     Raises:
         InputError: unreadable.
@@ -118,10 +123,11 @@ def examine(path: str, trusted: frozenset[str] = TRUSTED) -> tuple[tuple[Check, 
 
 
 def packed(image: Image, format_: str) -> bytes:
-    """An image in ``format_``, for writing it to a file.
+    """The bytes of an image in ``format_``.
 
     Raises:
-        InputError: unreadable, or a check fails; whether the signer is trusted does not matter here.
+        InputError: unreadable, or a check fails. The check of the signer is left out, since an image of an unknown
+            signer can be converted too.
     """
     content = whole(image.path)
     signed = whole(image.sigstruct_path) if image.sigstruct_path else None
@@ -141,8 +147,13 @@ def _stem(path: str) -> str:
 
 
 def repack(path: str, content: memoryview, signed: memoryview | None, format_: str) -> bytes:
-    """An image in ``format_``, byte for byte itself if that is its format. ``signed`` is the sigstruct where it comes
-    in a file of its own; ``path`` names the image in errors.
+    """The bytes of an image in ``format_``, unchanged if it has that format already.
+
+    Args:
+        path: the name of the image in errors.
+        content: the file of the image or module.
+        signed: the file of the sigstruct, if it has one of its own.
+        format_: ``2.0`` or ``1.0``.
 
     Raises:
         InputError: the structure is not sound.
@@ -159,7 +170,7 @@ def repack(path: str, content: memoryview, signed: memoryview | None, format_: s
 
 
 def as_bytes(content: memoryview) -> bytes:
-    """The bytes of a view; no copy where that is all of some bytes."""
+    """The bytes of a view, without a copy if the view is of a whole bytes object."""
     shown = content.obj
     return shown if isinstance(shown, bytes) and len(shown) == len(content) else bytes(content)
 
@@ -172,7 +183,7 @@ def _sound(path: str, content: memoryview) -> layout.Structure:
 
 
 def read(path: str, trusted: frozenset[str] = TRUSTED) -> Image:
-    """The image in a file. For a ``.bin`` or ``.sigstruct`` the other of the two is taken from beside it.
+    """The image in a file. For a ``.bin`` or ``.sigstruct`` the other of the two is read from the same folder.
 
     Raises:
         InputError: unreadable, or its structure is not sound; lists every problem.
@@ -196,7 +207,7 @@ def read(path: str, trusted: frozenset[str] = TRUSTED) -> Image:
 
 
 def read_separate(path: str, sigstruct_path: str, trusted: frozenset[str] = TRUSTED) -> Image:
-    """The image of a module's file and a sigstruct's file. Raises InputError as :func:`read` does."""
+    """The image in a module's file and a sigstruct's file. Raises InputError as :func:`read` does."""
     module, signed = _Head(path), _Head(sigstruct_path)
     problem = layout.module_size_problem(module.size)
     if problem:

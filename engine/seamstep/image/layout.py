@@ -1,6 +1,6 @@
-"""Where things are in an image file.
+"""The structure of image files: headers, limits, padding and checksum.
 
-An image holds a sigstruct and a module. Format 2.0 and format 1.0 put both behind a header of one page; Intel also
+An image holds a sigstruct and a module. In formats 2.0 and 1.0 both follow a header of one page; Intel also
 publishes them as two files. All numbers are little-endian, all offsets and sizes are bytes.
 
 Sources: Linux arch/x86/virt/vmx/tdx/seamldr.c (``struct tdx_image_header`` and the limits of format 2.0); Intel's
@@ -34,15 +34,21 @@ SEPARATE = "separate"
 SIGSTRUCT_OFFSET = PAGE
 MODULE_OFFSET = SIGSTRUCT_OFFSET + SIGSTRUCT_PAGES * PAGE
 
-#: The checksum's words are added in blocks of so many bytes, then in halves of blocks until _LANES bytes are left. A
-#: file of less than 32 MiB can't overflow 32 bits of them.
+#: Sizes in bytes: the checksum's words are added in blocks, which are then halved until _LANES bytes are left. The 32
+#: bits of each sum can't overflow with a file of less than 32 MiB.
 _BLOCK, _LANES = 16384, 1024
 _LOW_WORDS = int.from_bytes(b"\xff\xff\0\0" * (_BLOCK // 4), "little")
 
 
 class Structure(NamedTuple):
-    """The outcome of looking at a joined image's header: its checks, and where sigstruct and module are as far as both
-    can be told (``sigstruct`` is the SIGSTRUCT_SIZE bytes without padding; empty where there is none)."""
+    """The structure of a joined image.
+
+    Attributes:
+        format: ``2.0`` or ``1.0``; None if it is neither.
+        checks: the checks of the header and the padding.
+        sigstruct: the SIGSTRUCT_SIZE bytes of the sigstruct, without padding; fewer or none if the file is too short.
+        module: the bytes after the sigstruct; empty if ``format`` is None.
+    """
 
     format: str | None
     checks: tuple[Check, ...]
@@ -51,7 +57,7 @@ class Structure(NamedTuple):
 
     @property
     def sound(self) -> bool:
-        """Whether sigstruct and module are where the header says."""
+        """Whether the places of sigstruct and module are those that the header gives."""
         return all(check.ok for check in self.checks if check.name in {"format", "length", "limits"})
 
 
@@ -60,9 +66,9 @@ def of(content: memoryview, size: int | None = None) -> Structure:
 
     Args:
         content: the file, or at least its first MODULE_OFFSET bytes.
-        size: how long the file is, if ``content`` is not all of it.
+        size: the size of the file, if ``content`` is not all of it.
 
-    Never raises: whatever is wrong is a check that is not ok.
+    Never raises: every fault is a check that is not ok.
     """
     format_, problem = _format(content)
     if format_ is None:
@@ -84,14 +90,15 @@ def of(content: memoryview, size: int | None = None) -> Structure:
 
 
 def checksum_problem(content: memoryview) -> str | None:
-    """What is wrong with the checksum: all 16-bit words of an image add up to 0 modulo 2^16. None if nothing is."""
+    """The fault of the checksum, None if it is right: all 16-bit words of an image add up to 0 modulo 2^16."""
     total = _sum_of_words(content)
     return None if total & 0xFFFF == 0 else f"the words add up to 0x{total & 0xFFFF:04x} instead of 0"
 
 
 def _sum_of_words(content: memoryview) -> int:
-    """The sum of all little-endian 16-bit words. Whole blocks are added as one number, the even words and the odd ones
-    apart, so that each word has 32 bits to grow in: several times as fast as a loop over the words."""
+    """The sum of all little-endian 16-bit words, several times as fast as a loop over them. Blocks are added as single
+    numbers, once with all words and once with the even ones. The difference has the sums of the odd words, so that each
+    sum has 32 bits."""
     words = lows = 0
     for start in range(0, len(content), _BLOCK):
         block = int.from_bytes(content[start : start + _BLOCK], "little")
@@ -105,19 +112,19 @@ def _sum_of_words(content: memoryview) -> int:
 
 
 def sigstruct_size_problem(size: int) -> str | None:
-    """What is wrong with a sigstruct of ``size`` bytes; None if nothing is."""
+    """The fault of a sigstruct of ``size`` bytes; None for a right size."""
     return None if size == SIGSTRUCT_SIZE else f"a sigstruct of {size} bytes; expected {SIGSTRUCT_SIZE}"
 
 
 def module_size_problem(size: int) -> str | None:
-    """What is wrong with a module of ``size`` bytes; None if nothing is."""
+    """The fault of a module of ``size`` bytes; None for a right size."""
     if size % PAGE or not PAGE <= size <= MODULE_PAGES_MAX * PAGE:
         return f"a module of {size} bytes; expected 1 to {MODULE_PAGES_MAX} whole pages of {PAGE}"
     return None
 
 
 def _any(content: memoryview) -> bool:
-    """Whether some byte is not zero; a comparison is far faster than a loop."""
+    """Whether any byte is not zero. Comparing with zeros is far faster than a loop."""
     return content.tobytes() != bytes(len(content))
 
 
@@ -163,7 +170,7 @@ class _Header2:
 
 
 class _Header1:
-    """The header of format 1.0, as the out-of-tree series reads it; Intel's images have the module at 8192."""
+    """The header of format 1.0, as the out-of-tree series reads it. The module is at 8192 in Intel's images."""
 
     def __init__(self, content: memoryview, size: int) -> None:
         self._content = content

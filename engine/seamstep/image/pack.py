@@ -1,4 +1,4 @@
-"""Write the two formats of an image. The payload goes over byte for byte, so the signature stays valid."""
+"""Writing images in either format. Sigstruct and module are copied byte for byte, so the signature stays valid."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FORMATS = tuple(_VERSION_OF)
 
 
 def pack(sigstruct: bytes | memoryview, module: bytes | memoryview, format_: str) -> bytes:
-    """An image of ``format_`` (``2.0`` or ``1.0``) with its checksum. Same parts, same bytes.
+    """An image of ``format_`` (``2.0`` or ``1.0``) with its checksum. The same parts give the same bytes.
 
     Raises:
         ValueError: the sigstruct or the module has a size that no image can have.

@@ -1,5 +1,7 @@
-"""Which release the published MRSEAMs are: the only thing that ties an image's content to a version, since nothing
-inside an image names it. Measured on the sigstructs of the eleven releases that Intel had published by February 2026.
+"""The releases of the published MRSEAMs.
+
+An MRSEAM is the only link from an image's content to a version, since no field of an image holds the version. Measured
+on the sigstructs of the eleven releases that Intel had published by February 2026.
 """
 
 from __future__ import annotations
@@ -20,5 +22,5 @@ _VERSIONS = {
 
 
 def version_of(mrseam: str) -> str | None:
-    """The release that an MRSEAM (hex) is known to be; None for one that is not known."""
+    """The release with an MRSEAM (in hex); None if no published release has it."""
     return _VERSIONS.get(mrseam)

@@ -1,4 +1,4 @@
-"""The SEAM sigstruct: what the signed part of an image says, and whether its signature holds.
+"""The SEAM sigstruct: the fields of an image's signed part, and the check of its signature.
 
 Sources: ``seam_sigstruct_t``, ``check_seam_sigstruct()`` and ``verify_manifest()`` of P-SEAMLDR's source. That the
 signature is RSA-3072 with PKCS#1 v1.5 and SHA-384, with little-endian numbers, over bytes 0..127 and 900..2047, was
@@ -29,15 +29,21 @@ SIGNED = (slice(0, 128), slice(900, SIGSTRUCT_SIZE))
 
 
 class Field(NamedTuple):
-    """Where a field of the sigstruct is, how the struct module reads it, and the only value that P-SEAMLDR takes."""
+    """The layout of a field of the sigstruct.
+
+    Attributes:
+        offset: in bytes from the start of the sigstruct.
+        format: the format of the struct module, without byte order.
+        only: the only value that P-SEAMLDR takes; None if there are several.
+    """
 
     offset: int
     format: str
     only: int | None = None
 
 
-#: All fields by their names in P-SEAMLDR's source. Which reserved bytes have to be zero depends on P-SEAMLDR's version:
-#: none is checked, and only those that published images use have an entry.
+#: All fields by their names in P-SEAMLDR's source. Reserved bytes are not checked, since P-SEAMLDR's version decides
+#: which have to be zero; only those that published images use have an entry.
 LAYOUT = {
     "header_type": Field(0, "I", 6),
     "header_length": Field(4, "I", 0xE1),
@@ -115,8 +121,8 @@ def parse(content: bytes) -> Sigstruct:
 
 
 def problems(content: bytes, module_size: int) -> Iterator[str]:
-    """Why P-SEAMLDR would refuse the fields of a sigstruct of the right size, as far as an image alone decides it.
-    P-SEAMLDR ignores the date, which is checked as well because measurements print it.
+    """The reasons for which P-SEAMLDR would refuse the fields of a sigstruct of the right size on any host. The date,
+    which P-SEAMLDR ignores, is checked as well because measurements print it.
 
     Args:
         content: the sigstruct.
@@ -156,8 +162,8 @@ def _offset_problems(gdt_idt: int, fault_wrapper: int, module_size: int) -> Iter
 
 
 def signature_problem(content: bytes) -> str | None:
-    """What is wrong with the signature of a sigstruct by its own modulus; None if it holds. Whether the signer
-    is trusted is a check of its own."""
+    """The fault of a sigstruct's signature by the sigstruct's own modulus; None if it is valid. Trust in the signer is
+    another check."""
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
     from cryptography.hazmat.primitives.hashes import SHA384
@@ -180,8 +186,8 @@ def signature_problem(content: bytes) -> str | None:
 
 @functools.lru_cache(maxsize=8)
 def _key(exponent: int, modulus: int) -> RSAPublicKey:
-    """The public key of these numbers; one signer has signed nearly all images there are. Raises ValueError for numbers
-    that are no key."""
+    """The public key of these numbers, cached because nearly all images have the same signer. Raises ValueError for
+    numbers that are no key."""
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
 
     return RSAPublicNumbers(exponent, modulus).public_key()

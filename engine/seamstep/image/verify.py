@@ -1,4 +1,4 @@
-"""Verification of images: structure, fields, hash, signature and signer. Every check reports by itself."""
+"""Verification of images: structure, fields, hash, signature and signer. All checks are made, whatever fails."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hashlib
 from seamstep.domain.model import INTEL_SIGNER, Check
 from seamstep.image import layout, sigstruct
 
-#: All checks in the order in which they are reported, and what each says when it is ok.
+#: All checks in the order of reports, each with the statement that it confirms.
 CHECKS = {
     "format": "an image of format 2.0 or 1.0, or a sigstruct and a module",
     "limits": "sigstruct and module are within the kernel's limits",
@@ -22,7 +22,7 @@ CHECKS = {
 
 
 def all_checks(content: memoryview, signed: memoryview | None, trusted: frozenset[str]) -> tuple[Check, ...]:
-    """All checks of an image; ``signed`` is the sigstruct where it comes in a file of its own."""
+    """All checks of an image; ``signed`` is the file of the sigstruct, if it has one of its own."""
     return joined(content, trusted) if signed is None else separate(signed, content, trusted)
 
 
@@ -53,7 +53,7 @@ def separate(signed: memoryview, module: memoryview, trusted: frozenset[str]) ->
 
 
 def _signed_parts(signed: memoryview, module: memoryview, trusted: frozenset[str]) -> tuple[Check, ...]:
-    """The checks that don't depend on how sigstruct and module are wrapped."""
+    """The checks that are the same for joined and separate files."""
     if len(signed) != layout.SIGSTRUCT_SIZE:
         names = ("sigstruct", "module-hash", "signature", "signer")
         return tuple(Check(name, None, "not checked: there is no whole sigstruct") for name in names)
@@ -70,7 +70,7 @@ def _signed_parts(signed: memoryview, module: memoryview, trusted: frozenset[str
 
 
 def signer_problem(signer: str, trusted: frozenset[str]) -> str | None:
-    """Why a signer is not trusted, and how to trust it on simulated hosts; None if it is."""
+    """The message for a signer that is not trusted, with advice for simulated hosts; None for a trusted one."""
     if signer in trusted:
         return None
     return (

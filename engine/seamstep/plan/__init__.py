@@ -1,3 +1,3 @@
-"""The plan document, with apply settings, windows and measurements: the contract between what plans and what performs.
-May import ``policy`` and what stands before it.
+"""The plan document, with apply settings, windows and measurements: the contract between planner and executor. May
+import ``policy`` and the packages before it in docs/architecture.md.
 """

@@ -1,6 +1,6 @@
 """The plan document, ``seamstep/plan/v1``, and the part of it that the executor needs.
 
-Its one description is its JSON Schema; :func:`contradictions` has what a schema can't say.
+The JSON Schema describes the document; :func:`contradictions` checks the conditions that a schema can't express.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from seamstep.plan.settings import ApplySettings
 from seamstep.rules import HARD_RULES
 
 SCHEMA = "seamstep/plan/v1"
-#: A path that these refuse from the first step on is refused because of the host, whatever the release.
+#: Rules that refuse the first step because of the host, whatever its target.
 _HOST_RULES = {"upload-interface", "updates-remaining"}
 _SIZE_LIMIT = 64 << 20
 _VALUES_MAX = 8_000_000
 
 
 class PlanOutcome(StrEnum):
-    """What a plan comes to."""
+    """The outcome of planning."""
 
     UPDATE = "update"
     UP_TO_DATE = "up-to-date"
@@ -38,8 +38,17 @@ class PlanOutcome(StrEnum):
 
 
 class PlannedImage(NamedTuple):
-    """The image of a hop: its file with its SHA-256 in hex, its sigstruct's file where that is separate, its MRSEAM and
-    seamsvn, and the format (``2.0`` or ``1.0``) and SHA-256 of what is uploaded."""
+    """The image of a hop.
+
+    Attributes:
+        path: the file of the image or module.
+        sigstruct: the file of the sigstruct, if it has one of its own.
+        sha256: the SHA-256 of the file at ``path`` in hex.
+        mrseam: the image's MRSEAM in hex.
+        seamsvn: the image's security version.
+        upload_format: the format of the bytes to upload, ``2.0`` or ``1.0``.
+        upload_sha256: the SHA-256 of the bytes to upload in hex.
+    """
 
     path: str
     sigstruct: str | None
@@ -51,8 +60,15 @@ class PlannedImage(NamedTuple):
 
 
 class Hop(NamedTuple):
-    """One update of a plan. ``image`` is None in a provisional plan. ``safe_while_tds_are_created``: the target lists
-    the source in strict_compat_versions. ``needs_no_td``: the hop is permitted only because no TD runs."""
+    """One update of a plan.
+
+    Attributes:
+        source: the release before the update.
+        target: the release after it.
+        image: the target's image; None in a provisional plan where there is none.
+        safe_while_tds_are_created: whether the target lists the source in strict_compat_versions.
+        needs_no_td: whether the hop is permitted only because no TD runs.
+    """
 
     source: ModuleVersion
     target: ModuleVersion
@@ -65,11 +81,20 @@ class Hop(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """A plan: the whole ``document``, and typed what the executor acts on.
+    """A plan: its whole document, and typed values of the parts that the executor uses.
 
-    ``signers`` are the fingerprints that were trusted besides Intel's, on a made-up host. ``running_image`` is the
-    image of the running module that the rules read, with its SHA-256. ``creation_held`` is the policy's word that no TD
-    is created while hops are performed.
+    Attributes:
+        document: the document, with ``schema`` and ``id``.
+        id: the digest of the document.
+        outcome: an update, nothing to do, or no path.
+        provisional: whether rules were left open because images are missing.
+        host: the facts for which the plan was made.
+        source: the running module.
+        hops: the updates in their order; empty unless the outcome is an update.
+        signers: fingerprints that were trusted besides Intel's; empty for a real host.
+        running_image: path and SHA-256 of the running module's image that the rules read; None if there was none.
+        settings: the executor's settings.
+        creation_held: whether the policy says that no TD is created while hops are performed.
     """
 
     document: Mapping[str, Any]
@@ -86,8 +111,8 @@ class Plan(NamedTuple):
 
     @property
     def exit_code(self) -> ExitCode:
-        """What planning ends in: DONE for an update or nothing to do; for no path BUSY while another update is under
-        way, NOT_UPDATABLE where the host can't be updated at run time whatever the release, else NO."""
+        """The exit code of planning: DONE for an update or nothing to do. Without a path, BUSY while another update is
+        under way, NOT_UPDATABLE where the host can't be updated to any release at run time, else NO."""
         if self.outcome is not PlanOutcome.NO_PATH:
             return ExitCode.DONE
         first = [step["verdicts"] for step in self.document["rejected"] if step["from"] == str(self.source)]
@@ -99,7 +124,7 @@ class Plan(NamedTuple):
 
     @classmethod
     def of(cls, document: Mapping[str, Any], host: HostFacts) -> Self:
-        """The plan in a document that fits its schema. Raises ValueError for a version or a time zone that can't be."""
+        """The plan in a document that fits its schema. Raises ValueError for an impossible version or time zone."""
         image = document["source_image"]
         return cls(
             document=document,
@@ -117,13 +142,13 @@ class Plan(NamedTuple):
 
 
 def seal(document: Mapping[str, Any], host: HostFacts) -> Plan:
-    """A plan from a complete document that the planner made for ``host``, without its ``id``, which is computed
-    here."""
+    """The plan in a document that the planner made for ``host``, complete except for ``schema`` and ``id``, which are
+    added here."""
     return Plan.of({"schema": SCHEMA, "id": digest(document), **document}, host)
 
 
 def load(path: str) -> Plan:
-    """Read a saved plan. Raises InputError for anything that is not one."""
+    """Read a saved plan. Raises InputError if the file can't be read, and as :func:`read` does."""
     return read(read_json(path, _SIZE_LIMIT, "plan", values_max=_VALUES_MAX))
 
 
@@ -179,8 +204,8 @@ def _image(document: Mapping[str, Any]) -> PlannedImage:
 
 
 def contradictions(plan: Plan, done: int, host: HostFacts) -> Iterator[str]:
-    """What the schema of plans can't say: how the hops after the first ``done`` contradict one another, the plan or
-    ``host``, each as the end of a sentence that begins with "hops". A plan that the planner made for that host has
+    """The contradictions that the schema of plans can't express: between the hops after the first ``done``, the plan
+    and ``host``. Each is the end of a sentence that begins with "hops". A plan that the planner made for that host has
     none."""
     if (plan.outcome is PlanOutcome.UPDATE) != bool(plan.hops):
         yield f"don't fit the outcome {plan.outcome.value!r}"

@@ -1,4 +1,4 @@
-"""Measurements for attestation verifiers: a row for each release, and a row for each quote to accept around an update.
+"""Measurements for attestation verifiers: a row for each release, or for each quote to accept around an update.
 
 A TD keeps the MRSEAM and TEE_TCB_SVN of the module it was launched on; TEE_TCB_SVN_2 follows the running module. While
 module k of a path runs, TDs launched on modules 0 to k can exist. TDs that an earlier update left behind are not in a
@@ -48,8 +48,8 @@ Row = dict[str, Any]
 
 def of_releases(releases: Iterable[Release]) -> list[Row]:
     """A row for each release, keys as in COLUMNS. ``seamsvn`` is the raw field, ``svn_minor`` TEE_TCB_SVN[0],
-    ``svn_major`` TEE_TCB_SVN[1]; ``signature`` is ``ok``, or why there is no image to be believed: such a
-    release has None everywhere else, so that no list of what to accept can be made of it."""
+    ``svn_major`` TEE_TCB_SVN[1]. ``signature`` is ``ok``, or the reason why there is no verified image; the row then
+    has None everywhere else but ``version``, so that no verifier accepts values of a doubtful image."""
     return [_row(release) for release in releases]
 
 
@@ -58,12 +58,12 @@ def of_plan(plan: Mapping[str, Any]) -> dict[str, list[Row]]:
     launched earlier still run, and once only TDs are left that were launched on the target (``settled``).
 
     A row, keys as in PHASE_COLUMNS without ``phase``, is a TD launched on ``launched_on`` whose quote is made while
-    ``running`` runs. ``version`` repeats ``launched_on``; MRSEAM, seamsvn and what is derived from it are those of
-    that module. ``tee_tcb_svn_2`` is the seamsvn of the running module, ``svn_2_minor`` TEE_TCB_SVN_2[0],
+    ``running`` runs. ``version`` repeats ``launched_on``; MRSEAM, seamsvn and the columns derived from it are those
+    of that module. ``tee_tcb_svn_2`` is the seamsvn of the running module, ``svn_2_minor`` TEE_TCB_SVN_2[0],
     ``svn_2_major`` TEE_TCB_SVN_2[1]. Rows are in the order of launch, then of the running module.
 
     Raises:
-        RefusedError: the plan has no update, or knows no measurements because it is provisional.
+        RefusedError: the plan has no update, or has no measurements because it is provisional.
     """
     hops = plan["hops"]
     if not hops:

@@ -1,6 +1,9 @@
-"""The settings under ``apply`` in a plan: how a policy wants updates performed. The plan's schema bounds them, and
-refuses one that this version does not know: a limit that can't be kept must not be ignored. The journal keeps the
-outcome of each command and each attempt in finite room, so one run must not push out what earlier runs recorded."""
+"""The executor's settings, under ``apply`` in a plan.
+
+The plan's schema bounds commands and retries, since the journal records each in finite room and one run must not push
+out the records of earlier runs. It refuses settings that this version does not know, since a limit that is ignored is
+no limit.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +22,16 @@ Command = tuple[str, ...]
 
 
 class ApplySettings(NamedTuple):
-    """How to perform a plan: the ``windows`` in which hops may begin (none: always), the ``soak`` seconds between two
-    hops, how often to retry ``device-busy`` and the seconds to wait before that, and the commands to run ``before``
-    the first hop and ``after`` the last."""
+    """The settings for performing a plan.
+
+    Attributes:
+        windows: the maintenance windows in which hops may begin; empty for any time.
+        soak: the seconds between two hops.
+        busy_retries: the number of retries after ``device-busy``.
+        busy_wait: the seconds before each retry.
+        before: the commands to run before the first hop.
+        after: the commands to run after the last hop.
+    """
 
     windows: tuple[Window, ...] = ()
     soak: int = 0
@@ -32,12 +42,12 @@ class ApplySettings(NamedTuple):
 
     @property
     def after_sha256(self) -> str:
-        """What identifies the commands ``after``."""
+        """A digest that identifies the commands ``after``, in hex."""
         return hashlib.sha256(json.dumps(self.after).encode()).hexdigest()
 
     @classmethod
     def from_document(cls, data: Mapping[str, Any]) -> Self:
-        """The settings in what stands under ``apply`` in a plan that fits its schema.
+        """The settings from the object under ``apply`` in a plan that fits its schema.
 
         Raises:
             ValueError: a time zone is not known on this host.

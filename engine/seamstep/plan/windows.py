@@ -1,9 +1,9 @@
-"""Maintenance windows: when an update may begin. Pure: the time comes from the caller, as seconds since the epoch.
+"""Maintenance windows, in which updates may begin. Pure: the caller gives the time in seconds since the epoch.
 
 A window is one stretch of time. It begins at the first instant at which the clocks of its zone read ``from`` or later
-on a day that it names, and ends at the first instant after that at which they read ``to`` or later. So a time that the
-clocks skip in spring is the moment they jump, and of a time that they show twice in autumn the first counts: a window
-never opens twice in one night and never stays open past its end.
+on a day that it names, and ends at the first instant after that at which they read ``to`` or later. A time that the
+clocks skip in spring stands for the moment of the jump, a time that they show twice in autumn for the first of the two.
+So a window never opens twice in one night and never stays open past its end.
 """
 
 from __future__ import annotations
@@ -20,8 +20,14 @@ _DAY = timedelta(days=1)
 
 
 class Window(NamedTuple):
-    """One window of a policy. ``days`` are those on which it begins (Monday is 0); an ``end`` that is not after
-    ``start`` is on the next day."""
+    """One window of a policy.
+
+    Attributes:
+        start: the local time at which it begins.
+        end: the local time at which it ends; on the next day if it is not after ``start``.
+        days: the days on which it begins; Monday is 0.
+        zone: the time zone of ``start`` and ``end``.
+    """
 
     start: time
     end: time
@@ -29,7 +35,7 @@ class Window(NamedTuple):
     zone: ZoneInfo
 
     def stretch(self, day: date) -> tuple[float, float] | None:
-        """The window that begins on ``day``, in seconds since the epoch; None if none does."""
+        """Begin and end of the window on ``day``, in seconds since the epoch; None if it does not begin on that day."""
         if day.weekday() not in self.days:
             return None
         last = day if self.start < self.end else day + _DAY
@@ -42,16 +48,17 @@ class Window(NamedTuple):
         return (stretch for stretch in found if stretch)
 
     def is_open(self, now: float) -> bool:
-        """Whether ``now`` is inside."""
+        """Whether ``now`` is inside the window."""
         return any(begins <= now < ends for begins, ends in self._around(now, 1))
 
     def opens(self, now: float) -> float | None:
-        """When it next opens after ``now``; None if it never does."""
+        """The time at which the window next opens after ``now``; None if it never does."""
         return min((begins for begins, _ in self._around(now, 16) if begins > now), default=None)
 
 
 def closed(windows: Iterable[Window], now: float) -> str:
-    """Why no update may begin ``now``, with the next opening; empty if one may. No window at all means always."""
+    """The reason why no update may begin ``now``, with the next opening; empty if one may. Without windows one always
+    may."""
     listed = tuple(windows)
     if not listed or any(window.is_open(now) for window in listed):
         return ""
@@ -69,7 +76,7 @@ def _instant(day: date, at: time, zone: ZoneInfo) -> float:
     instant = local.timestamp()
     if datetime.fromtimestamp(instant, zone).replace(tzinfo=None) == local.replace(tzinfo=None):
         return instant
-    before, after = int(local.replace(fold=1).timestamp()), int(instant)  # the clocks jump between these two
+    before, after = int(local.replace(fold=1).timestamp()), int(instant)  # the clocks jump between the two
     offset = datetime.fromtimestamp(before, UTC).astimezone(zone).utcoffset()
     while after - before > 1:
         middle = (before + after) // 2

@@ -21,6 +21,7 @@ from seamstep.planning.paths import Route, Router
 from seamstep.planning.planner import router
 from seamstep.policy.policy import Policy
 from seamstep.rules import HARD_RULES, Deny, Level, Scope, Waiver, Waypoint
+from seamstep.rules.td_build import TdBuild
 
 _PLENTY = 1 << 16
 #: Hard rules that hold for a module that is loaded at boot, too.
@@ -28,8 +29,8 @@ _AT_BOOT = {rule.name for rule in HARD_RULES.values() if rule.scope is Scope.TAR
 _SETS_MAX = 5
 _SIZE_MAX = 3
 _CANDIDATES_MAX = 32
-#: The most steps that are judged to try changes, each at some 55 µs: half a minute.
-_STEPS_MAX = 500_000
+#: The most steps that are judged to try changes, each at 50 to 80 µs: half a minute.
+_STEPS_MAX = 400_000
 
 
 class Situation(NamedTuple):
@@ -124,6 +125,8 @@ def _host_changes(host: HostFacts, ladder: Sequence[Release]) -> Iterator[Change
     if host.cpus_present and host.cpus_online != host.cpus_present:
         offline = cpus.parse_list(host.cpus_present) - cpus.parse_list(host.cpus_online or "")
         yield _on_host(f"bring CPUs {cpus.format_list(offline)} online", cpus_online=host.cpus_present)
+    if host.cpu_limits:
+        yield _on_host(f"boot without {' '.join(host.cpu_limits)} on the kernel's command line", cpu_limits=())
     if host.upload is None or host.upload.status != "idle":
         busy = host.upload is not None and host.upload.status is not None
         text = "wait until the update under way is done" if busy else "boot a kernel that offers TDX module updates"
@@ -157,6 +160,12 @@ def _policy_changes(policy: Policy, ladder: Sequence[Release]) -> Iterator[Chang
         yield _on_policy(f"allow more hops than {policy.max_hops}", max_hops=None)
     if policy.keep_updates:
         yield _on_policy(f"keep fewer updates in reserve than {policy.keep_updates}", keep_updates=0)
+    if not policy.creation_held:
+        held = [
+            applied._replace(rule=TdBuild(held=True)) if applied.rule.name == TdBuild.name else applied
+            for applied in policy.rules
+        ]
+        yield _on_policy("hold the creation of TDs back (td_creation: held)", creation_held=True, rules=tuple(held))
     versions = [release.version for release in ladder]
     for denial in policy.denials:
         if not any(version in denial.versions for version in versions):
@@ -172,7 +181,7 @@ def _policy_changes(policy: Policy, ladder: Sequence[Release]) -> Iterator[Chang
 
 def _waiver_changes(graph: VersionGraph, policy: Policy, ladder: Sequence[Release]) -> Iterator[Change]:
     demanded = {applied.rule.name for applied in policy.rules if applied.level is Level.REQUIRE}
-    never = {*HARD_RULES, Deny.name, Waypoint.name}
+    never = {*HARD_RULES, Deny.name, Waypoint.name, TdBuild.name}
     seen: set[tuple[str, ModuleVersion]] = set()
     for source, target in combinations([release.version for release in ladder], 2):
         for verdict in graph.judge(source, target, 0).blocking:

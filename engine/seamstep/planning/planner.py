@@ -1,7 +1,7 @@
-"""From graph and policy to plan. Pure: values in, values out.
+"""Makes the plan for a host under a policy. Pure.
 
-``paths`` finds the newest release within the budget and the best path to it; here the answer becomes the plan document,
-with the reasons for what was not chosen.
+``paths`` finds the newest release within the budget and the best path to it. The planner writes both to the plan
+document, with the reasons why other steps were refused and the other paths that were possible.
 """
 
 from __future__ import annotations
@@ -30,8 +30,13 @@ from seamstep.rules.td_build import TdBuild, safe_while_tds_are_created
 
 
 class Answer(NamedTuple):
-    """Where a policy leads from a release: ``best`` is the way to the newest release that is wanted and can be reached,
-    None if none can."""
+    """The result of looking for a path.
+
+    Attributes:
+        outcome: an update, nothing to do, or no path.
+        router: the routes from the release.
+        best: the best route to the newest release that is wanted and can be reached; None if there is none.
+    """
 
     outcome: PlanOutcome
     router: Router
@@ -39,13 +44,13 @@ class Answer(NamedTuple):
 
 
 def router(graph: VersionGraph, policy: Policy, start: ModuleVersion | None = None) -> Router:
-    """The Router from the running module, or from ``start``, to what the policy wants."""
+    """The Router from the running module, or from ``start``, to the newer releases that the policy wants."""
     wanted = [version for version in graph.newer(start or graph.running) if policy.target.names(version)]
     return Router(graph, wanted, budget_of(graph.host, policy), start)
 
 
 def find_way(graph: VersionGraph, policy: Policy, start: ModuleVersion | None = None) -> Answer:
-    """Where the policy leads the host from its running module, or from ``start``."""
+    """The best path for the host under the policy, from its running module or from ``start``."""
     found = router(graph, policy, start)
     best = found.best(policy.choice)
     outcome = PlanOutcome.UPDATE if best else PlanOutcome.NO_PATH if found.wanted else PlanOutcome.UP_TO_DATE
@@ -64,15 +69,17 @@ def make_plan(
     """The plan for a host under a policy.
 
     Args:
-        mapping: where the releases come from.
-        releases: those of the catalog, with their images.
-        host: its facts; the running version must be known.
-        policy: where to go and how to choose.
-        as_of: the day that decided what of the policy is in force; stands in the plan.
-        without_images: leave rules that need an image open, and mark the plan provisional.
+        mapping: the mapping file; the plan records its path and digest.
+        releases: the releases of the catalog, with their images.
+        host: the facts; the running version must be known.
+        policy: the policy.
+        as_of: the day for which the policy was read; the plan records it.
+        without_images: leave rules open that need a missing image, and mark the plan provisional.
 
     Raises:
-        InputError: the policy's target is one version, and there is no such release.
+        InputError: the policy's target is one version of the running series that no release has, or a series has too
+            many releases.
+        RefusedError: a rule answers differently when it is asked again.
         ValueError: the running version is not known.
     """
     graph = graph_of(releases, host, policy, without_images=without_images)
@@ -118,7 +125,7 @@ def make_plan(
 
 
 def graph_of(releases: Iterable[Release], host: HostFacts, policy: Policy, *, without_images: bool) -> VersionGraph:
-    """The graph of the running module's series: no step leaves it. Raises ValueError and InputError as
+    """The graph of the running module's series alone, since no step leaves it. Raises ValueError and InputError as
     :class:`VersionGraph` does."""
     series = host.module_version.series if host.module_version else None
     ladder = (release for release in releases if release.version.series == series)
@@ -126,13 +133,13 @@ def graph_of(releases: Iterable[Release], host: HostFacts, policy: Policy, *, wi
 
 
 def budget_of(host: HostFacts, policy: Policy) -> int:
-    """How many updates a plan may take."""
+    """The most updates that a plan may take."""
     usable = max((host.remaining_updates or 0) - policy.keep_updates, 0)
     return usable if policy.max_hops is None else min(usable, policy.max_hops)
 
 
 def check_target(graph: VersionGraph, policy: Policy) -> None:
-    """Raise InputError if the target is one version that the running module's series should have and lacks."""
+    """Raise InputError if the target is one version, newer than the running module, that its series lacks."""
     version = policy.target.version
     if version is None or version in graph.steps:
         return
@@ -197,8 +204,8 @@ def _hop_document(judgement: Judgement, host: HostFacts, policy: Policy) -> dict
 
 
 def td_creation(step: Step, host: HostFacts, *, held: bool) -> dict[str, Any]:
-    """Whether TDs may be created during a step, as it stands in plans. ``safe`` does not depend on the TDs of today;
-    ``needs_no_td`` says that the step is free of the hazard only because no TD runs."""
+    """Whether TDs may be created during a step, in the form that plans have. ``safe`` does not depend on the number of
+    TDs; ``needs_no_td`` is true if the step is free of the hazard only because no TD runs."""
     source, target = step.source.version, step.target.version
     safe = safe_while_tds_are_created(step.source, step.target)
     if safe:
@@ -211,7 +218,8 @@ def td_creation(step: Step, host: HostFacts, *, held: bool) -> dict[str, Any]:
 
 
 def _risks(judgement: Judgement, host: HostFacts, policy: Policy) -> list[dict[str, Any]]:
-    """The hazards that the policy takes: verdicts of ``td-build`` and ``seam-memory`` that are not ``pass``."""
+    """The hazards of a step that the policy accepts: verdicts of ``td-build`` and ``seam-memory`` that are not
+    ``pass``, at any level. The rules are asked here because the graph does not ask a rule that is off."""
     levels = {applied.rule.name: applied.level for applied in policy.rules}
     waived = {verdict.rule for verdict, _ in judgement.waived}
     left_open = {verdict.rule for verdict in judgement.left_open}
@@ -249,8 +257,8 @@ def _alternatives(router: Router, best: Route) -> list[dict[str, Any]]:
 
 
 def _rejected(graph: VersionGraph, router: Router, wanted: Sequence[ModuleVersion]) -> list[dict[str, Any]]:
-    """The refused steps that explain why no other path was taken: all out of the running module, and from whatever can
-    be reached to the newest release that is wanted, unless the plan leads there."""
+    """The refused steps that explain why no other path was taken: all from the running module, and, unless the plan
+    leads to the newest release that is wanted, all to that release from releases that can be reached."""
     if not wanted:
         return []
     steps = [(graph.running, target) for target in graph.newer(graph.running)]
@@ -274,7 +282,7 @@ def _documents(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
 
 
 def _source_image(release: Release) -> dict[str, Any] | None:
-    """The image of the running module that the rules read."""
+    """The running module's image that the rules read, in the form that plans have."""
     image = release.usable_image()
     return {"path": image.path, "sha256": image.content.verification().sha256} if image else None
 

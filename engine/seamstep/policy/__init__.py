@@ -1,3 +1,3 @@
-"""A policy: its values, its file, and the layers that several policies make. May import ``rules`` and what stands
-before it.
+"""Policies: their values, their files, and the merging of several. May import ``rules`` and the packages before it in
+docs/architecture.md.
 """

@@ -1,9 +1,9 @@
 """Layers of policies (organisation, then team, then host): a step has to satisfy all of them.
 
-The stricter value wins: the higher level of a rule, the fewer hops, the more updates kept, the targets and signers that
-all layers name, everything that any layer denies or makes a waypoint. A waiver counts only if every layer that sets the
-rule accepts the step. Values that have no order (how to choose a path, the executor's settings) are those of the first
-layer that states them.
+The stricter value wins: the higher level of a rule, the fewer hops, the larger reserve of updates, the targets and
+signers that all layers name, and the denials and waypoints of all layers. A waiver is in force only if every layer that
+sets the rule accepts the step. Values without an order (the choice of path, the executor's settings) are those of the
+first layer that states them.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ _STRICTNESS = {Level.WARN: 1, Level.PREFER: 2, Level.REQUIRE: 3}
 
 
 class Layer(NamedTuple):
-    """A policy and the document it was read from."""
+    """A ``policy`` and the ``document`` from which it was read."""
 
     policy: Policy
     document: Document
 
     def states(self, key: str) -> bool:
-        """Whether the document has the key itself."""
+        """Whether the document has the key; otherwise the value is a default."""
         return key in self.document.data
 
 
 def merge(layers: Sequence[Layer]) -> Policy:
-    """The one policy that all layers amount to; a single layer is itself.
+    """One policy with the demands of all layers; the policy itself for a single layer.
 
     Raises:
         InputError: the layers contradict each other.
@@ -63,7 +63,7 @@ def merge(layers: Sequence[Layer]) -> Policy:
 
 
 def _contradiction(policies: Sequence[Policy]) -> str | None:
-    """What no step could satisfy, or nobody could order; None if nothing is."""
+    """Demands that no step can satisfy together, or parameters without an order; None if there are none."""
     specifiers = [specifier for policy in policies for specifier in policy.target.specifiers]
     for exact in specifiers:
         for other in specifiers:
@@ -105,7 +105,13 @@ def _apply(policies: Sequence[Policy]) -> Mapping[str, object]:
 
 
 class Effective(NamedTuple):
-    """A value in force: its key path, itself in words, and where it stands (file and line, or a default)."""
+    """A value in force.
+
+    Attributes:
+        key: its key path in the policy document.
+        value: the value in words.
+        origin: file and line of the documents that state it, or ``default``. For a waiver, its reason and author.
+    """
 
     key: str
     value: str
@@ -113,7 +119,7 @@ class Effective(NamedTuple):
 
 
 def effective(layers: Sequence[Layer]) -> list[Effective]:
-    """Every value that is in force under all layers together, in the order of the policy document."""
+    """Every value of the merged layers, in the order of the policy document."""
     merged = merge(layers)
     rows = [
         _row(layers, "target", merged.target.text),

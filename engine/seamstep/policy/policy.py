@@ -1,4 +1,4 @@
-"""Policies as values: where to go, in which steps, and which rules to apply."""
+"""Policies as values: the target, the choice of path, the limits and the rules."""
 
 from __future__ import annotations
 
@@ -16,40 +16,45 @@ NEWEST = "newest"
 
 
 class PathChoice(StrEnum):
-    """How a policy chooses among the permitted paths."""
+    """The measure by which a policy chooses among the permitted paths."""
 
     FEWEST_HOPS = "fewest-hops"
     SHORTEST_PATH = "shortest-path"
 
 
 class Target(NamedTuple):
-    """The releases a policy wants to run, the newest of them first: those in every one of ``specifiers``."""
+    """The releases that a policy wants, preferably the newest: those in each of ``specifiers``, any if it is empty."""
 
     specifiers: tuple[Specifier, ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> Target:
-        """``newest``, a version, or a specifier. Raises ValueError for anything else."""
+        """The target for ``newest``, a version or a specifier. Raises ValueError for any other text."""
         return cls() if text == NEWEST else cls((Specifier(text),))
 
     @property
     def text(self) -> str:
-        """As it was written."""
+        """The target as the policy has it."""
         return " and ".join(specifier.text for specifier in self.specifiers) or NEWEST
 
     @property
     def version(self) -> ModuleVersion | None:
-        """The one release meant, if it is one."""
+        """The version, if the target is a single release."""
         return next((specifier.version for specifier in self.specifiers if specifier.version), None)
 
     def names(self, version: ModuleVersion) -> bool:
-        """Whether ``version`` is among the releases wanted."""
+        """Whether the policy wants ``version``."""
         return all(version in specifier for specifier in self.specifiers)
 
 
 class Source(NamedTuple):
-    """What a policy was read from: its name, its file's SHA-256 in hex, and the file as an absolute path (None for one
-    that ships with seamstep)."""
+    """The origin of a policy.
+
+    Attributes:
+        name: the policy's name.
+        sha256: the SHA-256 of its file in hex.
+        file: the absolute path of its file; None for a policy that ships with seamstep.
+    """
 
     name: str
     sha256: str
@@ -57,13 +62,22 @@ class Source(NamedTuple):
 
 
 class Policy(NamedTuple):
-    """A policy.
+    """A policy, or the merged policy of several layers.
 
-    ``sources`` are what it was read from, one for each layer; ``max_hops`` is None where nothing limits it; ``rules``
-    are the policy rules in force, ``denials`` and the waivers in ``rules`` those that have not expired; ``expired``
-    tells of the others; ``signers`` are the fingerprints (SHA-256 of the modulus in hex) trusted besides Intel's;
-    ``apply`` are the executor's settings, as they stand in plans; ``creation_held`` is the policy's word that no TD is
-    created while hops are performed.
+    Attributes:
+        sources: the origin of each layer.
+        target: the releases wanted.
+        choice: the measure for choosing among permitted paths.
+        max_hops: the most hops of a path; None for no limit.
+        keep_updates: the number of updates that a plan must leave unused.
+        rules: the policy rules in force, with waivers that have not expired.
+        denials: those that have not expired.
+        waypoints: the releases at which paths have to stop, ascending.
+        signers: fingerprints (SHA-256 of the modulus in hex) that are trusted besides Intel's.
+        apply: the executor's settings, in the form that plans have.
+        creation_held: whether the policy says that no TD is created while hops are performed.
+        expired: a problem for each denial and waiver that has expired.
+        description: the text for readers of the policy.
     """
 
     sources: tuple[Source, ...]
@@ -82,17 +96,17 @@ class Policy(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The names of all layers."""
+        """The names of all layers, joined by ``+``."""
         return " + ".join(source.name for source in self.sources)
 
     @property
     def sha256(self) -> str:
-        """The digest of the file, or of all layers' digests in their order, in hex."""
+        """The digest of the file in hex; of several layers, the digest of their digests in order."""
         digests = [source.sha256 for source in self.sources]
         return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
     def applied_rules(self) -> tuple[AppliedRule, ...]:
-        """Every rule in force: the hard ones, the policy's, its denials and its waypoints."""
+        """Every rule in force: the hard rules, the policy rules, the denials and the waypoints."""
         hard = tuple(AppliedRule(rule()) for rule in HARD_RULES.values())
         deny = (AppliedRule(Deny(self.denials)),) if self.denials else ()
         waypoint = (AppliedRule(Waypoint(self.waypoints)),) if self.waypoints else ()
@@ -103,5 +117,5 @@ class Policy(NamedTuple):
         return self._replace(target=target)
 
     def with_signers(self, signers: frozenset[str]) -> Policy:
-        """The same policy, trusting these signers too."""
+        """The same policy with these signers as well as its own."""
         return self._replace(signers=self.signers | signers)

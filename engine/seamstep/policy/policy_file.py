@@ -1,4 +1,4 @@
-"""Read policies. Strict: every mistake at once, each with file, line, column, key path and what was expected."""
+"""Reading policies. All mistakes are reported at once, each with file, line, column, key path and the expected form."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
 def load(name_or_file: str, as_of: date) -> Policy:
-    """Load a shipped policy by name or any policy by file. A value with a ``/`` or ending in .yaml or .yml is a file.
+    """Load a shipped policy by name, or a policy from a file.
 
     Args:
-        name_or_file: what ``--policy`` was given.
-        as_of: the day that decides what has expired; an entry is in force through its ``until``.
+        name_or_file: the value of ``--policy``. One with a ``/``, or ending in .yaml or .yml, is a file.
+        as_of: the day for which the policy is read. Denials and waivers are in force through their ``until``.
 
     Raises:
         InputError: no such policy, unreadable or invalid; lists all problems.
@@ -49,13 +49,14 @@ def load(name_or_file: str, as_of: date) -> Policy:
 
 
 def layer(name_or_file: str, as_of: date) -> Layer:
-    """The policy with its document, to be merged with others. Raises InputError as :func:`load` does."""
+    """A policy with its document, for merging with others. Raises InputError as :func:`load` does."""
     document, file = read(name_or_file)
     return Layer(parse(document, file, as_of), document)
 
 
 def read(name_or_file: str) -> tuple[Document, str | None]:
-    """The document of a policy, and its file as an absolute path (None for one that ships)."""
+    """The document of a policy, and the absolute path of its file (None for a policy that ships). Raises InputError if
+    there is no such policy, or it is not YAML."""
     if "/" in name_or_file or name_or_file.endswith((".yaml", ".yml")):
         content = read_bytes(name_or_file, _SIZE_LIMIT, "policy")
         return yaml_text.read(content, name_or_file), absolute(name_or_file)
@@ -69,7 +70,7 @@ def read(name_or_file: str) -> tuple[Document, str | None]:
 
 
 def schema() -> dict[str, Any]:
-    """The schema of policies, with the rules of the plug-ins that are installed."""
+    """The schema of policies, with the rules of the installed plug-ins."""
     full: dict[str, Any] = resources.schema("policy")
     known = full["properties"]["rules"]["properties"]
     for name, rule in policy_rules().items():
@@ -114,7 +115,7 @@ def _misplaced_rules(document: Document) -> Iterator[Problem]:
 
 
 class _Reader:
-    """Turns a document that fits the schema into values, and collects what the schema can't see."""
+    """Converts a document to values, and collects the mistakes that a schema can't express."""
 
     def __init__(self, document: Document, as_of: date) -> None:
         self.document = document
@@ -127,8 +128,8 @@ class _Reader:
         self.problems.append(self.document.problem(path, message))
 
     def text(self, path: KeyPath, parse: Callable[[str], Any], default: Any = None) -> Any:
-        """The text at ``path`` as ``parse`` reads it; its ValueError becomes a problem. Anything but text is the
-        schema's affair."""
+        """The text at ``path`` after ``parse``, whose ValueError becomes a problem. ``default`` where there is no text:
+        the schema check reports that."""
         value: Any = self.data
         try:
             for key in path:
@@ -150,7 +151,7 @@ class _Reader:
                 yield (key, index), item
 
     def check_values(self) -> None:
-        """Complain about all values, also where the schema has complained already, so that nothing is told too late."""
+        """Check all values, even if the document breaks the schema, so that all mistakes are reported at once."""
         self.target()
         self.waivers()
         self.contradictions(self.denials(), self.waypoints())
@@ -242,7 +243,7 @@ class _Reader:
                     self.complain(("waypoints",), message)
 
     def apply(self) -> dict[str, Any]:
-        """The executor's settings as they stand in plans: durations in seconds, everything else as written."""
+        """The executor's settings in the form that plans have: durations in seconds, all others unchanged."""
         settings = self.data.get("apply", {})
         if not isinstance(settings, dict):
             return {}

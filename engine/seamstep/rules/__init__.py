@@ -1,4 +1,4 @@
-"""The rules: one explicit table from name to rule; a name that is not in it is an error."""
+"""The tables of rules by name, and the values with which a policy applies them. Names that no table has are errors."""
 
 from __future__ import annotations
 
@@ -45,8 +45,15 @@ from seamstep.base.versions import ModuleVersion, Specifier
 
 
 class Waiver(NamedTuple):
-    """An exception to one policy rule for some targets: the rule, the targets, why, by whom, and until which day (ISO
-    8601, inclusive)."""
+    """An exception to one policy rule for some targets.
+
+    Attributes:
+        rule: the rule's name.
+        versions: the targets.
+        reason: why the policy accepts them.
+        by: the person or team that decided it.
+        until: the last day on which it is in force, as ISO 8601.
+    """
 
     rule: str
     versions: Specifier
@@ -56,10 +63,14 @@ class Waiver(NamedTuple):
 
 
 class AppliedRule(NamedTuple):
-    """A rule at a level. ``cost`` (squared ranks) is what a hop that does not meet a preferred rule costs.
+    """A rule at a level.
 
-    ``waivers`` are groups, one for each policy that sets the rule. A step is waived if every group has a waiver for it,
-    so that no layer can waive what another demands.
+    Attributes:
+        rule: the rule with its parameters.
+        level: the effect of the rule on a step that does not meet it.
+        cost: added to the cost of a step that does not meet a preferred rule, in squared ranks.
+        waivers: groups of waivers, one for each policy that sets the rule. A step is waived if every group has a waiver
+            for it, so that no layer can waive a demand of another.
     """
 
     rule: Rule
@@ -68,7 +79,7 @@ class AppliedRule(NamedTuple):
     waivers: tuple[tuple[Waiver, ...], ...] = ()
 
     def waivers_for(self, target: ModuleVersion) -> tuple[Waiver, ...]:
-        """The waivers that together accept steps to ``target``; none if they don't."""
+        """One waiver of each group for steps to ``target``; empty if a group has none."""
         found = [next((waiver for waiver in group if target in waiver.versions), None) for group in self.waivers]
         return tuple(waiver for waiver in found if waiver) if all(found) else ()
 
@@ -106,7 +117,7 @@ POLICY_RULES: dict[str, type[Rule]] = {
     )
 }
 
-#: Rules that policies could name once, and what to say of them now.
+#: Names that policies of earlier versions may hold, with the advice for the error message.
 REMOVED_RULES = {
     "strict-compat": "it is called 'td-build' now",
     "svn-rollback": "it is part of the hard rule 'svn' now, which is always on; take it out",
@@ -118,8 +129,8 @@ REMOVED_RULES = {
 
 
 def policy_rules() -> dict[str, type[Rule]]:
-    """The rules whose level a policy sets, by name: those that ship, then those of plug-ins. A plug-in can't take
-    the name of a rule that ships."""
+    """The rules whose level a policy sets, by name: those that ship with seamstep, then those of plug-ins. A plug-in
+    with the name of a rule that ships is left out."""
     from seamstep.rules import plugins
 
     taken = {*POLICY_RULES, *HARD_RULES, Deny.name, Waypoint.name}

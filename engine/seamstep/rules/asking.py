@@ -1,4 +1,4 @@
-"""The one way to ask a rule."""
+"""Asking a rule, in one place, so that a failure of its code becomes a verdict."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from seamstep.rules.base import Rule
 
 
 def ask(rule: Rule, step: Step, host: HostFacts) -> Verdict:
-    """The rule's verdict on a step. A rule that raises, or returns anything but a Verdict that carries its name, has
-    not answered: the verdict is ``unknown``, which counts as not met. ``host`` is as in :meth:`Rule.check`."""
+    """The rule's verdict on a step; ``unknown`` if the rule raises, or returns anything but a Verdict with the rule's
+    name. ``host`` is as in :meth:`Rule.check`."""
     try:
         verdict: object = rule.check(step, host)
     except (Exception, SystemExit) as error:  # a plug-in may raise anything

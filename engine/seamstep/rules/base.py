@@ -1,4 +1,4 @@
-"""What a rule is."""
+"""The interface of rules: the class to inherit from, the levels and the scopes."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from seamstep.domain.model import Image, Outcome, Release, Step, Verdict
 
 
 class Level(StrEnum):
-    """How a policy applies a rule that is not met: REQUIRE blocks the step, PREFER makes it cost more, WARN is shown.
-    A rule that is OFF is not asked."""
+    """The effect of a rule on a step that does not meet it.
+
+    REQUIRE blocks the step, PREFER raises its cost, WARN is only shown. A rule that is OFF is not asked.
+    """
 
     REQUIRE = "require"
     PREFER = "prefer"
@@ -22,12 +24,14 @@ class Level(StrEnum):
 
 
 class Scope(Enum):
-    """What a rule's answer depends on.
+    """The inputs that a rule's answer depends on. A rule is asked once for each set of inputs.
 
-    HOST: the host's facts. TURN: also how many updates were used before; the answer may only get stricter with them,
-    and so limits the number of hops. SOURCE and TARGET: the host and that release. STEP: the host and both. Only rules
-    of scope STEP may read the host's ``module_version``, only those of TURN and STEP its ``remaining_updates``. Reason
-    and evidence depend on no more than that either: all steps of a scope share them.
+    HOST: the host's facts. TURN: these, and the number of updates used before; with more of them the answer may only
+    become stricter, so the rule limits the number of hops. SOURCE and TARGET: the facts and that release. STEP: the
+    facts and both releases.
+
+    Only rules of scope STEP may read the host's ``module_version``, only those of TURN and STEP its
+    ``remaining_updates``. Reason and evidence depend on the same inputs, since all steps with these inputs share them.
     """
 
     HOST = auto()
@@ -54,13 +58,21 @@ class Scope(Enum):
 class Rule(ABC):
     """One constraint on one step. A rule does no I/O and always answers; a fact it lacks makes the answer unknown.
 
-    ``source`` says where the fact behind the rule comes from, ``why`` what happens where the rule is not kept, ``fix``
-    what to do when it blocks; the reference pages show all three, and a plug-in may leave out the last two. ``scope``
-    says what the answer depends on; the rule is asked once for that. A rule with ``needs_image`` can't answer for a
-    release without an image. A rule with ``looks_ahead`` uses the step's outlook, in which its own verdicts don't
-    count, and sees the host before its first update. ``default_level`` is the level of a policy rule that the policy
-    does not name. ``parameters`` are JSON Schemas, with title and description, of what the policy passes to the
-    constructor by name; all of them are required unless the level is off.
+    The reference pages show the texts; a plug-in may leave out ``why`` and ``fix``.
+
+    Attributes:
+        name: the name in policies and verdicts.
+        summary: the constraint in one sentence.
+        source: the document or code that the constraint comes from.
+        why: the harm of a step that does not meet it.
+        fix: the remedy for a step that it blocks.
+        needs_image: whether the answer for a release without an image is unknown.
+        scope: the inputs of the answer.
+        looks_ahead: whether the rule uses the step's outlook. Its own verdicts don't count in there, and it sees the
+            host before its first update.
+        default_level: the level of a policy rule that the policy does not name.
+        parameters: JSON Schemas, with title and description, of the constructor's arguments by name. The policy gives
+            all of them unless the level is off.
     """
 
     name: ClassVar[str]
@@ -76,32 +88,33 @@ class Rule(ABC):
 
     @abstractmethod
     def check(self, step: Step, host: HostFacts) -> Verdict:
-        """Judge a step. ``host`` is what the host will be when the step's turn comes: its module version is the
-        step's source and its remaining updates are those left by then."""
+        """Judge a step. ``host`` is the host as predicted for the step's turn: its module version is the step's source,
+        and its remaining updates are those left by then."""
 
     def strictness(self) -> tuple[int, ...]:
-        """How strict the parameters are, for choosing among layers of policies; more is stricter."""
+        """A value that orders the parameters, greater for stricter ones, so that the strictest of several layers of
+        policies can be chosen; empty for a rule without an order."""
         return ()
 
     def passed(self, reason: str, **evidence: Any) -> Verdict:
-        """The step meets the rule."""
+        """The verdict on a step that meets the rule."""
         return Verdict(self.name, Outcome.PASS, reason, evidence)
 
     def blocked(self, reason: str, **evidence: Any) -> Verdict:
-        """The step does not meet the rule."""
+        """The verdict on a step that does not meet the rule."""
         return Verdict(self.name, Outcome.BLOCK, reason, evidence)
 
     def unknown(self, reason: str, **evidence: Any) -> Verdict:
-        """A fact is missing."""
+        """The verdict where a fact is missing."""
         return Verdict(self.name, Outcome.UNKNOWN, reason, evidence)
 
     def lacks(self, host: HostFacts, fact: str) -> Verdict:
-        """The host's ``fact`` is missing."""
+        """The verdict where the ``fact`` of the host is missing."""
         return self.unknown(f"{fact} is not known ({host.why_unknown(fact)})", missing=fact)
 
     def both_images(self, step: Step) -> tuple[Image, Image] | Verdict:
-        """The images of source and target, or the verdict that one is missing. What the source's image says is believed
-        of the running module, so it has to be authentic too; the target's is judged by ``image-authentic``."""
+        """The images of source and target, or the verdict that one is missing. The source's image stands for the
+        running module, so it has to be authentic too; the target's is judged by ``image-authentic``."""
         source = step.source.usable_image()
         if source is None:
             return self.unknown(f"can't tell what {step.source.version} is: {step.source.why_no_image()}")

@@ -1,4 +1,4 @@
-"""``cpu-supported``."""
+"""Blocks releases for other CPUs, which P-SEAMLDR refuses to load."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from seamstep.rules.base import Rule, Scope
 
 
 class CpuSupported(Rule):
-    """The target's image names every CPU of the host."""
+    """Compares the host's CPU signatures with the CPUID table of the target's image; steppings are ignored.
+
+    An empty table supports no CPU.
+    """
 
     name = "cpu-supported"
     summary = "Every CPU signature of the host is in the CPUID table of the target's image, steppings aside."

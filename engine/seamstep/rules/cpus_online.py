@@ -1,4 +1,4 @@
-"""``cpus-online``."""
+"""Demands all CPUs of the platform, since P-SEAMLDR installs a module on all of them or not at all."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from seamstep.rules.base import Rule, Scope
 
 
 class CpusOnline(Rule):
-    """Every present CPU is online."""
+    """Compares the online CPUs with the present ones, and looks for kernel parameters that hide CPUs."""
 
     name = "cpus-online"
     summary = "All present CPUs are online, and the kernel's command line hides none."

@@ -1,4 +1,4 @@
-"""``debug-module``."""
+"""Blocks debug-signed modules, which production platforms refuse."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from seamstep.rules.base import Rule, Scope
 
 
 class DebugModule(Rule):
-    """The target is a production module."""
+    """Reads the debug bit of ``module_type`` in the target's sigstruct."""
 
     name = "debug-module"
     summary = "The target is not debug-signed."

@@ -1,4 +1,4 @@
-"""``deny``."""
+"""Blocks releases that a policy forbids."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ from seamstep.rules.base import Rule, Scope
 
 
 class Denial(NamedTuple):
-    """Releases that a policy forbids to go to, and why. ``until`` is the last day, as ISO 8601; None is for good."""
+    """Targets that a policy forbids.
+
+    Attributes:
+        versions: the targets.
+        reason: why the policy forbids them.
+        link: a page with the details, if there is one.
+        until: the last day on which the denial is in force, as ISO 8601; None for one without end.
+    """
 
     versions: Specifier
     reason: str
@@ -25,7 +32,7 @@ class Denial(NamedTuple):
 
 
 class Deny(Rule):
-    """The policy does not forbid the target."""
+    """Looks the target up in the policy's denials."""
 
     name = "deny"
     summary = "The policy does not list the target under `deny`."
@@ -41,7 +48,7 @@ class Deny(Rule):
     scope = Scope.TARGET
 
     def __init__(self, denials: Sequence[Denial]) -> None:
-        """``denials``: those that are in force."""
+        """``denials``: those of the policy that are in force."""
         self._denials = tuple(denials)
 
     def check(self, step: Step, host: HostFacts) -> Verdict:

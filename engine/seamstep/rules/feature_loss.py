@@ -1,4 +1,4 @@
-"""``feature-loss``."""
+"""Finds features that would be lost, and mapping files with wrong feature bits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _BITS = 64
 
 
 class FeatureLoss(Rule):
-    """The target has every feature of the source."""
+    """Compares the TDX_FEATURES0 bits that the mapping file lists for source and target."""
 
     name = "feature-loss"
     summary = "The target has every TDX_FEATURES0 bit of the source."

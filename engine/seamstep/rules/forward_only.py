@@ -1,4 +1,4 @@
-"""``forward-only``."""
+"""Prevents downgrades, and updates that would change nothing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from seamstep.rules.base import Rule
 
 
 class ForwardOnly(Rule):
-    """The target is newer than the source."""
+    """Compares the versions of source and target."""
 
     name = "forward-only"
     summary = "The target is newer than the source; the running module is never installed again."

@@ -1,4 +1,4 @@
-"""``handoff``."""
+"""Makes sure that the target can take over the state of the running module, and so its TDs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from seamstep.rules.base import Rule
 
 
 class Handoff(Rule):
-    """The target understands the state that the source hands over."""
+    """Compares the handoff version that the source writes with those that the target reads."""
 
     name = "handoff"
     summary = "The source's module_hv lies between the target's min_update_hv and module_hv."

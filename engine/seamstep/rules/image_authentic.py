@@ -1,4 +1,4 @@
-"""``image-authentic``."""
+"""Finds damaged and forged images before the running module is shut down."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from seamstep.rules.base import Rule, Scope
 
 
 class ImageAuthentic(Rule):
-    """The target's image is whole, is the module that its sigstruct names, and is signed by Intel."""
+    """Verifies the target's image and its signer.
+
+    A simulated host also takes the signers that the policy trusts.
+    """
 
     name = "image-authentic"
     summary = "The target's image has a sound structure, checksum, hash and signature, and Intel signed it."

@@ -1,4 +1,4 @@
-"""``kernel-features``."""
+"""Blocks releases that Linux could not use, or could not update any more."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NEEDED_BITS = sum(1 << bit for bit in _NEEDED)
 
 
 class KernelFeatures(Rule):
-    """Linux can use the target, and leave it again."""
+    """Compares the TDX_FEATURES0 bits that the mapping file lists for the target with those that Linux requires."""
 
     name = "kernel-features"
     summary = (

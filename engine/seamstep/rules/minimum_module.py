@@ -1,4 +1,4 @@
-"""``minimum-module``."""
+"""Keeps to the oldest module from which Intel lets a TD-preserving update to the target start."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from seamstep.rules.base import Rule
 
 
 class MinimumModule(Rule):
-    """The source is at least the target's minimum module."""
+    """Compares the source's version with the target's minimum.
+
+    A minimum of another series is a mistake in the mapping file and makes the answer unknown.
+    """
 
     name = "minimum-module"
     summary = "The source is not older than the target's min_module_version_for_td_preserving."

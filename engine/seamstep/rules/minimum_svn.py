@@ -1,4 +1,4 @@
-"""``minimum-svn``."""
+"""Blocks releases below the security version that the policy demands."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from seamstep.rules.base import Level, Rule, Scope
 
 
 class MinimumSvn(Rule):
-    """The target's security version is at least the policy's."""
+    """Compares the SVN in the target's sigstruct with the policy's ``svn``."""
 
     name = "minimum-svn"
     summary = "The target's seamsvn is at least the policy's `svn` (the raw 16-bit field)."
@@ -24,7 +24,7 @@ class MinimumSvn(Rule):
     default_level = Level.OFF
     scope = Scope.TARGET
     needs_image = True
-    parameters = {  # noqa: RUF012 - the base class says it is a ClassVar
+    parameters = {  # noqa: RUF012 - the base class declares it a ClassVar
         "svn": {
             "title": "a number from 0 to 0xffff",
             "description": "The lowest raw seamsvn that is allowed, such as 0x10d.",

@@ -1,4 +1,4 @@
-"""``no-stranding``."""
+"""Prevents steps after which a newer release is out of reach."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from seamstep.rules.base import Rule
 
 
 class NoStranding(Rule):
-    """The step closes no way to a newer release."""
+    """Asks the outlook which newer releases the step cuts off."""
 
     name = "no-stranding"
     summary = "Every newer release that can be reached before the step can still be reached after it."

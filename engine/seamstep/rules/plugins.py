@@ -1,7 +1,8 @@
-"""Rules that others bring: classes that packages name in the entry-point group ``seamstep.rules``.
+"""Rules of other packages, which name their classes in the entry-point group ``seamstep.rules``.
 
-A plug-in is a subclass of :class:`~seamstep.rules.base.Rule` whose entry point has the rule's name. One that can't be
-loaded is still a rule: it answers unknown, which blocks, until the policy turns it off or the plug-in is repaired.
+A plug-in is a subclass of :class:`~seamstep.rules.base.Rule` whose entry point has the rule's name. A plug-in that
+can't be loaded is replaced by a rule that answers unknown, which blocks until the policy turns it off or the plug-in is
+repaired: a constraint must not vanish because its code is broken.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ GROUP = "seamstep.rules"
 
 @functools.cache
 def installed() -> dict[str, type[Rule]]:
-    """The plug-ins' rules by name, sorted."""
+    """The rules of the installed plug-ins by name, sorted."""
     from importlib.metadata import entry_points
 
     found: dict[str, list[EntryPoint]] = {}
@@ -38,7 +39,7 @@ def _load(point: EntryPoint, *others: EntryPoint) -> type[Rule]:
     try:
         rule = point.load()
         problem = _problem(rule, point.name)
-    except (Exception, SystemExit) as error:  # a plug-in may fail in any way it likes
+    except (Exception, SystemExit) as error:  # importing a plug-in may raise anything
         log_failure("the plug-in %s can't be loaded", point.name)
         problem = described(error)
     return _failed(point.name, problem) if problem else rule

@@ -1,4 +1,4 @@
-"""``preproduction``."""
+"""Finds releases of series 2.0, which Intel does not support yet."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _SERIES = "2.0"
 
 
 class Preproduction(Rule):
-    """The target is a production release."""
+    """Reads the series of the target, since no other fact marks a pre-production release."""
 
     name = "preproduction"
     summary = "The target is not of series 2.0, whose modules hold pre-production interfaces."

@@ -1,4 +1,4 @@
-"""``same-series``."""
+"""Keeps an update inside the series of the running module: other series are for other platforms."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from seamstep.rules.base import Rule
 
 
 class SameSeries(Rule):
-    """Source and target have the same major.minor."""
+    """Compares the series of source and target."""
 
     name = "same-series"
     summary = "An update stays inside its series: source and target have the same major.minor."

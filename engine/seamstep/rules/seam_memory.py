@@ -1,4 +1,4 @@
-"""``seam-memory``."""
+"""Blocks modules that may not fit into the SEAM range, whose size can't be read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from seamstep.rules.base import Rule
 
 
 class SeamMemory(Rule):
-    """The target needs no more of the SEAM range than the source."""
+    """Compares the regions that source and target need in the SEAM range, by the page counts of their sigstructs."""
 
     name = "seam-memory"
     summary = "The target needs no more memory of the SEAM range than the source, which fits."

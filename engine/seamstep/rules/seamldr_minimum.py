@@ -1,4 +1,4 @@
-"""``seamldr-minimum``."""
+"""Blocks releases that the host's P-SEAMLDR is too old to load."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from seamstep.rules.base import Rule, Scope
 
 
 class SeamldrMinimum(Rule):
-    """The running P-SEAMLDR can load the target."""
+    """Compares the host's P-SEAMLDR with the target's minimums, one for each major.minor."""
 
     name = "seamldr-minimum"
     summary = "Some min_seamldr_versions entry of the target has the P-SEAMLDR's major.minor and is not newer than it."

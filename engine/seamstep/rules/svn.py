@@ -1,4 +1,4 @@
-"""``svn``."""
+"""Blocks targets whose security version P-SEAMLDR refuses after that of the running module."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from seamstep.rules.base import Rule
 
 
 class Svn(Rule):
-    """P-SEAMLDR takes the target's security version after the source's."""
+    """Compares the security versions in the sigstructs of source and target."""
 
     name = "svn"
     summary = "The target's SVN has the major byte of the source's, which is not 0, and a minor byte that is not lower."

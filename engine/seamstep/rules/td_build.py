@@ -1,4 +1,4 @@
-"""``td-build``."""
+"""Protects TDs that are being built or migrated, whose attestation an update can corrupt."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from seamstep.rules.base import Rule
 
 
 def safe_while_tds_are_created(source: Release, target: Release) -> bool | None:
-    """Whether the target's strict_compat_versions lists the source: our reading of that field, which Intel does not
-    document. None where the mapping file does not have the field for the target."""
+    """Whether the target's strict_compat_versions lists the source; None where the mapping file lacks the field for the
+    target. Intel does not document the field; this meaning is our reading of it."""
     return None if target.strict_compat is None else source.version in target.strict_compat
 
 
 class TdBuild(Rule):
-    """No TD is being built or migrated during the update, or the update is safe for it."""
+    """Reads the number of TDs, the policy's promise about their creation, and the target's strict_compat_versions."""
 
     name = "td-build"
     summary = "No TD can be in the making: none runs, the policy holds creation back, or the target lists the source."
@@ -34,7 +34,7 @@ class TdBuild(Rule):
     )
 
     def __init__(self, held: bool = False) -> None:
-        """``held``: the policy says that no TD is created while hops are performed."""
+        """``held``: whether the policy says that no TD is created while hops are performed."""
         self._held = held
 
     def strictness(self) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""``updates-remaining``."""
+"""Prevents updates for which P-SEAMLDR has no room left."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from seamstep.rules.base import Rule, Scope
 
 
 class UpdatesRemaining(Rule):
-    """P-SEAMLDR has room for one more update when the step's turn comes."""
+    """Reads the updates that remain after the hops before the step."""
 
     name = "updates-remaining"
     summary = "P-SEAMLDR still has an update to give when the step's turn comes."

@@ -1,4 +1,4 @@
-"""``upload-interface``."""
+"""Demands a kernel that can update the module at run time and is not doing so already."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ ERRATUM = "seamret_invd_vmcs"
 
 
 class UploadInterface(Rule):
-    """The kernel offers a firmware-upload node, and it is idle."""
+    """Reads the kernel's sysfs layout, the upload node and its status, and the CPU bugs of the host."""
 
     name = "upload-interface"
     summary = "The kernel offers a firmware-upload node of a known layout that is idle; no CPU erratum hides it."

@@ -1,4 +1,4 @@
-"""``waypoint``."""
+"""Makes paths stop at the releases that a policy lists as waypoints."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from seamstep.rules.base import Rule
 
 
 class Waypoint(Rule):
-    """The step passes over no waypoint."""
+    """Looks for waypoints of the series between source and target."""
 
     name = "waypoint"
     summary = "The step does not pass over a release that the policy lists under `waypoints`."
@@ -23,7 +23,7 @@ class Waypoint(Rule):
     )
 
     def __init__(self, waypoints: Sequence[ModuleVersion]) -> None:
-        """``waypoints``: releases at which every path across them has to stop."""
+        """``waypoints``: the releases at which a path that leads past them has to stop."""
         self._waypoints = tuple(waypoints)
 
     def check(self, step: Step, host: HostFacts) -> Verdict:

@@ -1,4 +1,5 @@
-"""What performs a plan and remembers it: executor, journal, lock, commands, recovery, transaction, status. May import
-``host`` and what stands before it, but never ``policy``, ``planning`` or ``analysis``: a plan says all that it
-needs.
+"""Performing plans, and the record of runs: executor, journal, lock, commands, recovery, transaction, status.
+
+The package may import ``host`` and the layers below it, never ``policy``, ``planning`` or ``analysis``: a plan document
+holds everything that its execution needs.
 """

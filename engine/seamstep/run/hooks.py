@@ -1,5 +1,8 @@
-"""Commands that a policy wants run before the first hop and after the last: to quiesce TD builds, and to allow them
-again. No shell, a time limit, a process group of their own, an environment that holds nothing but what they need."""
+"""Running a policy's commands before the first hop and after the last, such as to suspend and resume TD builds.
+
+A command runs without a shell, with a time limit, in a session of its own, and with an environment of ``PATH``,
+``LANG`` and the run's variables only.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +16,21 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 TIMEOUT = 300.0  # seconds for each command
-OUTPUT_MAX = 4096  # bytes that are kept
-_LEAVING = 5.0  # seconds that a command may take to end once it was killed
-_GRACE = 0.2  # seconds; how long output may trail the end of its command
+OUTPUT_MAX = 4096  # bytes kept of each command's output
+_LEAVING = 5.0  # seconds that a killed command may take to exit
+_GRACE = 0.2  # seconds that output is still read after the command exited
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 
 
 class HookResult(NamedTuple):
-    """What came of a command: its exit ``code`` (None if it has none), the ``problem`` (empty if all went well), and
-    the beginning of its ``output``."""
+    """The result of one command.
+
+    Attributes:
+        argv: the command and its arguments.
+        code: the exit code, negative for a signal; None if the command was not started or has not exited.
+        problem: the failure as a clause that follows the command's name; empty on success.
+        output: the first :data:`OUTPUT_MAX` bytes of standard output and error.
+    """
 
     argv: tuple[str, ...]
     code: int | None
@@ -36,7 +45,14 @@ def run_hook(
     timeout: float = TIMEOUT,
     stop: Callable[[], bool] = lambda: False,
 ) -> HookResult:
-    """Run one command to its end, at most ``timeout`` seconds or until ``stop()``; then its process group is killed."""
+    """Run one command until it exits; kill its process group after ``timeout`` seconds, or once ``stop()`` is true.
+
+    Args:
+        argv: the command and its arguments.
+        variables: variables for its environment.
+        timeout: seconds.
+        stop: whether the run was interrupted; called repeatedly.
+    """
     command = tuple(argv)
     try:
         process = subprocess.Popen(  # noqa: S603 - an argument list from the policy; no shell
@@ -59,15 +75,16 @@ def run_hook(
         problem = f"did not end within {timeout:.0f} s and was killed"
     code = _ended(process)
     if code is None:
-        problem = f"{problem}, to no avail: it is process {process.pid}, and may still be at it"
+        problem = f"{problem}, to no avail: it is process {process.pid}, and may still be running"
     elif not problem:
         problem = _ending(code)
     return HookResult(command, code, problem, output[:OUTPUT_MAX].decode("utf-8", "replace"))
 
 
 def _ended(process: subprocess.Popen[bytes]) -> int | None:
-    """See that the command ends with its process group; None if it does not: it may wait in the kernel, or belong to
-    somebody whom we may not kill. The run must go on to the commands after all the same."""
+    """Kill the process group of a command that still runs, and return the exit code. None if the command does not exit:
+    it may be blocked in the kernel, or belong to another user. The wait is bounded so that the run reaches the commands
+    'after'."""
     if process.poll() is None:
         with contextlib.suppress(OSError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -79,7 +96,7 @@ def _ended(process: subprocess.Popen[bytes]) -> int | None:
 def _watch(
     process: subprocess.Popen[bytes], descriptor: int, deadline: float, stop: Callable[[], bool]
 ) -> tuple[bytes, str | None]:
-    """Read until the command ends. The output, and the problem: empty for none, None for a time-out."""
+    """Read until the command exits. Returns its output and the problem: empty for none, None for a time-out."""
     output = b""
     ended: float | None = None
     with selectors.DefaultSelector() as selector:
@@ -89,7 +106,7 @@ def _watch(
                 return output, "was killed: the run was interrupted"
             if process.poll() is not None:
                 ended = ended or now
-                if now - ended > _GRACE:  # something it left behind keeps the pipe open
+                if now - ended > _GRACE:  # a background process of the command keeps the pipe open
                     return output, ""
             if selector.select(0.05):
                 chunk = os.read(descriptor, 65536)

@@ -1,8 +1,8 @@
-"""Tell the systemd journal what a run does: one structured event for each transition.
+"""Structured events for the systemd journal: one for each transition of a run.
 
 The journal's native protocol (systemd, "Native Journal Protocol") is one datagram for each event, so no library is
-needed. Nobody has to listen: an event that can't be delivered is dropped, and the run goes on. The identifiers of the
-events are stable; docs/service.md lists them.
+needed. An event that can't be delivered is dropped, and the run goes on. The identifiers of the events are stable;
+docs/service.md lists them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from seamstep.run.executor import Reporter, RunResult, State
 SOCKET = "/run/systemd/journal/socket"
 _VALUE_MAX = 2000  # characters; an event has to fit into one datagram
 
-#: MESSAGE_ID of the event that a hop is in a state.
+#: MESSAGE_ID of the event that a hop entered a state.
 STATES: dict[State, str] = {
     State.PREFLIGHT: "887dda195cec445f9c8901871bd9d87b",
     State.STAGED: "804438725d6c4b7597f53716185b74a3",
@@ -29,16 +29,17 @@ STATES: dict[State, str] = {
     State.LOST: "4cdf98794a464ecda62817996575caf6",
     State.UNKNOWN: "ed06dd2a43ae46b6bce684347a5bdbc7",
 }
-#: MESSAGE_ID of the event that an interrupted run was found and classified.
+#: MESSAGE_ID of the event that the outcome of a killed run was determined.
 RECOVERED = "38dd89c11a204ff0a3ef00679fa47364"
-#: MESSAGE_ID of the event that a run ended; MESSAGE says what it came to.
+#: MESSAGE_ID of the event that a run ended; MESSAGE has the outcome.
 ENDED = "5660a7df8bbd4d26a290ebcd9c03553e"
-#: MESSAGE_ID of the event that a run waits: for a busy host, or between hops.
+#: MESSAGE_ID of the event that a run waits: before a retry, or for the soak time between hops.
 WAITING = "1352fdbf8e97402f91201b80dcea76ff"
-#: MESSAGE_ID of something worth telling that changes nothing.
+#: MESSAGE_ID of a note: a remark or warning that does not change the run's outcome.
 NOTE = "bfe90ea2098647909f155bc060e4d105"
 
 _CRITICAL, _ERROR, _WARNING, _NOTICE, _INFO = 2, 3, 4, 5, 6  # syslog(3)
+#: Priority of the event that a hop entered a state.
 PRIORITIES: dict[State, int] = {
     State.PREFLIGHT: _INFO,
     State.STAGED: _INFO,
@@ -60,7 +61,8 @@ _END_PRIORITIES = {
 
 
 def encode(fields: Mapping[str, str]) -> bytes:
-    """One event as the native protocol has it: ``NAME=value``, or with the length in front where a value has lines."""
+    """One event in the native protocol: a line ``NAME=value`` for each field, or name, length and value where the value
+    has line breaks. Values are cut after 2000 characters."""
     event = bytearray()
     for name, value in fields.items():
         content = value[:_VALUE_MAX].encode("utf-8", "backslashreplace")
@@ -72,8 +74,8 @@ def encode(fields: Mapping[str, str]) -> bytes:
 
 
 def send(fields: Mapping[str, str], path: str = SOCKET) -> None:
-    """Hand one event to the journal, or drop it if nobody takes it at once."""
-    import socket  # a rehearsal needs none
+    """Send one event to the socket at ``path``; dropped if the socket is missing or does not accept it at once."""
+    import socket  # imported late: dry runs and rehearsals send nothing
 
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as there:
         there.setblocking(False)
@@ -81,7 +83,7 @@ def send(fields: Mapping[str, str], path: str = SOCKET) -> None:
 
 
 def stderr_is_journal() -> bool:
-    """Whether standard error goes to the journal already, as it does in a service (systemd.exec(5), JOURNAL_STREAM)."""
+    """Whether standard error is connected to the journal, as in a service (systemd.exec(5), JOURNAL_STREAM)."""
     try:
         found = os.fstat(2)
     except OSError:
@@ -90,8 +92,13 @@ def stderr_is_journal() -> bool:
 
 
 class JournalReporter(Reporter):
-    """Sends an event for each state that a hop comes to, and for the run's end. ``transaction`` is the id under which
-    the run stands in seamstep's own record; an empty ``path`` is for rehearsals, of which the journal hears nothing."""
+    """Sends an event for each state that a hop enters, for waits and notes, and for the run's end.
+
+    An empty ``path`` disables sending, for dry runs and rehearsals.
+
+    Attributes:
+        transaction: the id of the run in seamstep's own journal, sent with each event; empty until it is known.
+    """
 
     def __init__(self, transaction: str = "", path: str = SOCKET) -> None:
         self.transaction = transaction
@@ -100,7 +107,7 @@ class JournalReporter(Reporter):
         self._title = ""
         self._last: State | None = None
         if path:
-            import socket  # noqa: F401 - :func:`send` must not find out after a commit that it can't be had
+            import socket  # noqa: F401 - an import error must occur here, not in :func:`send` after a commit
 
     def hop(self, hop: Hop, number: int, total: int) -> None:
         self._hop = {
@@ -113,29 +120,29 @@ class JournalReporter(Reporter):
         self.moved(State.PREFLIGHT)
 
     def moved(self, state: State) -> None:
-        if state is self._last:  # a hop begins in preflight, and may be told to be there as well
+        if state is self._last:  # hop() sends preflight already; the executor may report it again
             return
         self._last = state
         message = f"{self._title}: {state.value}"
         self._send(STATES[state], PRIORITIES[state], message, {"SEAMSTEP_STATE": state.value, **self._hop})
 
     def waiting(self, why: str, seconds: float) -> None:
-        """The run waits for ``seconds``."""
+        """Send the event that the run waits for ``seconds``; ``why`` is the reason."""
         fields = {"SEAMSTEP_WAIT_SECONDS": f"{seconds:.0f}", **self._hop}
         self._send(WAITING, _NOTICE, f"waiting {seconds:.0f} s: {why}", fields)
 
     def note(self, text: str) -> None:
-        """Something worth telling."""
+        """Send a remark or warning."""
         self._send(NOTE, _WARNING, text, self._hop)
 
     def recovered(self, outcome: str, transaction: str, message: str) -> None:
-        """An earlier run, ``transaction``, was killed; this is what it came to: a state, or ``not-started``."""
+        """Send the outcome of the killed run ``transaction``: ``outcome`` is a state or ``not-started``."""
         fields = {"SEAMSTEP_STATE": outcome, "SEAMSTEP_RECOVERED_TRANSACTION": transaction}
         known = {state.value: priority for state, priority in PRIORITIES.items()}
         self._send(RECOVERED, known.get(outcome, _NOTICE), message, fields)
 
     def ended(self, result: RunResult) -> None:
-        """The run is over."""
+        """Send the result of the run."""
         fields = {
             "SEAMSTEP_STATE": result.state.value,
             "SEAMSTEP_VERSION": str(result.version) if result.version else "",

@@ -1,7 +1,7 @@
 """One run at a time: an flock(2) on a file in the state folder.
 
-The kernel drops the lock when its holder ends, however it ends. The file stays: removing it would let two runs hold
-locks on two files of one name.
+The kernel releases the lock when its holder exits or is killed. The file is never removed: otherwise two runs could
+hold locks on two files of the same name.
 """
 
 from __future__ import annotations
@@ -19,11 +19,15 @@ NAME = "lock"
 
 @contextlib.contextmanager
 def locked(folder: int, shown: str) -> Iterator[None]:
-    """Hold the lock in the folder that is open as ``folder``; ``shown`` names it in messages.
+    """Context manager that holds the lock of the state folder.
+
+    Args:
+        folder: a descriptor of the state folder.
+        shown: the folder's path, for messages.
 
     Raises:
-        BusyError: another run holds it; names its process.
-        RefusedError: the file can't be opened.
+        BusyError: another run holds the lock; the message names its process.
+        RefusedError: the lock file can't be opened.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     try:
@@ -35,7 +39,7 @@ def locked(folder: int, shown: str) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise BusyError(f"another run of seamstep{_holder(descriptor)} holds {shown}/{NAME}; try later") from None
-        with contextlib.suppress(OSError):  # the pid is for people; the lock holds without it
+        with contextlib.suppress(OSError):  # the pid is for messages only; the lock holds without it
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
         yield
@@ -44,11 +48,12 @@ def locked(folder: int, shown: str) -> Iterator[None]:
 
 
 def holder(folder: int) -> int | None:
-    """The process that holds the lock in the folder that is open as ``folder``, as /proc/locks tells; None if none
-    does, or that can't be told.
+    """The process that holds the lock of the state folder, from /proc/locks; None if the lock is free or its holder
+    is not known.
 
-    Taking the lock to find out would be in the way of a run that begins. The file's device is not compared, because
-    some file systems (btrfs) show another one there than stat(2) does: ask whether the process is the one you expect.
+    ``folder`` is a descriptor of the state folder. The lock itself is not tried, because that would make a run that
+    begins at the same moment fail. Only the inode is compared: on some file systems (btrfs) the device in /proc/locks
+    differs from that of stat(2). A caller therefore compares the result with the process that it expects.
     """
     try:
         inode = os.stat(NAME, dir_fd=folder, follow_symlinks=False).st_ino

@@ -1,4 +1,4 @@
-"""What the records say of earlier runs. Pure."""
+"""Earlier runs, rebuilt from the records of the journal. Pure."""
 
 from __future__ import annotations
 
@@ -11,14 +11,23 @@ from seamstep.run.journal import Record
 NOT_STARTED = "not-started"
 COMMITTING = "committing"
 _HOP_EVENTS = {"preflight": "preflight", "staged": "staged", COMMITTING: COMMITTING}
-#: Outcomes after which the same step is not tried again on the same boot by itself.
+#: States of a hop after which the same step is refused in the same boot, unless ``--retry-failed`` is given.
 _NOT_AGAIN = frozenset({State.FAILED.value, State.LOST.value, State.UNKNOWN.value})
 
 
 class PastHop(NamedTuple):
-    """A hop of an earlier run: the step, how many updates remained before it, and its ``state``: how far it came
-    (``preflight``, ``staged``, ``committing``), or what came of it (a final state, or ``not-started``), at
-    ``monotonic``."""
+    """A hop of an earlier run.
+
+    Attributes:
+        source: the version before the hop.
+        target: the version that the hop leads to.
+        image: the SHA-256 of the uploaded bytes in hex; empty if not recorded.
+        remaining: the remaining updates before the hop; None if not recorded.
+        state: the last recorded stage (``preflight``, ``staged``, ``committing``) while no outcome is recorded, then
+            the final state or ``not-started``.
+        message: the outcome as a sentence; empty while there is none.
+        monotonic: the time of the last record of the hop, in seconds on the host's monotonic clock.
+    """
 
     source: str
     target: str
@@ -30,14 +39,31 @@ class PastHop(NamedTuple):
 
     @property
     def step(self) -> tuple[str, str, str]:
-        """What the hop was to do."""
+        """Source, target and image: two hops with the same step are the same update."""
         return self.source, self.target, self.image
 
 
 class PastRun(NamedTuple):
-    """An earlier run. ``ended`` is None while it has not ended, or was killed; ``recovered`` is whether a later run
-    found out what came of it; ``quiesced`` whether its commands before were begun and those after not ended, and
-    ``after_sha256`` which those are; ``pid`` its process."""
+    """An earlier run.
+
+    Attributes:
+        transaction: the id of the run.
+        boot_id: the boot it ran in.
+        started: when it began, UTC in ISO 8601.
+        plan: the id of its plan.
+        policy: the name of the plan's policy.
+        source: the version before its first hop.
+        target: the version that its plan leads to.
+        hops: the hops that it began, in order.
+        ended: when it ended or was recovered, UTC in ISO 8601; None if it is under way, or was killed and not yet
+            recovered.
+        outcome: the state it ended in, or a reason to stop early; empty while it has not ended.
+        message: the outcome as a sentence.
+        recovered: whether a later run determined the outcome.
+        quiesced: whether its commands 'before' were begun and its commands 'after' have not ended.
+        after_sha256: the digest of those commands 'after'; empty if the run has no commands.
+        pid: the process of the run; None if not recorded.
+    """
 
     transaction: str
     boot_id: str
@@ -57,7 +83,7 @@ class PastRun(NamedTuple):
 
 
 def runs(records: Iterable[Record]) -> list[PastRun]:
-    """All runs, oldest first."""
+    """All runs of which ``records`` hold the beginning, oldest first."""
     found: dict[str, PastRun] = {}
     for record in records:
         key = record.text("of") or record.transaction
@@ -110,7 +136,8 @@ def _hop(record: Record, state: str) -> PastHop:
 
 
 def failed_steps(past: Iterable[PastRun], boot_id: str) -> dict[tuple[str, str, str], str]:
-    """The steps that went wrong in this boot and have not gone well since, each with what was said of it."""
+    """The steps that failed in the boot ``boot_id`` and were not applied later, each with the message of its last
+    failure. Lost and unknown outcomes count as failures."""
     failed: dict[tuple[str, str, str], str] = {}
     for run in past:
         for hop in run.hops if run.boot_id == boot_id else ():
@@ -122,7 +149,7 @@ def failed_steps(past: Iterable[PastRun], boot_id: str) -> dict[tuple[str, str, 
 
 
 def applied_steps(past: Iterable[PastRun], boot_id: str, plan_id: str) -> list[tuple[str, str, str]]:
-    """The steps of one plan that were applied in this boot, in their order."""
+    """The steps of the plan ``plan_id`` that were applied in the boot ``boot_id``, in order."""
     return [
         hop.step
         for run in past
@@ -133,14 +160,15 @@ def applied_steps(past: Iterable[PastRun], boot_id: str, plan_id: str) -> list[t
 
 
 def last_applied(past: Iterable[PastRun], boot_id: str) -> float | None:
-    """When the last hop of this boot was applied, on the monotonic clock."""
+    """The time of the last applied hop of the boot ``boot_id``, in seconds on the host's monotonic clock; None if there
+    is none."""
     times = [hop.monotonic for run in past if run.boot_id == boot_id for hop in run.hops if hop.state == State.APPLIED]
     return times[-1] if times else None
 
 
 def left_quiesced(past: Iterable[PastRun], boot_id: str, after_sha256: str) -> list[PastRun]:
-    """The runs of this boot that were killed between their commands before and the end of those after, which are those
-    that ``after_sha256`` identifies."""
+    """The runs of the boot ``boot_id`` that were killed after their commands 'before' began and until their commands
+    'after' ended, if ``after_sha256`` is the digest of the latter."""
     return [
         run
         for run in past
@@ -152,5 +180,5 @@ def left_quiesced(past: Iterable[PastRun], boot_id: str, after_sha256: str) -> l
 
 
 def unfinished(past: list[PastRun]) -> PastRun | None:
-    """The last run, if nobody wrote down how it ended."""
+    """The last run, if no record of its end exists; None otherwise."""
     return past[-1] if past and past[-1].ended is None else None

@@ -1,4 +1,4 @@
-"""What came of a run that was killed. Pure: it judges the record of that run, and what the host says now."""
+"""The outcome of a run that was killed. Pure: derived from the run's records and the host's present state."""
 
 from __future__ import annotations
 
@@ -13,8 +13,13 @@ _BEFORE_COMMIT = frozenset({"preflight", "staged"})
 
 
 class Now(NamedTuple):
-    """The host after the run was killed: its boot, what it says, and whether an upload is open (``loading`` reads 1;
-    None if that can't be read)."""
+    """The state of the host after the run was killed.
+
+    Attributes:
+        boot_id: the present boot.
+        seen: version, remaining updates and upload status, as read now.
+        loading: whether an upload is open (``loading`` reads 1); None if the attribute can't be read.
+    """
 
     boot_id: str
     seen: ReadBack
@@ -22,8 +27,17 @@ class Now(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """What came of the run: ``state`` is ``not-started`` or a final state, of its last hop; ``version`` is what runs
-    now; ``here`` is whether it was in this boot; ``settled`` is whether that is the last word."""
+    """The outcome of a run that was killed.
+
+    Attributes:
+        run: the run.
+        hop: its last hop; None if it recorded none.
+        state: ``not-started``, or the final state of the last hop.
+        version: the version that runs now; None if it can't be read or the run belongs to an earlier boot.
+        message: the outcome as a clause for messages.
+        here: whether the run belongs to the present boot.
+        settled: whether the outcome is final; false while the kernel is still busy with the hop.
+    """
 
     run: PastRun
     hop: PastHop | None
@@ -35,12 +49,12 @@ class Finding(NamedTuple):
 
     @property
     def refuses(self) -> bool:
-        """Whether nothing may be done before somebody has looked."""
+        """Whether a new run must stop until an operator has examined the host."""
         return self.here and self.state in {State.LOST, State.UNKNOWN}
 
 
 def classify_interrupted(run: PastRun, now: Now) -> Finding:
-    """What came of ``run``, which nobody saw the end of."""
+    """The outcome of ``run``, whose records lack an end."""
     hop = run.hops[-1] if run.hops else None
     here = run.boot_id == now.boot_id
     state, message = _judge(run, hop, now) if here else _judge_history(hop)
@@ -65,13 +79,13 @@ def _judge(run: PastRun, hop: PastHop | None, now: Now) -> tuple[str, str]:
         return State.UNKNOWN, f"the journal does not say which step it was: {error}"
     unchanged = seen.version == planned.source and hop.remaining is not None and seen.remaining == hop.remaining
     if now.loading and seen.idle and unchanged:
-        return NOT_STARTED, f"{step}: it was killed on the verge of the commit; the kernel still waits for it"
+        return NOT_STARTED, f"{step}: it was killed right before the commit; the kernel still waits for it"
     return classify(planned, hop.remaining, seen)
 
 
 def _judge_uncommitted(run: PastRun, hop: PastHop | None, seen: ReadBack) -> tuple[str, str]:
-    """The record ends before the commit. If the host says something else then a record is missing, or somebody else was
-    at it."""
+    """The outcome of a run whose records end before the commit. A host that differs from them makes it unknown: records
+    are missing, or another program updated the module."""
     source, remaining = (hop.source, hop.remaining) if hop else (run.source, None)
     if seen.version is not None and str(seen.version) != source:
         return State.UNKNOWN, f"the record ends before the commit, with {source} running, yet {seen.version} runs"
@@ -85,9 +99,10 @@ def _judge_uncommitted(run: PastRun, hop: PastHop | None, seen: ReadBack) -> tup
 
 
 def _judge_history(hop: PastHop | None) -> tuple[str, str]:
-    """A module that was loaded at run time is gone after a reboot, and the steps of another boot bind nobody."""
+    """The outcome of a run of an earlier boot. It never refuses a new run: a module that was loaded at run time is gone
+    after a reboot."""
     if hop is None or hop.state in _BEFORE_COMMIT:
         return NOT_STARTED, "it was killed before the commit, in an earlier boot"
     if hop.state != COMMITTING:
         return hop.state, f"{hop.source} → {hop.target}: {hop.state}, in an earlier boot"
-    return State.UNKNOWN, f"{hop.source} → {hop.target}: the host was rebooted before anybody saw what came of it"
+    return State.UNKNOWN, f"{hop.source} → {hop.target}: the host was rebooted before its outcome was read back"

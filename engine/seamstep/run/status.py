@@ -1,14 +1,15 @@
-"""The status of a host in one document, ``seamstep/status/v1``. Needs no privileges: what can't be read is unknown,
-with the reason.
+"""The status of a host in one document, ``seamstep/status/v1``. Needs no privileges: a fact that can't be read is null,
+with the reason under ``unknown``.
 
 Shape: ``{schema, hostname, boot_id, profile, module_version, seamldr_version, remaining_updates, running_tds, tdx:
 "running" | "lost" | "absent" | "unknown", upload_status, last_run: {transaction, started, ended, boot_id, this_boot,
 plan, policy, source, target, outcome, message, recovered} | null, permitted: {target, hops, outcome, policy} | null,
 reboot_needed, journal: {problems: []}, unknown: {fact: reason}}``.
 
-``outcome`` is what the run ended in, ``running`` for one that is under way, ``interrupted`` for one that has not ended
-and committed nothing, and ``unknown`` for one that committed a hop and has no outcome. ``reboot_needed`` is null where
-the facts don't tell; a count of 0 means that the updates were used up only where an earlier run found some.
+``outcome`` is the state that the run ended in, ``running`` for a run that is under way, ``interrupted`` for a run that
+was killed before it committed a hop, and ``unknown`` for a run that committed a hop whose outcome is not recorded.
+``reboot_needed`` is null where facts that decide it are unknown. ``remaining_updates`` 0 makes it true only where an
+earlier run recorded a larger number: a P-SEAMLDR without support for updates reports 0 as well.
 """
 
 from __future__ import annotations
@@ -26,13 +27,17 @@ SCHEMA = "seamstep/status/v1"
 RUNNING, LOST, ABSENT, UNKNOWN = "running", "lost", "absent", "unknown"
 _FACTS = ("hostname", "boot_id", "profile", "module_version", "seamldr_version", "remaining_updates", "running_tds")
 RUN = "running"
-_NOT_ENDED = "it has not ended and is not seen at work, so it was killed; the next apply finds out what came of it"
+_NOT_ENDED = "it has not ended and is not seen at work, so it was killed; the next apply determines its outcome"
 _QUIESCED = "; its commands 'before' were begun, and those 'after' have not ended"
 
 
 def read_history(folder: str) -> tuple[History | None, str, int | None]:
-    """What the journal in ``folder`` holds; None where there is nothing to read, and why not if there should be; and
-    the process of the run that is under way, None if none is."""
+    """Read the journal in the state folder ``folder``.
+
+    Returns:
+        The history (None if the folder does not exist or can't be read), the reason why it can't be read (empty if it
+        can, or does not exist), and the process that holds the lock (None if the lock is free).
+    """
     try:
         descriptor = open_folder(folder, create=False)
     except FileNotFoundError:
@@ -51,9 +56,15 @@ def read_history(folder: str) -> tuple[History | None, str, int | None]:
 def status(
     facts: HostFacts, history: History | None, unreadable: str, running: int | None, permitted: dict[str, Any] | None
 ) -> dict[str, Any]:
-    """The status document of a host with ``facts`` and the journal's ``history`` (None, and why in ``unreadable``, if
-    that can't be read); ``running`` is the process of the run under way; ``permitted`` is the newest permitted target
-    if somebody looked."""
+    """The status document of a host.
+
+    Args:
+        facts: the host's facts.
+        history: the content of the journal; None if it can't be read or does not exist.
+        unreadable: the reason why the journal can't be read; empty otherwise.
+        running: the process that holds the lock; None if the lock is free.
+        permitted: the document's ``permitted``; None if it was not computed.
+    """
     past = past_runs.runs(history.records) if history else []
     tdx = _tdx(facts)
     unknown = dict(facts.unknown)
@@ -73,7 +84,7 @@ def status(
 
 
 def exit_code(document: dict[str, Any]) -> ExitCode:
-    """What the command ends in: the worst of what the document says."""
+    """The exit code of ``seamstep status``: the worst condition in the document."""
     if document["tdx"] == LOST:
         return ExitCode.LOST
     if document["tdx"] == ABSENT:
@@ -92,7 +103,7 @@ def _tdx(facts: HostFacts) -> str:
 
 
 def _had_updates(run: past_runs.PastRun) -> bool:
-    """Whether a run found updates left: only then does 0 mean that they were used up."""
+    """Whether the run recorded a remaining number above 0 before a hop."""
     return any(hop.remaining for hop in run.hops)
 
 
@@ -124,8 +135,8 @@ def _last_run(run: past_runs.PastRun, boot_id: str | None, running: int | None) 
 
 
 def _not_ended(run: past_runs.PastRun, running: int | None) -> tuple[str, str]:
-    """What there is to say of a run that has not told its end. The lock alone does not tell that it is under way:
-    whoever holds it may be about to find out what came of the run, or do a dry run."""
+    """Outcome and message of a run without a recorded end. It is under way only if it holds the lock itself: another
+    holder may be a dry run, or a run that is about to determine the outcome of this one."""
     if running is not None and run.pid == running:
         return RUN, f"it is under way (process {running})"
     outcome = UNKNOWN if run.hops and run.hops[-1].state == past_runs.COMMITTING else "interrupted"

@@ -1,6 +1,14 @@
-"""A run as a transaction: under the lock, on the record, and after finding out what came of the run before it.
+"""A run as a transaction: under the lock, recorded in the journal, after recovery of an earlier run that was killed.
 
-``apply`` is this, with a command line around it. Nothing here knows rules, policies or graphs.
+Order of a run:
+
+1. Take the lock; one run at a time writes to the journal.
+2. Read the journal. If the last run was killed, determine its outcome and record it; refuse if an operator has to act.
+3. Run the commands 'after' that killed runs left undone.
+4. Refuse steps that failed in this boot, unless ``retry_failed`` is set.
+5. Record the start, perform the plan, record the end.
+
+``seamstep apply`` adds the command line. Rules, policies and graphs are unknown here.
 """
 
 from __future__ import annotations
@@ -26,8 +34,15 @@ from seamstep.run.recovery import Finding, Now, classify_interrupted
 
 
 class Transaction(NamedTuple):
-    """An open run. ``past`` are the runs before it; ``finding`` is what came of the last of them if it was killed (None
-    if it was not); ``journal`` is None in a dry run."""
+    """An open run, under the lock.
+
+    Attributes:
+        host: the host.
+        boot_id: the present boot.
+        journal: the journal to write to; None in a dry run.
+        past: the runs before this one, oldest first.
+        finding: the outcome of the last of them if it was killed; None otherwise.
+    """
 
     host: Host
     boot_id: str
@@ -45,19 +60,20 @@ class Transaction(NamedTuple):
         committed: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext,
         commands: bool = True,
     ) -> RunResult:
-        """Perform ``plan``, from where an earlier run of the same plan in this boot left off.
+        """Perform ``plan``, starting after the hops that earlier runs of the same plan applied in this boot.
 
         Args:
-            plan: an update.
-            reporter: hears what is done.
-            limit: perform at most so many hops.
-            retry_failed: try steps again that failed in this boot.
-            committed: as :class:`Executor` takes it.
-            commands: whether the policy's commands are run.
+            plan: a plan whose outcome is an update.
+            reporter: receives the progress.
+            limit: perform at most this many hops; None for all.
+            retry_failed: also perform steps that failed in this boot.
+            committed: see :class:`Executor`.
+            commands: whether to run the policy's commands.
 
         Raises:
             TdxLostError: TDX is lost.
-            RefusedError: a step failed before, or the journal can't be written; nothing was changed.
+            RefusedError: a step failed in this boot, or the journal can't be written; nothing was changed.
+            KeyboardInterrupt: interrupted while commands of an earlier run were made up for.
         """
         if commands:
             self.make_up(plan, reporter)
@@ -92,8 +108,14 @@ class Transaction(NamedTuple):
         return result
 
     def make_up(self, plan: Plan, reporter: Reporter | None = None) -> None:
-        """Run the commands 'after' of runs that were killed before theirs, if ``plan`` has the very same: a host must
-        not stay quiesced because a run was killed and the next one has nothing to do. Not in a dry run."""
+        """Run the commands 'after' that killed runs of this boot left undone; does nothing in a dry run.
+
+        Otherwise a host would stay quiesced if the run after a killed one has nothing to do. Only runs whose commands
+        'after' equal those of ``plan`` count: commands that a policy no longer has must not run.
+
+        Raises:
+            KeyboardInterrupt: a signal arrived meanwhile; the commands were run.
+        """
         owed = past_runs.left_quiesced(self.past, self.boot_id, plan.settings.after_sha256) if self.journal else []
         for run in owed:
             variables = {
@@ -113,7 +135,7 @@ class Transaction(NamedTuple):
             interrupted.check()
 
     def _about(self, run: past_runs.PastRun) -> Callable[..., None]:
-        """Writes to the journal what was done for an earlier run."""
+        """A function that writes records about the earlier run ``run`` to the journal."""
 
         def record(event: str, **details: Any) -> None:
             if self.journal:
@@ -144,8 +166,11 @@ class Transaction(NamedTuple):
         }
 
     def _start(self, plan: Plan) -> int:
-        """The index of the hop to begin with: past those that the journal proves were applied in this boot by this very
-        plan, if the host is where they lead. Otherwise the first, and preflight will tell that the plan is stale."""
+        """The index of the first hop to perform.
+
+        Hops that the journal records as applied by this plan in this boot are skipped if the host is in the state that
+        they lead to. Otherwise the index is 0, and preflight reports a plan that does not fit as stale.
+        """
         steps = [(str(hop.source), str(hop.target), _digest(hop)) for hop in plan.hops]
         applied = past_runs.applied_steps(self.past, self.boot_id, plan.id)
         count = len(applied)
@@ -164,28 +189,34 @@ class Transaction(NamedTuple):
             why = failed.get((str(hop.source), str(hop.target), _digest(hop)))
             if why is not None:
                 raise RefusedError(
-                    f"{hop} was tried in this boot and did not go well ({why}); it is not tried again by itself: find"
-                    " out why, then give --retry-failed; nothing was changed"
+                    f"{hop} was tried in this boot and did not succeed ({why}); it is not retried automatically: remove"
+                    " the cause, then give --retry-failed; nothing was changed"
                 )
 
 
 @contextlib.contextmanager
 def begun(host: Host, folder: str, *, reporter: Reporter | None = None, dry_run: bool = False) -> Iterator[Transaction]:
-    """Take the lock, open the journal, and find out what came of the last run if it was killed.
+    """Take the lock, open the journal, and determine the outcome of the last run if it was killed.
+
+    Args:
+        host: the host.
+        folder: the path of the state folder; created if missing.
+        reporter: receives problems of the journal and the outcome of a killed run.
+        dry_run: read the journal without writing to it.
 
     Raises:
         BusyError: another run holds the lock.
         RefusedError: the state folder can't be used; nothing was changed.
-        NotUpdatableError: the boot can't be told from others.
-        TdxLostError: the killed run lost TDX.
-        UnknownOutcomeError: what came of the killed run can't be told.
+        NotUpdatableError: the boot id can't be read, so records could not be assigned to a boot.
+        TdxLostError: TDX was lost in the killed run.
+        UnknownOutcomeError: the outcome of the killed run is unknown.
     """
     reporter = reporter or Reporter()
     facts = read_facts(host)
     if facts.boot_id is None:
         raise NotUpdatableError(
-            f"this host can't be updated: its boot_id is not known ({facts.why_unknown('boot_id')}), so after a crash"
-            " nobody could tell what happened"
+            f"this host can't be updated: its boot_id is not known ({facts.why_unknown('boot_id')}), so the"
+            " outcome of a killed run could not be determined"
         )
     with contextlib.ExitStack() as stack:
         try:
@@ -214,7 +245,7 @@ def begun(host: Host, folder: str, *, reporter: Reporter | None = None, dry_run:
 def _recover(
     host: Host, past: list[past_runs.PastRun], boot_id: str, journal: Journal | None, reporter: Reporter
 ) -> Finding | None:
-    """Find out what came of the last run if it was killed, write that down, and stop where somebody has to look."""
+    """Determine and record the outcome of the last run if it was killed. Raises if an operator has to act first."""
     interrupted = past_runs.unfinished(past)
     if interrupted is None:
         return None
@@ -230,7 +261,7 @@ def _recover(
 
 
 def _find_out(host: Host, run: past_runs.PastRun, boot_id: str, reporter: Reporter) -> Finding:
-    """Look at the host once its kernel is done with what the killed run began."""
+    """Read the host back once the kernel has finished the upload that the killed run committed."""
     profile = _profile(host)
     port = UploadPort(host, profile.upload_path)
     idle = True
@@ -264,7 +295,8 @@ def _write_finding(journal: Journal, finding: Finding) -> None:
 
 
 def _rotating(journal: Journal) -> Callable[..., None]:
-    """Writes to ``journal``, and lets it begin a new file only where a hop begins."""
+    """A function that writes records to ``journal``. The journal is rotated only before a hop, so that no rotation can
+    fail between a commit and its outcome."""
 
     def record(event: str, **details: Any) -> None:
         if event == "preflight":

@@ -1,7 +1,7 @@
-"""The systemd units that ship with seamstep, and putting them where systemd finds them.
+"""The systemd units that ship with seamstep, and their installation.
 
-Every installed unit carries the digest of its own text, so that one that somebody changed is known without a record
-kept elsewhere. docs/service.md tells what the units do, docs/adr/0013-service.md why they are as they are.
+Each installed unit carries the digest of its own text, so a unit that was changed by hand is recognized without a
+separate record. docs/service.md describes the units, docs/adr/0013-service.md the reasons for their settings.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _LOCAL, _VENDOR = "etc/systemd/system", "usr/lib/systemd/system"
 _PLACEHOLDER = "@SEAMSTEP@"
 _MARK = "# Written by seamstep service install; what you change belongs in a drop-in (systemctl edit). sha256: "
 _SIZE_MAX = 1 << 20
-# What systemd takes as it stands in ExecStart=, without quoting or specifiers.
+# Paths that need no quoting in ExecStart= and contain no specifiers.
 _PLAIN = re.compile(r"/[A-Za-z0-9_./+@-]*[A-Za-z0-9_+-]", re.ASCII)
 _UNSEEN = ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")  # noqa: S108 - ProtectHome= and PrivateTmp= hide them
 
 
 class Fate(StrEnum):
-    """What became of a file."""
+    """The effect of an installation on one file; the value is its text for users."""
 
     WRITTEN = "written"
     UNCHANGED = "unchanged"
@@ -36,17 +36,26 @@ class Fate(StrEnum):
 
 
 class Installed(NamedTuple):
-    """A file and what became of it."""
+    """One file of an installation.
+
+    Attributes:
+        path: the file.
+        fate: the effect on it.
+    """
 
     path: Path
     fate: Fate
 
 
 def unit(name: str, command: str) -> str:
-    """The text of the unit ``name`` that runs ``command``, the absolute path of seamstep.
+    """The text of a unit.
+
+    Args:
+        name: one of :data:`UNITS`.
+        command: the absolute path of the seamstep command.
 
     Raises:
-        InputError: ``command`` is not a path that the sandboxed service could run.
+        InputError: ``command`` is not a path that the sandboxed service can run.
     """
     if not _PLAIN.fullmatch(command) or ".." in command.split("/"):
         message = f"{command!r} must be an absolute path of plain characters (letters, digits and _ . / + @ -)"
@@ -58,19 +67,24 @@ def unit(name: str, command: str) -> str:
 
 
 def settings() -> str:
-    """The text of the settings file as it ships."""
+    """The text of the settings file that ships with seamstep."""
     return _resource("seamstep.env")
 
 
 def install(root: Path, command: str, *, force: bool = False) -> list[Installed]:
-    """Write the units and, if there is none, the settings file below ``root``. All is checked before the first write.
+    """Write the units below ``root``, and the settings file if it does not exist. All checks precede the first write.
 
-    Below "/" the units go to /etc/systemd/system, the place for whoever runs the machine; below another root to
-    usr/lib/systemd/system, the place for packages and images, so that /etc still has the last word.
+    With root "/" the units are written to /etc/systemd/system, the folder of the machine's administrator. With another
+    root they are written to usr/lib/systemd/system, the folder of packages and images, which /etc overrides.
+
+    Args:
+        root: the root folder of the machine or image.
+        command: the absolute path of the seamstep command on that machine.
+        force: whether to replace units that were changed by hand.
 
     Raises:
-        InputError: ``root`` is no folder, ``command`` can't be run by the service, or a file can't be written.
-        RefusedError: a unit was changed by somebody, and ``force`` is false.
+        InputError: ``root`` is not a folder, the service can't run ``command``, or a file can't be written.
+        RefusedError: a unit was changed by hand and ``force`` is false, or a path is a symbolic link.
     """
     if not root.is_dir():
         raise InputError(Problem("--root", f"{root} is not a folder"))
@@ -92,7 +106,8 @@ def install(root: Path, command: str, *, force: bool = False) -> list[Installed]
 
 
 def _refuse_links(links: list[Path]) -> None:
-    """A link may lead out of ``root``, and it is somebody's doing: ``systemctl mask`` makes one."""
+    """Raise RefusedError if there are links. A link may point outside ``root``, and an administrator made it, such as
+    with ``systemctl mask``."""
     if links:
         names = ", ".join(f"{link} -> {link.readlink()}" for link in links)
         raise RefusedError(f"symbolic links are left alone, and nothing was written: {names}; remove them first")
@@ -110,7 +125,7 @@ def _write(path: Path, text: str, present: str | None) -> Installed:
 
 
 def _present(path: Path) -> str | None:
-    """The file's text; None if there is none."""
+    """The file's text; None if the file does not exist."""
     try:
         if not path.stat().st_size:
             return ""
@@ -126,7 +141,7 @@ def _signed(text: str) -> str:
 
 
 def _is_ours(text: str) -> bool:
-    """Whether this is what some version of seamstep wrote."""
+    """Whether ``text`` is a unit as a version of seamstep wrote it, unchanged since."""
     first, _, rest = text.partition("\n")
     return first.startswith(_MARK) and _signed(rest) == text
 

@@ -1,3 +1,4 @@
-"""Everything that is printed or drawn: text, terminal, JUnit, SARIF and Prometheus formats, pictures, pages. May
-import ``run`` and what stands before it; decides nothing.
+"""Output: plain text, terminal screens, JUnit, SARIF and Prometheus formats, pictures and HTML pages.
+
+Renders results and decides nothing. May import ``run`` and the layers below it.
 """

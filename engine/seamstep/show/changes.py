@@ -1,4 +1,4 @@
-"""How changes are worded, whatever was compared: paths, the kinds of hosts concerned, cells of Markdown tables."""
+"""The wording of changes, common to all comparisons: paths, lists, kinds of hosts, cells of Markdown tables."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ V = TypeVar("V", bound=Hashable)
 
 
 def cell(text: str) -> str:
-    """Text that can't leave its cell."""
+    """Text escaped for a cell of a Markdown table."""
     safe = printable(text)
     for character in "\\`*_{}[]<>|#":
         safe = safe.replace(character, f"\\{character}")
@@ -24,12 +24,12 @@ def cell(text: str) -> str:
 
 
 def versions_text(versions: Sequence[ModuleVersion]) -> str:
-    """A path; a long one by its ends."""
+    """A path; of a long one, the ends and the number of the rest. An empty path is ``stays``."""
     return " → ".join(_shortened(versions)) or "stays"
 
 
 def listed(items: Sequence[object]) -> str:
-    """A list; a long one by its ends."""
+    """A list; of a long one, the ends and the number of the rest."""
     return ", ".join(_shortened(items))
 
 
@@ -40,7 +40,8 @@ def _shortened(items: Sequence[object]) -> list[str]:
 
 
 def where_text(found: Collection[Environment], kinds: Sequence[Environment]) -> str:
-    """The kinds of hosts, of all ``kinds``, by what they have in common: what does not matter is left out."""
+    """The kinds of hosts in ``found``, grouped by platform, P-SEAMLDR and kernel interface. A property is left out
+    where all its values in ``kinds`` occur."""
     if len(found) == len(kinds):
         return "everywhere"
     profiles, seamldrs, platforms = (
@@ -58,7 +59,7 @@ def where_text(found: Collection[Environment], kinds: Sequence[Environment]) -> 
 
 
 def _inverted(pairs: Iterable[tuple[K, V]]) -> list[tuple[list[K], list[V]]]:
-    """The keys that have the same values, with those values; all in their first order."""
+    """Groups of keys that have the same values, with those values; both in order of first appearance."""
     values: dict[K, dict[V, None]] = {}
     for key, value in pairs:
         values.setdefault(key, {})[value] = None

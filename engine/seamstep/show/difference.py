@@ -16,7 +16,7 @@ from seamstep.domain.model import Release
 
 
 def difference_document(difference: Difference, old: str, new: str, policy: str) -> dict[str, Any]:
-    """Everything, ungrouped. ``where`` are positions in ``environments``."""
+    """All changes, ungrouped; each ``where`` lists positions in ``environments``."""
     found = difference.releases
     return {
         "schema": "seamstep/diff/v1",

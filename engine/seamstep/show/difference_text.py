@@ -1,5 +1,7 @@
-"""The difference between two catalogs for people: for a terminal, and as Markdown for a pull request. What changes in
-the same way is put together; long lists are cut, and say so."""
+"""The difference between two catalogs as text, and as Markdown for a pull request.
+
+Changes of the same kind share a row. Long lists are cut, with the number of items left out.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,7 @@ class Section(NamedTuple):
 
 
 def difference_text(difference: Difference) -> str:
-    """The difference for a terminal, at most 100 columns wide where words allow."""
+    """The difference as text, at most 100 columns wide unless a single word is longer."""
     lines = [summary(difference), *notes(difference)]
     for section in sections(difference):
         lines += ["", section.title]
@@ -70,7 +72,7 @@ def difference_markdown(difference: Difference) -> str:
 
 
 def summary(difference: Difference) -> str:
-    """What changes, in numbers."""
+    """The number of changes of each kind, in one line."""
     if not difference:
         return f"nothing changes, on any of {len(difference.ways.environments)} kinds of hosts"
     found, ways = difference.releases, difference.ways
@@ -85,7 +87,7 @@ def summary(difference: Difference) -> str:
 
 
 def notes(difference: Difference) -> list[str]:
-    """What the reader has to know about how it was compared."""
+    """The limits of the comparison, a sentence each."""
     found = [] if difference.images else ["without images: rules that need one were left open on both sides"]
     for series in difference.ways.left_out:
         found.append(
@@ -145,7 +147,7 @@ def _changed(change: ReleaseChange) -> Iterator[tuple[str, ...]]:
 
 
 def _items(change: FieldChange) -> str:
-    """What changed in a value; of two lists, what only one has."""
+    """The change of a value in words; of two lists, only the items that one of them lacks."""
     old, new = change.old, change.new
     if isinstance(old, list) and isinstance(new, list):
         gone, come = ([item for item in one if item not in other] for one, other in ((old, new), (new, old)))

@@ -1,4 +1,4 @@
-"""What layers of policies amount to, each value with where it comes from."""
+"""The values that layers of policies merge into, each with its origin."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from seamstep.show.text import printable
 
 
 def effective_document(rows: Sequence[Effective]) -> dict[str, Any]:
-    """As JSON-able data."""
+    """The values and their origins as JSON-able data."""
     return {
         "schema": "seamstep/effective-policy/v1",
         "values": [{"key": row.key, "value": row.value, "origin": row.origin} for row in rows],
@@ -18,7 +18,7 @@ def effective_document(rows: Sequence[Effective]) -> dict[str, Any]:
 
 
 def effective_text(rows: Sequence[Effective]) -> str:
-    """A line for each value, the origins in a column of their own."""
+    """A line for each value, with the origins aligned in a second column."""
     left = [printable(f"{row.key}: {row.value}") for row in rows]
     width = max(map(len, left))
     return "\n".join(f"{text:<{width}}  # {printable(row.origin)}" for text, row in zip(left, rows, strict=True))

@@ -1,4 +1,4 @@
-"""An explanation for people."""
+"""Explanation documents (``seamstep/explanation/v1``) as text."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _MARKS = {"blocks": "BLOCKS", "waived": "waived", "open": "open", "none": "note"
 
 
 def mark(verdict: Mapping[str, Any]) -> str:
-    """A word for what a verdict amounts to."""
+    """The word for a verdict: ``ok`` if the rule is met, else a word for the effect on the step."""
     return "ok" if verdict["outcome"] == "pass" else _MARKS[verdict["effect"]]
 
 
 def explanation_text(document: Mapping[str, Any]) -> str:
-    """What was found, every step that matters with all its verdicts, the runner-up, and what would have to change."""
+    """The result and the runner-up, each step that matters with all its verdicts, and the changes that open a path."""
     return "\n".join(printable(line) for line in _lines(document))
 
 
@@ -25,18 +25,19 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
     for step in document["steps"]:
         yield ""
         yield f"{way_of(step)}: {answer(step)}"
+        yield f"  {'note':<6}  {step['td_creation']['reason']}"
         for verdict in step["verdicts"]:
             yield f"  {mark(verdict):<6}  {verdict['rule']}: {verdict['reason']}"
     yield from change_lines(document)
 
 
 def answer(step: Mapping[str, Any]) -> str:
-    """What the verdicts on a step come to."""
+    """The outcome of a step in words: ``permitted`` with its cost, or ``refused``."""
     return f"permitted, cost {step['cost']}" if step["permitted"] else "refused"
 
 
 def findings(document: Mapping[str, Any]) -> Iterator[str]:
-    """What was found, and the runner-up."""
+    """Lines with the path and the runner-up, or with the newest reachable release if there is no path."""
     running, goal, path = document["running"], document["to"], document["path"]
     if goal is None:
         yield f"{running} is where the policy {document['policy']} wants to be: no newer release is wanted"
@@ -51,7 +52,7 @@ def findings(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def change_lines(document: Mapping[str, Any]) -> Iterator[str]:
-    """What would open a path, where there is none."""
+    """Lines with the changes that would open a path; none if there is a path or no newer release is wanted."""
     goal, changes = document["to"], document["changes"]
     if changes:
         yield ""

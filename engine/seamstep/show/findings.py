@@ -1,4 +1,4 @@
-"""The linter's findings: as text, as a document, as JUnit XML and as annotations of a pull request."""
+"""The linter's findings as text, as a document, as JUnit XML and as annotations of a pull request."""
 
 from __future__ import annotations
 
@@ -19,9 +19,12 @@ _GITHUB = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: 
 
 
 class Linted(NamedTuple):
-    """What a run of the linter came to. ``unreadable`` are the files that could not be linted; ``fail_on`` is the
-    severity from which on a finding fails the run, None for none; ``incomplete`` are the files of which only the first
-    findings are told."""
+    """The result of a run of the linter.
+
+    ``targets`` are the files linted, ``results`` their findings, each with its severity under the settings.
+    ``unreadable`` holds the problems of files that could not be linted, ``incomplete`` the mapping files with more
+    findings than ``results`` has. ``fail_on`` is the lowest severity that fails the run, None if no severity does.
+    """
 
     targets: Sequence[Target]
     results: Sequence[Result]
@@ -35,12 +38,12 @@ class Linted(NamedTuple):
 
     @property
     def failed(self) -> bool:
-        """Whether any result does."""
+        """Whether any result fails the run."""
         return any(map(self.fails, self.results))
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """How many findings of each severity count, how many are suppressed, and how many the baseline has."""
+        """The number of findings that count, by severity, of those suppressed, and of those in the baseline."""
         found = Counter(result.severity.value for result in self.results if result.counts)
         return {word: found[word] for word in _WORDS} | {
             "suppressed": sum(result.suppression is not None for result in self.results),
@@ -49,13 +52,13 @@ class Linted(NamedTuple):
 
 
 def place(result: Result) -> str:
-    """``file:line:column``, as far as the finding has them."""
+    """The place of a finding as ``file:line:column``, or the file alone if it has no line."""
     finding = result.finding
     return finding.source if finding.line is None else f"{finding.source}:{finding.line}:{finding.column}"
 
 
 def findings_text(linted: Linted) -> str:
-    """Each finding that counts, with the line it is in; why a code matters and how to mend it, once; a summary."""
+    """Each finding that counts with its source line, then a summary. A code is explained at its first finding only."""
     lines: list[str] = []
     told: set[str] = set()
     for result in linted.results:
@@ -100,7 +103,7 @@ def _summary(linted: Linted) -> str:
 
 
 def findings_document(linted: Linted) -> dict[str, Any]:
-    """The report ``seamstep/lint/v1``; it serves as a baseline."""
+    """The report ``seamstep/lint/v1``, which a later run can use as its baseline."""
     return {
         "schema": SCHEMA,
         "files": [{"mapping": target.mapping, "images": target.images} for target in linted.targets],
@@ -138,8 +141,9 @@ def _document(result: Result) -> dict[str, Any]:
 
 
 def findings_junit(linted: Linted) -> str:
-    """A test suite for each file and a test case for each finding. One that does not fail the run passes, one that is
-    suppressed or in the baseline is skipped; a file without findings is one case that passes."""
+    """JUnit XML: a test suite for each file and a test case for each finding. The case fails if the finding fails the
+    run, is skipped if it is suppressed or in the baseline, and else passes. A file without findings has one passing
+    case."""
     from seamstep.show.formats import junit
 
     suites: dict[str, list[junit.Case]] = {target.mapping: [] for target in linted.targets}
@@ -165,7 +169,7 @@ def _skipped(result: Result) -> str:
 
 
 def findings_github(linted: Linted) -> str:
-    """Workflow commands that annotate a pull request, a line each; then the summary."""
+    """GitHub workflow commands that annotate a pull request, a line each, then the summary."""
     lines = [_annotation(result) for result in linted.results if result.counts]
     lines += [_unreadable(problem) for problem in linted.unreadable]
     return "\n".join([*lines, printable(_summary(linted))])
@@ -183,7 +187,7 @@ def _unreadable(problem: Problem) -> str:
 
 
 def _command(kind: str, properties: Mapping[str, Any], message: str) -> str:
-    """A workflow command; nothing in its values can end it or begin another."""
+    """A GitHub workflow command. Its values are escaped, so that none can end it or begin another."""
     values = ",".join(f"{key}={_escaped(value, ':,')}" for key, value in properties.items() if value is not None)
     return f"::{kind} {values}::{_escaped(message)}"
 

@@ -1,4 +1,4 @@
-"""Images and measurements for people, and measurements as CSV."""
+"""Images, their checks and measurements as text, images as JSON-able data, and measurements as CSV."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from seamstep.base import cpus
 from seamstep.domain.model import Check, Image
 from seamstep.show.text import printable
 
-#: What a verifier has to do at each phase of a plan.
+#: The phases of a plan, each with its heading, an instruction to verifiers.
 PHASES = {
     "before": "before the update, accept",
     "during": "during the update, accept",
     "after": "after it, as long as TDs run that were launched before, accept",
     "settled": "once all of those are gone, accept",
 }
-#: Which quotes have TEE_TCB_SVN_2.
+#: The kind of quotes that have TEE_TCB_SVN_2.
 SVN_2_QUOTES = "Only TDX 1.5 quote bodies (quote version 5, body type 3) have TEE_TCB_SVN_2."
-#: Fields of a sigstruct in words of 4 bytes.
+#: Fields of a sigstruct that count words of 4 bytes.
 _WORDS = ("header_length", "sigstruct_size", "key_size", "modulus_size", "exponent_size")
-#: Fields of a sigstruct that say one page less than there are, and what there are so many for.
+#: Fields of a sigstruct that hold a number of pages minus one, each with the unit that has so many pages.
 _PAGES = {
     "handoff_pages": "",
     "num_stack_pages": " a processor",
@@ -36,7 +36,7 @@ _OK = {True: "ok", False: "FAIL", None: "--"}
 
 
 def image_document(image: Image) -> dict[str, Any]:
-    """What an image says of itself, as JSON-able data; nothing in it has been verified."""
+    """The fields of an image and its sigstruct as JSON-able data; none of them is verified."""
     says = image.sigstruct
     return {
         "path": image.path,
@@ -86,7 +86,7 @@ def image_document(image: Image) -> dict[str, Any]:
 
 
 def image_text(image: Image) -> str:
-    """What an image says of itself, a line each."""
+    """The fields of an image and its sigstruct, a line each."""
     document = image_document(image)
     document["build_date"] = _date(document["build_date"])
     document["cpuid"] = ", ".join(cpus.describe(signature) for signature in image.sigstruct.cpuid) or "none"
@@ -102,7 +102,7 @@ def image_text(image: Image) -> str:
 
 
 def checks_text(path: str, checks: Iterable[Check], meanings: Mapping[str, str], *, debug: bool) -> str:
-    """Every check of an image with its outcome."""
+    """A line for each check of an image: outcome, name, and the check's message or else its meaning."""
     lines = [printable(path)]
     for check in checks:
         lines.append(f"  {_OK[check.ok]:<5} {check.name:<12} {printable(check.message or meanings[check.name])}")
@@ -112,13 +112,13 @@ def checks_text(path: str, checks: Iterable[Check], meanings: Mapping[str, str],
 
 
 def measurements_text(rows: Iterable[Mapping[str, Any]]) -> str:
-    """Measurements, a short block for each: MRSEAMs are too long for a table's cell."""
+    """A short block for each measurement, since an MRSEAM is too long for a table's cell."""
     return "\n".join(line for row in rows for line in _measurement_lines(row))
 
 
 def phases_text(phases: Mapping[str, Iterable[Mapping[str, Any]]]) -> str:
-    """Each phase of a plan with a block for each module that TDs were launched on; in it, a line for each module that
-    can run while they exist."""
+    """The phases of a plan. Each has a block for each module that TDs were launched on, with a line for each module
+    that can run while those TDs exist."""
     parts = []
     for phase, rows in phases.items():
         lines = [PHASES[phase]]
@@ -131,13 +131,13 @@ def phases_text(phases: Mapping[str, Iterable[Mapping[str, Any]]]) -> str:
 
 
 def svn_2_text(row: Mapping[str, Any]) -> str:
-    """TEE_TCB_SVN_2 of a plan's row."""
+    """TEE_TCB_SVN_2 of a measurement in hex, with its minor and major part."""
     return f"0x{row['tee_tcb_svn_2']:x} (minor {row['svn_2_minor']}, major {row['svn_2_major']})"
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
-    """Rows as CSV with a header line; the items of a list are joined by semicolons, and what could steer a terminal is
-    spelled out."""
+    """Rows as CSV with a header line. The items of a list are joined by semicolons, and unprintable characters are
+    escaped."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(columns)

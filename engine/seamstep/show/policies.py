@@ -1,4 +1,4 @@
-"""What changes between two policies, and what a policy amounts to, for people and for pull requests."""
+"""The difference between two policies as JSON-able data, as text and as Markdown for a pull request."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from seamstep.show.text import printable
 def difference_document(
     steps: Sequence[StepChange], paths: Sequence[PathChange], settings: Sequence[str], total: int
 ) -> dict[str, Any]:
-    """The difference as JSON-able data; ``total`` is how many environments there are."""
+    """The difference as JSON-able data; ``total`` is the number of environments compared."""
     return {
         "schema": "seamstep/policy-diff/v1",
         "environments": total,
@@ -44,7 +44,7 @@ def difference_document(
 def difference_text(
     steps: Sequence[StepChange], paths: Sequence[PathChange], settings: Sequence[str], total: int
 ) -> str:
-    """The difference for a terminal."""
+    """The difference as text."""
     lines = [f"{len(steps)} steps and {len(paths)} paths change, of {total} kinds of hosts"]
     lines += [f"  {_sentence(change)}  [{_where(change.environments, total)}]" for change in steps]
     lines += [f"  {_path(change)}  [{_where(change.environments, total)}]" for change in paths]
@@ -55,7 +55,7 @@ def difference_text(
 def difference_markdown(
     steps: Sequence[StepChange], paths: Sequence[PathChange], settings: Sequence[str], total: int
 ) -> str:
-    """The difference for a pull request."""
+    """The difference as Markdown."""
     return "\n".join(_markdown(steps, paths, settings, total))
 
 

@@ -27,7 +27,7 @@ def reporter(stream: TextIO | None = None, *, bar: bool | None = None) -> LineRe
 
 
 class LineReporter(Reporter):
-    """A line for each state."""
+    """Prints a line for each state, wait and note."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -49,11 +49,11 @@ class LineReporter(Reporter):
             self._say(f"{self._prefix}: {state.value}")
 
     def waiting(self, why: str, seconds: float) -> None:
-        """The run waits for ``seconds``."""
+        """Announce a wait of ``seconds``; ``why`` is the reason, a sentence."""
         self.note(f"waiting {seconds:.0f} s: {why}")
 
     def note(self, text: str) -> None:
-        """Something worth telling."""
+        """Print a note."""
         self._say(f"seamstep: note: {text}")
 
     def _say(self, text: str) -> None:
@@ -61,12 +61,12 @@ class LineReporter(Reporter):
 
 
 class BarReporter(Reporter):
-    """A bar for each hop, half of it for staging and half for the kernel's phases, and one for all hops if there are
-    several."""
+    """Shows a bar for each hop, the first half for staging and the second for the kernel's phases, and a bar for all
+    hops if there are several."""
 
     _PHASES = ("receiving", "preparing", "transferring", "programming")
     _HOP = 2 * len(_PHASES) + 1  # full only when the hop is applied
-    _AT = 24  # columns, so that a line fits into 80
+    _AT = 24  # columns of the status text, so that a line fits into 80
 
     def __init__(self, stream: TextIO) -> None:
         from rich.console import Console
@@ -86,7 +86,7 @@ class BarReporter(Reporter):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with contextlib.suppress(OSError):  # a terminal that was hung up hides nothing of what the run came to
+        with contextlib.suppress(OSError):  # a hung-up terminal must not hide the run's result
             self._progress.stop()
 
     def hop(self, hop: Hop, number: int, total: int) -> None:
@@ -108,12 +108,12 @@ class BarReporter(Reporter):
         self._show(status, len(self._PHASES) + self._PHASES.index(status) + 1 if known else None)
 
     def waiting(self, why: str, seconds: float) -> None:
-        """The run waits for ``seconds``."""
+        """Announce a wait of ``seconds``; ``why`` is the reason, a sentence."""
         self.note(f"waiting {seconds:.0f} s: {why}")
         self._show(f"waiting {seconds:.0f} s", None)
 
     def note(self, text: str) -> None:
-        """Something worth telling: a line that stays, above the bars."""
+        """Print a note above the bars, where it stays."""
         self._progress.console.print(f"seamstep: note: {printable(text)}", markup=False, highlight=False)
 
     def _show(self, at: str, completed: float | None) -> None:
@@ -125,7 +125,7 @@ class BarReporter(Reporter):
 
 
 class Reporters(Reporter):
-    """Several reporters as one. What goes wrong in one of them is not the others' affair."""
+    """Passes each event to several reporters. An error in one is ignored, and the others still get the event."""
 
     def __init__(self, *reporters: Reporter) -> None:
         def tell_each(event: str) -> Callable[..., None]:

@@ -1,4 +1,4 @@
-"""What scenarios came to: as text, as a document and as JUnit XML."""
+"""Results of policy scenarios as text, as a document and as JUnit XML."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _summary(results: Sequence[Result]) -> str:
 
 
 def results_document(results: Sequence[Result], covered: Sequence[Coverage], *, passed: bool) -> dict[str, Any]:
-    """JSON-able: every scenario with what was expected and what came, and the coverage of every policy."""
+    """JSON-able data: each scenario with the expected and the actual result, and the coverage of each policy."""
     return {
         "schema": SCHEMA,
         "passed": passed,
@@ -80,8 +80,8 @@ def _result_document(result: Result) -> dict[str, Any]:
 
 
 def results_junit(results: Sequence[Result], covered: Sequence[Coverage], fail_under: float) -> str:
-    """JUnit XML, ASCII: a test case for each scenario and one for each policy's coverage. That there is no scenario is
-    a failure too."""
+    """JUnit XML in ASCII: a test case for each scenario and one for each policy's coverage. Without any scenario there
+    is one failed test case."""
     scenarios = [junit.Case(one.scenario.document.source, one.scenario.name, _messages(one)) for one in results]
     none = junit.Case("seamstep", "there are scenarios", [_summary(results)])
     coverage = []

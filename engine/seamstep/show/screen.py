@@ -1,7 +1,7 @@
 """Plans and explanations on a terminal: a drawing of the path, trees and tables, as wide as the terminal.
 
-rich lays them out. It gets ready-made texts only and no markup, so text from files stays text. Colour repeats what
-words say; rich leaves it out where NO_COLOR is set or the terminal has none.
+rich does the layout. It receives finished texts with markup switched off, so that text from files is never interpreted.
+Colour only repeats the words; rich omits it if NO_COLOR is set or the terminal has no colours.
 """
 
 from __future__ import annotations
@@ -39,19 +39,23 @@ _STYLES = {
 
 
 def plan_screen(plan: Mapping[str, Any], stream: TextIO) -> str:
-    """A plan document for the terminal behind ``stream``; no line break at its end."""
+    """A plan document rendered for the terminal behind ``stream``, without a final line break."""
     screen = _Screen(stream)
     return screen.rendered(_plan_parts(plan, screen))
 
 
 def explanation_screen(document: Mapping[str, Any], stream: TextIO) -> str:
-    """An explanation for the terminal behind ``stream``; no line break at its end."""
+    """An explanation document rendered for the terminal behind ``stream``, without a final line break."""
     screen = _Screen(stream)
     return screen.rendered(_explanation_parts(document, screen))
 
 
 class _Screen:
-    """A terminal, and texts made for it: printable, and spelled out in ASCII where its encoding is not Unicode."""
+    """A terminal, and the texts, trees and tables made for it.
+
+    Every text is printable, and transliterated to ASCII if the terminal's encoding is not Unicode. ``width`` is that of
+    the terminal in columns.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._console = Console(file=stream, markup=False, emoji=False, highlight=False)
@@ -63,14 +67,14 @@ class _Screen:
         return Text(told.translate(ASCII) if self._ascii else told, style=style)
 
     def word(self, mark: str, told: object = "") -> Text:
-        """A word that has a colour, and what follows it."""
+        """``mark`` in its colour, followed by ``told``."""
         return Text.assemble(self.text(mark, _STYLES.get(mark, "")), self.text(told))
 
     def title(self, told: str) -> Text:
         return self.text(told, "bold")
 
     def table(self, title: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[RenderableType]:
-        """A table below its title; the last column is broken where it gets too wide."""
+        """A table below its title. Only the last column is wrapped to fit the terminal."""
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
         for head in heads:
             table.add_column(head, no_wrap=head != heads[-1], overflow="fold")
@@ -81,7 +85,10 @@ class _Screen:
         yield table
 
     def steps(self, title: str, steps: Iterable[tuple[str, str, Sequence[Note]]]) -> Tree:
-        """Steps as branches, with what is to be said of them as leaves, aligned."""
+        """A tree with a branch for each step and its notes as leaves, in aligned columns.
+
+        Each of ``steps`` has its versions, its verdict in words, coloured up to the first comma, and its notes.
+        """
         tree = Tree(self.title(title))
         for step, told, notes in steps:
             word, comma, rest = told.partition(",")
@@ -105,8 +112,8 @@ class _Screen:
         return "\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n"))
 
     def path(self, versions: Sequence[str], *, there: bool = True) -> RenderableType:
-        """The path as arrows from version to version, with the part each plays below it; broken where it gets too
-        wide. Its last version is the target, reached if it is ``there``."""
+        """The path as arrows between versions, with the role of each version below it; a path wider than the terminal
+        continues on further lines. The last version is the target; ``there`` says whether it is reached."""
         parts = ["running", *(f"hop {number}" for number in range(1, len(versions) - 1))]
         parts.append("target" if there else "not reached")
         widths = [max(map(len, pair)) for pair in zip(versions, parts, strict=True)]
@@ -169,6 +176,6 @@ def _explanation_parts(document: Mapping[str, Any], screen: _Screen) -> Iterator
 
 
 def _verdicts(step: Mapping[str, Any]) -> list[Note]:
-    """All verdicts on a step, those that are not met first."""
+    """All verdicts on a step as notes; rules that are not met come first."""
     notes = [Note(mark(verdict), verdict["rule"], verdict["reason"]) for verdict in step["verdicts"]]
     return sorted(notes, key=lambda note: note.mark == "ok")

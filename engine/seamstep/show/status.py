@@ -1,4 +1,4 @@
-"""The status of a host on one screen, and the journal as lines. All text from files and hosts is made safe to print."""
+"""The status of a host and the records of its journal as text. Text from files and hosts is escaped."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TDX = {
     "absent": "absent: no TDX module runs here",
     "unknown": "unknown",
 }
-#: What of a record is told on its line, after when, which run and which event.
+#: The fields in the line of a record, after its time, transaction, event and step.
 _TOLD = ("state", "version", "remaining", "remaining_before", "reported", "phase", "argv", "name", "message", "output")
 
 
@@ -77,7 +77,7 @@ def _reboot(document: Mapping[str, Any]) -> str:
 
 
 def history_text(records: Iterable[Record], problems: Iterable[str]) -> str:
-    """Records, a line each, and what is wrong with the journal."""
+    """A line for each record, and a line for each problem of the journal."""
     lines = [_record(record) for record in records] or ["no record"]
     return "\n".join([*lines, *(f"problem: {printable(problem)}" for problem in problems)])
 

@@ -1,4 +1,4 @@
-"""Facts, plans and results as plain text, for people. All text from files and hosts is made safe to print."""
+"""Facts and plans as plain text. Text from files and hosts is escaped by :func:`printable`."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _LABELS = {
     "boot_id": "boot",
     "simulated": "made up",
 }
-#: How many of the steps that are not permitted are told.
+#: The most steps listed as not permitted.
 SHOWN_STEPS = 30
 PROVISIONAL = "rules that need an image were left open; such a plan can't be applied"
-#: What our own texts and drawings hold beyond ASCII, and what stands for it where the encoding lacks it.
+#: The non-ASCII characters in texts for terminals, and their substitutes in encodings without them.
 ASCII = str.maketrans({"→": "->", "…": "...", "─": "-", "▶": ">", "╳": "x"})
 
 
 class Note(NamedTuple):
-    """What is worth telling of a step: a word for what it amounts to, the rule it comes from, if any, and a text."""
+    """A note on a step: ``mark`` is a word for its kind, ``rule`` the rule it comes from, empty if none."""
 
     mark: str
     rule: str
@@ -41,7 +41,7 @@ class Note(NamedTuple):
 
 
 def printable(text: object) -> str:
-    """``text`` without anything that could steer a terminal or reorder a line: such characters are spelled out."""
+    """``text`` with unprintable characters escaped, so that it can neither control a terminal nor reorder a line."""
     told = str(text)
     if told.isprintable():
         return told
@@ -49,12 +49,12 @@ def printable(text: object) -> str:
 
 
 def facts_text(facts: HostFacts) -> str:
-    """The facts, a line each; what is unknown says why."""
+    """A line for each fact; an unknown fact has the reason."""
     return "\n".join(f"{label:<18} {text}" for label, text in facts_rows(facts))
 
 
 def facts_rows(facts: HostFacts) -> Iterator[tuple[str, str]]:
-    """Each fact by its name for people, as text; what is unknown says why."""
+    """The label and the text of each fact; an unknown fact has the reason."""
     return ((label, _fact(facts, fact)) for fact, label in _LABELS.items())
 
 
@@ -75,7 +75,7 @@ def _fact(facts: HostFacts, fact: str) -> str:
 
 
 def plan_text(plan: Mapping[str, Any]) -> str:
-    """A plan document: the outcome, each hop with what is worth knowing, other ways, and what was refused."""
+    """A plan document as text: the outcome, each hop with its notes, alternatives, and the rejected steps."""
     cost = plan["objective"]["cost"]
     lines = [
         conditions(plan),
@@ -104,7 +104,7 @@ def plan_text(plan: Mapping[str, Any]) -> str:
 
 
 def conditions(plan: Mapping[str, Any]) -> str:
-    """Where the plan starts."""
+    """The state of the host that the plan starts from: module, P-SEAMLDR, remaining updates and TDs."""
     host = plan["host"]
     name, seamldr, count = host["hostname"] or "this host", host["seamldr_version"], host["remaining_updates"]
     left = "remaining updates unknown" if count is None else f"{count} update{'' if count == 1 else 's'} remain"
@@ -114,7 +114,7 @@ def conditions(plan: Mapping[str, Any]) -> str:
 
 
 def at_stake(running_tds: int | None) -> str:
-    """How many TDs an update puts at stake."""
+    """The number of TDs that an update puts at stake, as a clause."""
     if running_tds is None:
         return "how many TDs are at stake is not known"
     return f"{running_tds} TD{' is' if running_tds == 1 else 's are'} at stake"
@@ -131,19 +131,19 @@ def way_of(step: Mapping[str, Any]) -> str:
 
 
 def passed(hop: Mapping[str, Any]) -> str:
-    """How many rules a hop passes."""
+    """The number of rules that a hop passes and the number of all rules, as a clause."""
     outcomes = [verdict["outcome"] for verdict in hop["verdicts"]]
     return f"{outcomes.count('pass')} of {len(outcomes)} rules pass"
 
 
 def not_shown(rejected: list[Any]) -> Iterator[str]:
-    """A line for the steps beyond those that are told, if there are any."""
+    """A line with the number of rejected steps beyond ``SHOWN_STEPS``, if there are any."""
     if len(rejected) > SHOWN_STEPS:
         yield f"and {len(rejected) - SHOWN_STEPS} more steps (--json lists all)"
 
 
 def hop_notes(hop: Mapping[str, Any]) -> Iterator[Note]:
-    """What is worth knowing of a hop besides how many rules it passes."""
+    """Notes on a hop: waivers, rules that do not pass, TD creation, risks taken and the image."""
     accepted = {waiver["rule"] for waiver in hop["waived"]}
     for waiver in hop["waived"]:
         yield Note("accepted", waiver["rule"], f"{waiver['reason']} (by {waiver['by']}, until {waiver['until']})")

@@ -92,7 +92,6 @@ TEXTS: dict[str, Mapping | str] = {
         release("1.5.34", ["1.5.24", "1.5.28"]),
     ),
     "kernel-features-missing": changed(2, tdx_feature0=f"0x{FEATURES & ~(1 << 18):X}"),
-    "update-compatibility-lost": changed(2, tdx_feature0=f"0x{FEATURES & ~(1 << 47):X}"),
     "release-unreachable": changed(2, **{MINIMUM: "1.5.34", STRICT: []}),
     "release-stranded": listed(
         release("1.5.24", []),

@@ -11,6 +11,7 @@ from seamstep.analysis.lint.findings import Code, Finding, Severity
 from seamstep.analysis.lint.subject import Subject
 from seamstep.base.errors import KeyPath
 from seamstep.base.versions import ModuleVersion
+from seamstep.domain.facts import HostFacts
 from seamstep.domain.mapping import STRICT_COMPAT
 from seamstep.domain.model import LADDER_MAX, Release
 
@@ -128,12 +129,16 @@ def _fault(subject: Subject, version: ModuleVersion, release: Release) -> tuple[
     return None
 
 
+#: A host on which a TD may be in the making.
+_WITH_TDS = HostFacts(running_tds=1)
+
+
 def _dropped(subject: Subject, ladder: Sequence[Release]) -> Iterator[Finding]:
     accepted: dict[ModuleVersion, tuple[Release, Release]] = {}  # the source, and the last release that accepts it
     for release in ladder:
         if release.strict_compat is None:
             continue
-        dropped = [pair for pair in accepted.values() if subject.refuses("strict-compat", pair[0], release)]
+        dropped = [pair for pair in accepted.values() if subject.refuses("td-build", pair[0], release, _WITH_TDS)]
         for source, _ in dropped:
             del accepted[source.version]
         if dropped:

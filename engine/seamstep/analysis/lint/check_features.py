@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from seamstep.analysis.lint import check_compat
 from seamstep.analysis.lint.findings import Code, Finding, Severity
 from seamstep.analysis.lint.subject import Subject
-from seamstep.domain.facts import HostFacts
 from seamstep.domain.mapping import FEATURES
 from seamstep.domain.model import Release
 
@@ -33,15 +32,7 @@ NEEDED_MISSING = Code(
     "Linux requires NO_RBP_MOD to use a module at all, and TD_PRESERVING to offer updates: no plan leads there.",
     "Correct tdx_feature0. If it is true, the release can't be used with Linux.",
 )
-UPDATE_COMPATIBILITY_LOST = Code(
-    "update-compatibility-lost",
-    Severity.ERROR,
-    "A release lacks UPDATE_COMPATIBILITY (bit 47), which an earlier one of its series has.",
-    "A mainline kernel can update to the release and never away from it: it refuses every further update.",
-    "Correct tdx_feature0. If it is true, deny the release in the policies of mainline hosts.",
-)
-
-CODES = (SHRINK, SHRINK_STRICT_COMPAT, NEEDED_MISSING, UPDATE_COMPATIBILITY_LOST)
+CODES = (SHRINK, SHRINK_STRICT_COMPAT, NEEDED_MISSING)
 
 
 def check(subject: Subject) -> Iterator[Finding]:
@@ -56,7 +47,6 @@ def check(subject: Subject) -> Iterator[Finding]:
     for ladder in subject.ladders.values():
         known = [release for release in ladder if release.features0 is not None]
         yield from _shrinking(subject, known)
-        yield from _update_compatibility(subject, known)
 
 
 def _shrinking(subject: Subject, ladder: Sequence[Release]) -> Iterator[Finding]:
@@ -80,15 +70,3 @@ def _shrinking(subject: Subject, ladder: Sequence[Release]) -> Iterator[Finding]
 def _lost(subject: Subject, source: Release, target: Release) -> list[str]:
     verdict = subject.refuses("feature-loss", source, target)
     return list(verdict.evidence["lost"]) if verdict else []
-
-
-def _update_compatibility(subject: Subject, ladder: Sequence[Release]) -> Iterator[Finding]:
-    holder: Release | None = None
-    for release in ladder:
-        refused = subject.refuses("update-compatibility", release, release, HostFacts(profile="mainline"))
-        if refused and holder:
-            message = f"{release.version} lacks UPDATE_COMPATIBILITY, which {holder.version} has"
-            path = subject.path(release, FEATURES)
-            yield subject.source.finding(UPDATE_COMPATIBILITY_LOST, path, message, release)
-        elif not refused:
-            holder = release

@@ -113,14 +113,14 @@ SVN_DOWN = Code(
     "svn-goes-down",
     Severity.ERROR,
     "The SVN of a release is lower than that of the release before it in its series.",
-    "A lower SVN brings back what an advisory closed, and attestation falls back to a worse TCB level.",
+    "P-SEAMLDR refuses the image of a lower SVN after the old module was shut down; seamstep refuses the step.",
     "See whether the two images are what their names say; if so, deny the release in policies.",
 )
 DEBUG = Code(
     "debug-module",
     Severity.ERROR,
     "An image is a debug module.",
-    "The TDs of a debug module keep no secret.",
+    "P-SEAMLDR refuses it where the platform is not debug-unlocked, after the old module was shut down.",
     "Replace it by the production image.",
 )
 CPUS_SHRINK = Code(
@@ -142,7 +142,7 @@ SVN_MAJOR = Code(
     "svn-major-forbids-step",
     Severity.WARNING,
     "The SVN majors of two images forbid a step which the mapping file allows.",
-    "P-SEAMLDR refuses an image whose SVN major differs from the running module's.",
+    "P-SEAMLDR refuses an image whose SVN major differs from the running module's, after that was shut down.",
     "Raise min_module_version_for_td_preserving of the newer release above the older one.",
 )
 
@@ -158,7 +158,7 @@ CODES = (
     SVN_MAJOR,
 )
 _VERSION_FOLDER = re.compile(r"[0-9]+\.[0-9]+(\.[0-9]+)?", re.ASCII)
-_STEP_RULES = {"handoff": HANDOFF, "svn-major": SVN_MAJOR}
+_STEP_RULES = {"handoff": HANDOFF, "svn": SVN_MAJOR}
 
 
 class _WithImages(NamedTuple):
@@ -243,8 +243,8 @@ def _fits(folder: str, version: str) -> bool:
 def _between(pictured: _WithImages, before: Release, release: Release) -> Iterator[Finding]:
     """What gets less from a release to the next."""
     subject = pictured.subject
-    lower = subject.refuses("svn-rollback", before, release)
-    if lower:
+    lower = subject.refuses("svn", before, release)
+    if lower and _svn_major(before) == _svn_major(release):
         yield pictured.finding(SVN_DOWN, release, f"from {before.version} to {release.version} {lower.reason}")
     table = before.image.sigstruct.cpuid if before.image else ()
     dropped = [
@@ -257,12 +257,17 @@ def _between(pictured: _WithImages, before: Release, release: Release) -> Iterat
         yield pictured.finding(CPUS_SHRINK, release, message, dropped=dropped)
 
 
+def _svn_major(release: Release) -> int | None:
+    return release.image.sigstruct.svn_major if release.image else None
+
+
 def _forbidden(pictured: _WithImages, ladder: Sequence[Release]) -> Iterator[Finding]:
     """Steps that images forbid and the mapping file allows, those to one release together."""
     subject = pictured.subject
     for rank, target in enumerate(ladder):
         for rule, code in _STEP_RULES.items():
-            refused = [source for source in ladder[:rank] if subject.refuses(rule, source, target)]
+            sources = [source for source in ladder[:rank] if rule != "svn" or _svn_major(source) != _svn_major(target)]
+            refused = [source for source in sources if subject.refuses(rule, source, target)]
             allowed = [source for source in refused if subject.possible(source, target)]
             if allowed:
                 names = [str(source.version) for source in allowed]

@@ -1,9 +1,13 @@
-"""Perform a plan, hop by hop, and say truthfully what came of it.
+"""The executor performs a plan on a host, hop by hop, and reports the outcome that it read back.
 
-Success is one thing only: the running version reads back as the hop's target and the remaining updates went down by
-one. The executor knows no rules, no policy and no graph; it acts on a plan and a Host, and stops at the first surprise.
-What it did goes to a record that somebody else keeps: before the commit point a record that can't be written stops the
-run, after it nothing does. docs/executor.md has the diagram.
+- A hop is applied only if the running version reads back as its target, the kernel reports no error, and the remaining
+  updates went down by one.
+- The executor works on a plan and a :class:`~seamstep.host.base.Host`; rules, policies and graphs are unknown to it. It
+  stops at the first deviation from the plan.
+- Each action is recorded through a function that the caller provides. A record that can't be written stops the run
+  before the commit point; after it the outcome is read back in any case.
+
+docs/executor.md has the diagram of states.
 """
 
 from seamstep.run.executor.outcome import LOST, ReadBack, classify

@@ -18,20 +18,34 @@ from seamstep.run.executor.reporter import Quietly
 from seamstep.run.executor.signals import Interrupted
 from seamstep.run.executor.states import Machine, RunResult, State, Stop
 
-_TOLD = 50  # times at most that the progress of staging is told
+_TOLD = 50  # the largest number of progress reports while an image is staged
 
-#: Where the executor writes down what it does: takes the event and its details by name, and has them on disk when it
-#: returns. Raises OSError if that fails.
+#: A function that writes a record of the journal: it takes the event and its details by name, returns once the record
+#: is on disk, and raises OSError if that fails.
 Record = Callable[..., None]
 
 
 class RecordLostError(Exception):
-    """What is about to be done can't be written down, so it must not be done."""
+    """The record of an intended action can't be written, so the action is not taken."""
 
 
 class Attempt(NamedTuple):
-    """One attempt at ``hop``, its ``number``-th. ``remaining`` are the updates left before it; ``changes`` reads again
-    what the hop rests on and gives what changed since the preflight."""
+    """One attempt at one hop.
+
+    Attributes:
+        host: the host.
+        profile: the host's sysfs layout.
+        hop: the hop.
+        number: the number of the attempt at this hop, from 1.
+        remaining: the remaining updates before the hop; None if not known.
+        changes: reads the facts that the hop depends on again; gives those that changed since preflight, as clauses.
+        machine: the state of the hop.
+        record: writes a record of the journal.
+        tell: the reporter.
+        warn: takes a warning that does not change the outcome.
+        committed: makes a context manager that is held from staging until the outcome was recorded.
+        interrupted: whether a signal arrived.
+    """
 
     host: Host
     profile: Profile
@@ -47,7 +61,8 @@ class Attempt(NamedTuple):
     interrupted: Interrupted
 
     def perform(self, image: Callable[[], bytes]) -> RunResult:
-        """Do it, and say what came of it."""
+        """Upload the bytes that ``image`` returns, and return the outcome. ``image`` may raise InputError, OSError or
+        ValueError."""
         port = UploadPort(self.host, self.profile.upload_path)
         with _held(self.committed):
             problem = self._stage_and_commit(port, image)
@@ -63,7 +78,7 @@ class Attempt(NamedTuple):
             return self._end(state, seen.version, message)
 
     def _stage_and_commit(self, port: UploadPort, image: Callable[[], bytes]) -> RunResult | None:
-        """Why the hop was not handed to the kernel's worker; None once it was."""
+        """Stage the image and commit it. Returns None once committed, otherwise the result of the abandoned attempt."""
         try:
             self._write_down("preflight")
             self._stage(port, image())
@@ -88,7 +103,7 @@ class Attempt(NamedTuple):
         return None
 
     def _refuse_changes(self) -> None:
-        """Raise StalePlanError if what the hop rests on changed while the image was verified and staged."""
+        """Raise StalePlanError if a fact that the hop depends on changed while the image was verified and staged."""
         found = list(self.changes())
         if found:
             raise StalePlanError(f"the host changed before the commit: {'; '.join(found)}")
@@ -106,7 +121,10 @@ class Attempt(NamedTuple):
         kernel.stage(port, image, progress)
 
     def _not_committed(self, why: str, stop: Stop | None = None) -> RunResult:
-        """Nothing was handed to the kernel's worker; what runs is read all the same."""
+        """The result of an attempt that was abandoned before the commit; ``why`` is the cause.
+
+        The version is read back even so: another program may have updated the module.
+        """
         hop = self.hop
         version, lost, unreadable = kernel.version_now(self.host)
         if lost:
@@ -135,26 +153,26 @@ class Attempt(NamedTuple):
         }
 
     def _write_down(self, event: str) -> None:
-        """Record what is about to be done."""
+        """Record an intended action. Raises RecordLostError."""
         try:
             self.record(event, **self._about(), attempt=self.number, remaining_before=self.remaining)
         except OSError as error:
             raise RecordLostError(f"the journal can't be written: {error.strerror or error}") from error
 
     def _write_down_outcome(self, state: str, message: str, **details: Any) -> None:
-        """Record what was done. If that is not possible it is told all the same."""
+        """Record the outcome. A failure is a warning, because the outcome stands."""
         try:
             self.record("outcome", **self._about(), state=state, message=message, **details)
         except OSError as error:
             self.warn(
-                f"the outcome could not be written to the journal ({error.strerror or error}); what is told here is"
-                " what happened, and the next run finds it out again"
+                f"the outcome could not be written to the journal ({error.strerror or error}); the outcome"
+                " shown here stands, and the next run determines it again"
             )
 
 
 @contextlib.contextmanager
 def _held(make: Callable[[], AbstractContextManager[object]]) -> Iterator[None]:
-    """Hold what ``make`` gives. Its troubles don't matter."""
+    """Hold the context manager that ``make`` returns. Its errors are ignored: they must not stop an update."""
     manager: AbstractContextManager[object] | None = None
     with contextlib.suppress(Exception):
         entering = make()

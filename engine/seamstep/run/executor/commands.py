@@ -1,4 +1,4 @@
-"""The policy's commands around a run."""
+"""The policy's commands before the first hop and after the last, with their records."""
 
 from __future__ import annotations
 
@@ -21,20 +21,34 @@ def _run(argv: Command, variables: Mapping[str, str], stop: Callable[[], bool]) 
 
 
 class Commands:
-    """Runs the commands of ``settings``, with ``variables`` in their environment, and keeps what came of each."""
+    """Runs the policy's commands and records the result of each.
+
+    Args:
+        settings: the plan's settings, with the commands 'before' and 'after'.
+        variables: variables for the environment of each command.
+        record: writes a record of the journal.
+        run: runs one command.
+    """
 
     def __init__(
         self, settings: ApplySettings, variables: Mapping[str, str], record: Record, run: Runner = _run
     ) -> None:
         if settings.before or settings.after:
-            import seamstep.run.hooks  # noqa: F401 - now, not after the commit: nothing may fail there that can fail here
+            import seamstep.run.hooks  # noqa: F401 - an import error must occur here, not after a commit
         self._settings = settings
         self._variables = variables
         self._record = record
         self._run = run
 
     def before(self, stop: Callable[[], bool]) -> str:
-        """Run those before the first hop, until one does not go well; why the run must not go on, or nothing."""
+        """Run the commands 'before', up to the first that fails.
+
+        Args:
+            stop: whether the run was interrupted; ends the command that runs.
+
+        Returns:
+            The reason why the run must not go on; empty if all succeeded.
+        """
         try:
             if self._settings.before or self._settings.after:
                 self._record("before-hooks", after_sha256=self._settings.after_sha256)
@@ -48,7 +62,10 @@ class Commands:
         return ""
 
     def after(self, outcome: str) -> Iterator[str]:
-        """Run all of those after the last hop, whatever came of it; their problems."""
+        """Run all commands 'after', and give their problems, a sentence each.
+
+        ``outcome`` is the run's outcome, for their environment. A failure ends neither the other commands nor the run.
+        """
         for argv in self._settings.after:
             result = self._run(argv, {**self._variables, "SEAMSTEP_OUTCOME": outcome}, lambda: False)
             if result.problem:
@@ -56,7 +73,7 @@ class Commands:
             try:
                 self._keep("after", result)
             except OSError as error:
-                yield f"what came of {argv[0]} could not be written to the journal: {error.strerror or error}"
+                yield f"the result of {argv[0]} could not be written to the journal: {error.strerror or error}"
         if self._settings.before or self._settings.after:
             try:
                 self._record("after-hooks")

@@ -1,4 +1,4 @@
-"""The steps of one upload, and what the host says after it. Nothing here decides."""
+"""The steps of one upload, and reading the host back after it. Judging the outcome is left to ``outcome``."""
 
 from __future__ import annotations
 
@@ -13,14 +13,19 @@ from seamstep.host.upload import IDLE, UploadPort
 from seamstep.run.executor.outcome import IDLE_TIMEOUT, ReadBack
 
 _POLL_FIRST, _POLL_LONGEST = 0.001, 0.010  # seconds
-_SLICE = 1.0  # seconds; how long a wait may overlook that it was interrupted
+_SLICE = 1.0  # seconds; the longest delay until a wait notices an interrupt
 
 
 def stage(port: UploadPort, image: bytes, progress: Callable[[int], None]) -> None:
-    """Stage ``image`` and read back what the kernel holds. On any trouble nothing stays staged.
+    """Stage ``image``, and compare the bytes that the kernel then holds. On any error the upload is abandoned.
+
+    Args:
+        port: the upload node.
+        image: the bytes to upload.
+        progress: takes the number of staged bytes after each write; its exceptions propagate.
 
     Raises:
-        OSError: as the kernel does, or EIO if it does not hold the image.
+        OSError: an error of the kernel, or EIO if the staged bytes differ from ``image``.
         KeyboardInterrupt: from ``progress``.
     """
     port.start()
@@ -38,8 +43,12 @@ def _compare(port: UploadPort, image: bytes) -> None:
 
 
 def commit(port: UploadPort) -> None:
-    """Commit what was staged. That the kernel gives an error is taken for a no only where it is idle: otherwise its
-    worker has something to do, and what comes of that has to be seen. Raises OSError."""
+    """Commit the staged image.
+
+    Raises:
+        OSError: the kernel refused. An error counts as a refusal only while the upload status is idle: otherwise the
+            kernel's worker has begun the update, and its outcome has to be read back.
+    """
     try:
         port.commit()
     except OSError:
@@ -48,7 +57,7 @@ def commit(port: UploadPort) -> None:
 
 
 def is_idle(port: UploadPort) -> bool:
-    """Whether the kernel's worker is known to have nothing to do."""
+    """Whether the upload status reads idle; false if it can't be read."""
     try:
         return port.status() == IDLE
     except OSError:
@@ -56,13 +65,18 @@ def is_idle(port: UploadPort) -> bool:
 
 
 def abandon(port: UploadPort) -> None:
-    """Drop what was staged, if that can be done."""
+    """Abandon the upload. Errors are ignored: starting the next upload discards staged bytes as well."""
     with contextlib.suppress(OSError):
         port.abandon()
 
 
 def version_now(host: Host) -> tuple[ModuleVersion | None, bool, str]:
-    """The running version, whether TDX is lost, and why the version can't be read."""
+    """Read the running version.
+
+    Returns:
+        The version (None if it can't be read), whether TDX is lost (ENXIO), and the reason why the version can't be
+        read (empty if it can).
+    """
     try:
         return module_version(host), False, ""
     except OSError as error:
@@ -72,7 +86,11 @@ def version_now(host: Host) -> tuple[ModuleVersion | None, bool, str]:
 
 
 def wait_until_idle(host: Host, port: UploadPort, tell: Callable[[str], None]) -> bool:
-    """Whether the kernel's worker came to its end. Only ``status`` is read: it is cheap, and can't be polled."""
+    """Wait until the upload status reads idle; false after :data:`IDLE_TIMEOUT` seconds.
+
+    ``tell`` takes each new status. Only ``status`` is read, because it is cheap. It is read in intervals, because sysfs
+    offers no poll(2) for it.
+    """
     slept, pause, last = 0.0, _POLL_FIRST, ""
     while slept < IDLE_TIMEOUT:
         with contextlib.suppress(OSError):
@@ -89,7 +107,7 @@ def wait_until_idle(host: Host, port: UploadPort, tell: Callable[[str], None]) -
 
 
 def read_back(host: Host, port: UploadPort, profile: Profile, *, idle: bool) -> ReadBack:
-    """What the host says after a commit."""
+    """Read version, reported error and remaining updates after a commit; ``idle`` is the result of the wait."""
     version, lost, unreadable = version_now(host)
     reported: str | None = None
     unreported = ""
@@ -102,7 +120,7 @@ def read_back(host: Host, port: UploadPort, profile: Profile, *, idle: bool) -> 
 
 
 def wait(host: Host, seconds: float, interrupted: Callable[[], bool]) -> bool:
-    """Sleep for ``seconds``; whether nobody interrupted that."""
+    """Sleep for ``seconds``, or until ``interrupted()``. Returns whether the wait was completed."""
     while seconds > 0 and not interrupted():
         nap = min(seconds, _SLICE)
         host.sleep(nap)
@@ -111,7 +129,7 @@ def wait(host: Host, seconds: float, interrupted: Callable[[], bool]) -> bool:
 
 
 def reason(error: Exception) -> str:
-    """An error in a few words."""
+    """The message of ``error``, with a hint for EPERM."""
     if isinstance(error, OSError) and error.errno == errno.EPERM:
         return f"{error.strerror} (writing it needs CAP_SYS_RAWIO)"
     return error.strerror or str(error) if isinstance(error, OSError) else str(error)

@@ -1,4 +1,4 @@
-"""What a committed hop came to. Pure: it judges what was read back."""
+"""The outcome of a committed hop. Pure: derived from the values that were read back."""
 
 from __future__ import annotations
 
@@ -10,16 +10,24 @@ from seamstep.run.executor.states import State
 
 LOST = "TDX is lost: no module runs and all TDs are dead; only a reboot brings TDX back"
 BUSY_CAUSE = "the kernel reports device-busy, as some kernels do while a TD is being built or migrated"
-#: An update takes well under a second, so this is long past any doubt. Counted in seconds that were slept, so that no
-#: clock that stands still or jumps can shorten or lengthen it.
+#: Seconds until the kernel's worker counts as stuck; an update takes less than one. The time spent in sleep is counted,
+#: so a clock that stands still or jumps does not change the limit.
 IDLE_TIMEOUT = 600.0
 _BUSY = "device-busy"
 
 
 class ReadBack(NamedTuple):
-    """What the host says once a hop was committed: the ``version`` that runs (None if it can't be read, and why in
-    ``unreadable``), whether TDX is ``lost``, what the kernel ``reported`` (None if that can't be read, and why in
-    ``unreported``), whether it became ``idle``, and the ``remaining`` updates (None if they can't be read)."""
+    """The values read back after a commit.
+
+    Attributes:
+        version: the running version; None if it can't be read.
+        lost: whether TDX is lost (ENXIO).
+        unreadable: the reason why the version can't be read; empty if it can.
+        reported: the node's ``error``, empty for none; None if it can't be read.
+        unreported: the reason why ``error`` can't be read; empty if it can.
+        idle: whether the upload status became idle in time.
+        remaining: the remaining updates; None if they can't be read.
+    """
 
     version: ModuleVersion | None
     lost: bool
@@ -31,9 +39,15 @@ class ReadBack(NamedTuple):
 
 
 def classify(hop: Hop, remaining_before: int | None, seen: ReadBack) -> tuple[State, str]:
-    """What a committed hop came to, and a sentence for people. The version has the last word.
+    """The final state of a committed hop, and a sentence for messages.
 
-    ``remaining_before`` is the number of remaining updates before the commit.
+    A hop counts as applied only if version, reported error and remaining updates all agree, and as unknown if they
+    contradict each other.
+
+    Args:
+        hop: the hop.
+        remaining_before: the remaining updates before the commit; None if not known.
+        seen: the values read back.
     """
     version = seen.version
     if seen.lost:

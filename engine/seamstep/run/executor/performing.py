@@ -1,4 +1,4 @@
-"""Performing a plan."""
+"""The executor: a plan's hops in order, with windows, soak time, retries and the policy's commands."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from seamstep.run.executor.signals import Interrupted, deferred_signals
 from seamstep.run.executor.states import Machine, RunResult, State, Stop
 from seamstep.run.executor.upload_image import read_for_upload
 
-_BUSY_WAIT_MAX = 600.0  # seconds; the most that backing off makes of a shorter wait
+_BUSY_WAIT_MAX = 600.0  # seconds; doubling does not lengthen a shorter wait beyond this
 
 
 class Executor:
@@ -36,14 +36,15 @@ class Executor:
 
     Args:
         host: the host.
-        reporter: hears what is done.
-        image_bytes: gives the verified bytes of a hop's image; None for those of its file.
-        record: keeps what is done; None for nobody.
-        committed: held from the commit until its outcome was read back, such as a lock that keeps the host from
-            shutting down. Its troubles don't matter.
-        commands: run the policy's commands; None leaves them out.
-        last_applied: when the last hop of this boot was applied, on the host's monotonic clock; None if none was.
-        jitter: gives a number from 0 to 1; None for a random one.
+        reporter: receives the progress; its errors are ignored.
+        image_bytes: returns the verified bytes of an image, given the trusted signers; None to read its file.
+        record: writes a record of the journal; None for no journal.
+        committed: makes a context manager that is held from staging until the outcome was recorded, such as a lock
+            against shutdown; its errors are ignored.
+        commands: the policy's commands; None leaves them out.
+        last_applied: the time of the last applied hop of this boot, in seconds on the host's monotonic clock; None if
+            there is none.
+        jitter: returns a number from 0 to 1 that shortens the wait before a retry; None for a random one.
     """
 
     def __init__(
@@ -69,15 +70,20 @@ class Executor:
         self._machine = Machine(self._tell.moved)
         self._trusted = TRUSTED
         self._warnings: list[str] = []
-        self._facts = HostFacts()  # those of the last preflight
+        self._facts = HostFacts()  # read by the last preflight
 
     # -- a whole plan
 
     def run(self, plan: Plan, *, start: int = 0, limit: int | None = None) -> RunResult:
-        """Perform the hops of ``plan`` from the one at index ``start`` on, at most ``limit``, or as many as go well.
+        """Perform the hops of ``plan`` in order, until one is not applied.
+
+        Args:
+            plan: the plan.
+            start: the index of the first hop to perform.
+            limit: perform at most this many hops; None for all.
 
         Raises:
-            RefusedError: the plan is no update, or provisional.
+            RefusedError: the plan's outcome is no update, or the plan is provisional.
         """
         with self._prepared(plan) as interrupted:
             result = self._ready(plan, start, interrupted)
@@ -86,8 +92,11 @@ class Executor:
         return result._replace(warnings=tuple(self._warnings))
 
     def check(self, plan: Plan, *, start: int = 0) -> RunResult | None:
-        """Everything up to staging, without waiting and without writing: why ``plan`` can't be performed now, or None.
-        Raises as :meth:`run` does."""
+        """Check images, maintenance windows and preflight of the hop at index ``start``, without waiting or writing.
+
+        Returns None if the plan can be performed now, otherwise the result that :meth:`run` would stop with. Raises as
+        :meth:`run` does.
+        """
         with self._prepared(plan):
             return self._check_images(plan, start) or self._open(plan, plan.hops[start]) or self._preflight(plan, start)
 
@@ -100,7 +109,7 @@ class Executor:
         return deferred_signals()
 
     def _ready(self, plan: Plan, start: int, interrupted: Interrupted) -> RunResult | None:
-        """All that can be found out before any command of the policy disturbs the host."""
+        """The checks before the policy's commands, so that a run that can't begin does not disturb the host."""
         return (
             self._check_images(plan, start)
             or self._wait_to_begin(plan, plan.hops[start], interrupted)
@@ -108,7 +117,7 @@ class Executor:
         )
 
     def _run(self, plan: Plan, start: int, limit: int | None, interrupted: Interrupted) -> RunResult:
-        """The policy's commands, and the hops between them."""
+        """Run the commands 'before', the hops, and the commands 'after'; the last also if an error occurs."""
         try:
             problem = self._commands.before(lambda: bool(interrupted)) if self._commands else ""
             if problem:
@@ -154,7 +163,7 @@ class Executor:
     # -- one hop
 
     def _hop(self, plan: Plan, number: int, interrupted: Interrupted) -> RunResult:
-        """A hop, tried again while the host is busy as often as the policy says."""
+        """Perform one hop. While the host is busy it is retried, as often as the policy says."""
         hop, settings = plan.hops[number], plan.settings
         attempt = 0
         while True:
@@ -174,8 +183,8 @@ class Executor:
             self._machine.move(State.PREFLIGHT)
 
     def _check_images(self, plan: Plan, start: int) -> RunResult | None:
-        """All images, before the first hop, so that a bad one can't strand the host half way; and the one that told
-        what the running module is."""
+        """Verify all images before the first hop, so that a bad one can't strand the host half way. The image that
+        identified the running module has to be unchanged too."""
         try:
             for hop in plan.hops[start:]:
                 self._image(hop)
@@ -194,7 +203,7 @@ class Executor:
         return self._image_bytes(hop.image, self._trusted)
 
     def _wait_to_begin(self, plan: Plan, hop: Hop, interrupted: Interrupted) -> RunResult | None:
-        """Soak, then see whether the maintenance windows let the hop begin."""
+        """Wait for the soak time, then check the maintenance windows. Returns None if the hop may begin."""
         left = self._soak_left(plan)
         if left > 0:
             self._tell.waiting(f"soaking {plan.settings.soak} s after the last hop", left)
@@ -213,7 +222,7 @@ class Executor:
         return self._stopped(Stop.NOT_NOW, f"{hop} was not begun: {why}") if why else None
 
     def _preflight(self, plan: Plan, number: int) -> RunResult | None:
-        """Read all facts again, and judge the rest of the plan by them."""
+        """Read all facts again, and check the rest of the plan against them. Returns None if the hop may begin."""
         self._facts = facts = read_facts(self._host)
         if facts.module_version is None and facts.why_unknown("module_version").startswith("ENXIO"):
             self._machine.move(State.LOST)
@@ -257,7 +266,7 @@ def _random() -> float:
 
 
 def _forget(_event: str, **_details: object) -> None:
-    """Keep no record."""
+    """The record function of an executor without a journal."""
 
 
 def _check_unchanged(path: str, sha256: str) -> None:

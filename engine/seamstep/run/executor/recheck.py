@@ -1,5 +1,8 @@
-"""What is read again directly before the commit. Staging an image takes a while; what changed meanwhile would be found
-out by P-SEAMLDR, after the old module was shut down."""
+"""The facts that are read again directly before the commit.
+
+Verifying and staging an image takes time. P-SEAMLDR would detect a change in between only after the old module was shut
+down.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,17 @@ from seamstep.run.executor import kernel
 
 
 def td_hazard(plan: Plan, hop: Hop, before: int | None, now: int | None) -> str:
-    """Why a TD may be in the making during a hop that is not safe for it, as a clause; empty if none may, or if the
-    policy takes that risk. ``before`` and ``now`` count the TDs at preflight and now."""
+    """The reason why a TD may be under construction during a hop that is not safe for it.
+
+    Args:
+        plan: the plan, with the policy's promise about the creation of TDs.
+        hop: the hop.
+        before: the number of TDs at preflight; None if not known.
+        now: the number of TDs now; None if not known.
+
+    Returns:
+        A clause; empty if no TD can be under construction, or the policy accepts the risk.
+    """
     if hop.safe_while_tds_are_created:
         return ""
     shown = "the number of TDs can't be read" if now is None else f"{now} TD{' runs' if now == 1 else 's run'}"
@@ -26,10 +38,10 @@ def td_hazard(plan: Plan, hop: Hop, before: int | None, now: int | None) -> str:
 
 
 def changes(host: Host, plan: Plan, hop: Hop, facts: HostFacts) -> Iterator[str]:
-    """What differs now from ``facts``, those of the preflight, that the hop rests on, each as a clause."""
+    """The facts that ``hop`` depends on and that changed since preflight, which read ``facts``; a clause each."""
     online = cpus_online(host)
     if online != facts.cpus_online:
-        yield f"CPUs {facts.cpus_online} were online, now {online or 'that can not be read'}"
+        yield f"CPUs {facts.cpus_online} were online, now {online or 'unknown'}"
     remaining = remaining_updates(host, PROFILES[facts.profile or ""])
     if remaining != facts.remaining_updates:
         yield f"{facts.remaining_updates} updates remained, now {'unknown' if remaining is None else remaining}"

@@ -1,4 +1,4 @@
-"""Who hears what the executor does."""
+"""The interface through which the executor reports its progress."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from seamstep.run.executor.states import State
 
 
 class Reporter:
-    """Hears what the executor does. Does nothing by itself."""
+    """Receives the executor's progress. Each method does nothing; a subclass overrides those that it needs."""
 
     def hop(self, hop: Hop, number: int, total: int) -> None:
-        """A hop begins, the ``number``-th of ``total``."""
+        """A hop begins: number ``number`` of ``total``, from 1."""
 
     def moved(self, state: State) -> None:
-        """The hop is in another state."""
+        """The hop entered ``state``."""
 
     def staged(self, done: int, total: int) -> None:
-        """The kernel has ``done`` of ``total`` bytes."""
+        """``done`` of ``total`` bytes of the image are staged."""
 
     def phase(self, status: str) -> None:
-        """The kernel's upload is in another phase."""
+        """The upload entered another phase; ``status`` is the kernel's name for it."""
 
     def waiting(self, why: str, seconds: float) -> None:
-        """The run waits for ``seconds``; ``why`` is a sentence."""
+        """The run waits for ``seconds``; ``why`` is the reason, as a clause."""
 
     def note(self, text: str) -> None:
-        """Something worth telling that changes nothing."""
+        """A remark or warning, as a sentence; it does not change the outcome."""
 
 
 class Quietly:
-    """Passes everything on to a reporter and lets none of its troubles near the update."""
+    """Calls a reporter's methods and ignores their errors, which must not stop an update."""
 
     def __init__(self, reporter: Reporter) -> None:
         self._reporter = reporter

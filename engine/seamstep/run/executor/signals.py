@@ -1,4 +1,4 @@
-"""Signals, held back: between a commit and the reading back of its outcome there must be no way out."""
+"""Deferring signals: a run must not end between a commit and the read-back of its outcome."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Interrupted:
-    """Whether somebody asked the run to stop."""
+    """Whether a signal that asks the run to stop arrived; true in a boolean context if so."""
 
     def __init__(self) -> None:
         self._asked = False
@@ -18,26 +18,26 @@ class Interrupted:
         return self._asked
 
     def ask(self, *_: object) -> None:
-        """A signal handler: remember, and go on."""
+        """The signal handler: note the signal, and let the run go on."""
         self._asked = True
 
     def check(self) -> None:
-        """Raise KeyboardInterrupt if asked to stop; only where stopping leaves nothing behind."""
+        """Raise KeyboardInterrupt if a signal arrived. Must be called only where no update is committed."""
         if self._asked:
             raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
 def deferred_signals() -> Iterator[Interrupted]:
-    """Hold SIGINT, SIGTERM and SIGHUP back, and remember that they came.
+    """Context manager that defers SIGINT, SIGTERM and SIGHUP; yields the flag that they set.
 
-    One that is ignored stays ignored: nohup(1) asks for that, and so does a shell with a command in the background.
+    An ignored signal stays ignored, as nohup(1) and shells with a background command expect.
     """
     interrupted = Interrupted()
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     heeded = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
     before: dict[int, Any] = {}
-    with contextlib.suppress(ValueError):  # only the main thread gets signals, and may ask for them
+    with contextlib.suppress(ValueError):  # only the main thread may set handlers, and only it gets signals
         before.update((number, signal.signal(number, interrupted.ask)) for number in heeded)
     try:
         yield interrupted

@@ -1,4 +1,4 @@
-"""The states of a hop, the moves it may make, and what a run ends in."""
+"""The states of a hop, the moves between them, and the result of a run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from seamstep.plan.document import Hop
 
 
 class State(StrEnum):
-    """Where a hop is."""
+    """A state of a hop; docs/executor.md describes each."""
 
     PREFLIGHT = "preflight"
     STAGED = "staged"
@@ -24,8 +24,8 @@ class State(StrEnum):
     UNKNOWN = "unknown"
 
 
-#: The moves a hop may make; :class:`Machine` raises on any other. APPLIED → PREFLIGHT begins the next hop,
-#: BUSY → PREFLIGHT tries the same one again.
+#: The permitted moves; :class:`Machine` raises on any other. APPLIED → PREFLIGHT begins the next hop,
+#: BUSY → PREFLIGHT retries the same one.
 MOVES: dict[State, frozenset[State]] = {
     State.PREFLIGHT: frozenset({State.STAGED, State.FAILED, State.LOST, State.UNKNOWN}),
     State.STAGED: frozenset({State.COMMITTED, State.FAILED, State.LOST, State.UNKNOWN}),
@@ -39,14 +39,21 @@ MOVES: dict[State, frozenset[State]] = {
 
 
 class Machine:
-    """The state of the current hop; ``moved`` hears of every move."""
+    """The state machine of the current hop.
+
+    Args:
+        moved: called with each new state.
+
+    Attributes:
+        state: the present state.
+    """
 
     def __init__(self, moved: Callable[[State], None]) -> None:
         self.state = State.PREFLIGHT
         self._moved = moved
 
     def move(self, state: State) -> None:
-        """Go to ``state``. Raises AssertionError for a move that is not in :data:`MOVES`."""
+        """Enter ``state``. Raises AssertionError for a move that is not in :data:`MOVES`."""
         if state not in MOVES[self.state]:
             raise AssertionError(f"a hop must not go from {self.state} to {state}")
         self.state = state
@@ -54,7 +61,7 @@ class Machine:
 
 
 class Stop(StrEnum):
-    """Why a run stopped though its last hop is in a state that allows to go on."""
+    """The reason why a run stopped although the state of its last hop permits going on."""
 
     STALE = "stale"
     REFUSED = "refused"
@@ -81,9 +88,16 @@ _STATES = {
 
 
 class RunResult(NamedTuple):
-    """How a run ended: the last hop's ``state``, the ``version`` that runs (None if none does or it can't be read),
-    the hops that were ``applied``, a sentence for people, why it was ``stopped`` early (None if it was not), and
-    ``warnings`` that change nothing."""
+    """The result of a run.
+
+    Attributes:
+        state: the state of the last hop.
+        version: the version that runs; None if TDX is lost or the version can't be read.
+        applied: the hops that were applied, in order.
+        message: the result as a sentence.
+        stopped: the reason to stop early; None if there was none.
+        warnings: sentences that don't change the result.
+    """
 
     state: State
     version: ModuleVersion | None
@@ -94,7 +108,7 @@ class RunResult(NamedTuple):
 
     @property
     def exit_code(self) -> ExitCode:
-        """What the command ends in. Nothing hides that TDX is lost, or that the outcome is not known."""
+        """The exit code of the run. Lost TDX and an unknown outcome take precedence over the reason to stop early."""
         if self.stopped and self.state not in {State.LOST, State.UNKNOWN}:
             return _STOPS[self.stopped]
         return _STATES[self.state]

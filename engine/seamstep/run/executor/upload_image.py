@@ -1,4 +1,4 @@
-"""The bytes that a hop uploads, read and verified in one go."""
+"""The bytes that a hop uploads, verified and uploaded from a single read of the file."""
 
 from __future__ import annotations
 
@@ -12,12 +12,17 @@ from seamstep.plan.document import PlannedImage
 def read_for_upload(
     planned: PlannedImage, trusted: frozenset[str], verified: set[tuple[str, str]] | None = None
 ) -> bytes:
-    """The bytes to upload for a planned image, verified again: what is judged and what is uploaded is one read.
-    ``verified`` remembers, by the digests of image and sigstruct, what was found sound with the same ``trusted``.
+    """Read an image, verify it again, and return the bytes to upload.
+
+    Args:
+        planned: the image as the plan describes it.
+        trusted: the fingerprints of trusted signers.
+        verified: digests of pairs of image and sigstruct that passed all checks with the same ``trusted``; these are
+            not verified again, and new ones are added. None verifies always.
 
     Raises:
-        InputError: unreadable.
-        ValueError: not the image that was planned with, or a check fails.
+        InputError: a file can't be read.
+        ValueError: the image is not the planned one, or a check fails.
     """
     content = files.whole(planned.path)
     signed = files.whole(planned.sigstruct) if planned.sigstruct else None

@@ -1,11 +1,11 @@
-"""The journal: what runs did, append-only, one JSON object to a line, in a folder that only its owner may read.
+"""The journal: an append-only record of runs, one JSON object to a line, in a folder that only its owner may read.
 
-A record is on disk when
-:meth:`Journal.append` returns. Reading takes whatever is there: every line that is a record
-counts, and everything else is a problem to report, never a reason to fail. The last line may be torn: the machine may
-stop in the middle of a write. Whoever writes next ends such a line and says so in a ``torn`` record. Lines that are
-broken in another way mean that somebody else wrote there: such a file is moved aside under a name with a time stamp,
-and still read.
+- A record is on disk when :meth:`Journal.append` returns.
+- Reading never fails over a file's content: each line that is a record counts, any other is reported as a problem.
+- The last line may be torn, because the machine can stop in the middle of a write. The next writer ends such a line and
+  adds a ``torn`` record.
+- Lines that are broken otherwise were written by another program. Such a file is moved aside under a name with a time
+  stamp, and still read.
 """
 
 from seamstep.run.journal.reading import NAME, History, open_folder, read

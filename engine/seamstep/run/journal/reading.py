@@ -1,4 +1,4 @@
-"""The state folder and the files of the journal in it. Reading never fails over what a file holds."""
+"""Reading the journal's files in the state folder. Reading never fails over a file's content."""
 
 from __future__ import annotations
 
@@ -12,39 +12,48 @@ from seamstep.base.errors import RefusedError
 from seamstep.run.journal.record import Lines, Record, scan
 
 NAME = "journal.jsonl"
-KEPT = 8  # files that were put away, the newest with the lowest number
+KEPT = 8  # rotated files; the newest has the lowest number
 ASIDE = f"{NAME}.corrupt-"
-_READ_MAX = 1 << 20  # bytes of one file; ours never get there
-_ASIDE_READ = 4  # of the files that were moved aside, how many are still read
+_READ_MAX = 1 << 20  # bytes of one file; four times the size at which a file is rotated
+_ASIDE_READ = 4  # files moved aside that are still read, the newest
 
 
 class History(NamedTuple):
-    """All ``records``, oldest first, and the ``problems`` met on the way, a sentence each."""
+    """The content of the journal.
+
+    Attributes:
+        records: all records, in the order of their numbers.
+        problems: the problems met while reading, a sentence each.
+    """
 
     records: tuple[Record, ...]
     problems: tuple[str, ...]
 
 
 def open_folder(path: str, *, create: bool) -> int:
-    """A descriptor of the state folder.
+    """A descriptor of the state folder ``path``; the caller closes it.
+
+    ``create`` opens the folder for a run: it is created with mode 0700 if missing, and checked.
 
     Raises:
-        OSError: it can't be opened or made.
-        RefusedError: with ``create``, others may write to it.
+        OSError: the folder can't be opened or created.
+        RefusedError: with ``create``, other users may write to the folder.
     """
-    if create and not os.path.isdir(path):  # must not raise
-        os.makedirs(path, mode=0o700, exist_ok=True)  # what is open is looked at, not what is named
+    if create and not os.path.isdir(path):  # unlike Path.is_dir(), false rather than an error
+        os.makedirs(path, mode=0o700, exist_ok=True)  # may exist by now; the checks below use the descriptor
         _sync(os.path.dirname(os.path.abspath(path)))
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     found = os.fstat(descriptor)
     if create and (found.st_mode & 0o022 or found.st_uid not in {0, os.geteuid()}):
         os.close(descriptor)
-        raise RefusedError(f"others may write to the state folder {path}, so what stands in it proves nothing; fix it")
+        raise RefusedError(
+            f"others may write to the state folder {path}, so its content proves nothing; fix its owner and mode"
+        )
     return descriptor
 
 
 def read(folder: int) -> History:
-    """Everything that the journal in the folder open as ``folder`` holds."""
+    """Read all records of the journal; ``folder`` is a descriptor of the state folder."""
     found: dict[tuple[int, str, str], Record] = {}
     problems = []
     for name in _names(folder):
@@ -74,7 +83,7 @@ def _sync(folder: str) -> None:
 
 
 def _names(folder: int) -> Iterator[str]:
-    """The files of the journal, oldest first as far as their names tell."""
+    """The names of the journal's files, oldest first: files moved aside, rotated files, the present file."""
     aside = sorted(name for name in listed(folder) if name.startswith(ASIDE))
     yield from aside[-_ASIDE_READ:]
     yield from (f"{NAME}.{number}" for number in range(KEPT, 0, -1))
@@ -82,12 +91,12 @@ def _names(folder: int) -> Iterator[str]:
 
 
 def listed(folder: int) -> list[str]:
-    """The names in a folder that is open."""
+    """The names in the folder open as ``folder``."""
     return os.listdir(folder)
 
 
 def read_file(folder: int, name: str) -> Lines:
-    """What one file holds. Raises OSError."""
+    """Read one file of the journal in the folder open as ``folder``. Raises OSError if it can't be read."""
     descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):

@@ -1,4 +1,4 @@
-"""One record to a line: how it is written, and what a file full of lines holds. Pure."""
+"""Encoding a record as a line, and decoding the lines of a file. Pure."""
 
 from __future__ import annotations
 
@@ -10,16 +10,25 @@ from seamstep.base.documents import parse_json
 from seamstep.base.errors import InputError
 
 SCHEMA = "seamstep/record/v1"
-#: The event that ends and explains a torn line before it.
+#: The event of the record that ends a torn line; its ``bytes`` are the length of that line.
 TORN = "torn"
 _LINE_MAX = 16 << 10  # bytes
-_TEXT_MAX = 4096
+_TEXT_MAX = 4096  # characters of one text
 _BEGINNING = f'{{"schema":"{SCHEMA}",'.encode()
 
 
 class Record(NamedTuple):
-    """One record: its number ``seq``, the ``transaction`` (the run) and the boot it belongs to, when it was written
-    (``time`` is UTC in ISO 8601, ``monotonic`` seconds on the host's monotonic clock), the ``event``, and the rest."""
+    """One record of the journal.
+
+    Attributes:
+        seq: the number of the record; one more than that of the record before it.
+        transaction: the id of the run that wrote it.
+        boot_id: the boot in which it was written.
+        time: when it was written, UTC in ISO 8601.
+        monotonic: when it was written, in seconds on the host's monotonic clock.
+        event: the kind of record; docs/executor.md lists them.
+        data: the whole JSON object, with the details of the event.
+    """
 
     seq: int
     transaction: str
@@ -30,20 +39,25 @@ class Record(NamedTuple):
     data: Mapping[str, Any]
 
     def text(self, key: str) -> str:
-        """The text under ``key``; empty if there is none."""
+        """The text under ``key``; empty if it is missing or not a text."""
         value = self.data.get(key)
         return value if isinstance(value, str) else ""
 
     def integer(self, key: str) -> int | None:
-        """The whole number under ``key``; None if there is none."""
+        """The whole number under ``key``; None if it is missing or not a whole number."""
         value = self.data.get(key)
         return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 class Lines(NamedTuple):
-    """What the lines of a file hold. ``torn`` is the length of the broken end that a write in progress may leave;
-    ``corrupt``
-    says what is wrong beyond that; ``ended`` is whether its last line is."""
+    """The content of one file.
+
+    Attributes:
+        records: its records, in the order of the lines.
+        torn: the length in bytes of a torn end, which an interrupted write leaves; 0 if there is none.
+        corrupt: any other defect, as a clause; empty if there is none.
+        ended: whether the last line ends with a line break.
+    """
 
     records: tuple[Record, ...] = ()
     torn: int = 0
@@ -52,7 +66,11 @@ class Lines(NamedTuple):
 
 
 def line(common: Mapping[str, Any], details: Mapping[str, Any]) -> bytes:
-    """A record as it stands in the file, bounded: long texts are cut."""
+    """A record as a line of the file. Its size is bounded.
+
+    Texts are cut after 4096 characters. If the line would still exceed 16 KiB, ``output`` and ``argv`` are left out,
+    texts are cut after 512 characters, and ``shortened`` is set.
+    """
     bounded = {key: value[:_TEXT_MAX] if isinstance(value, str) else value for key, value in details.items()}
     encoded = _encoded({"schema": SCHEMA, **common, **bounded})
     if len(encoded) <= _LINE_MAX:
@@ -63,7 +81,7 @@ def line(common: Mapping[str, Any], details: Mapping[str, Any]) -> bytes:
 
 
 def count(content: bytes) -> int:
-    """How many whole records of ours ``content`` holds."""
+    """The number of complete records in ``content``."""
     return sum(begun.startswith(_BEGINNING) for begun in content.split(b"\n")[:-1])
 
 
@@ -72,11 +90,11 @@ def _encoded(data: Mapping[str, Any]) -> bytes:
 
 
 def scan(content: bytes) -> Lines:
-    """The records in a file, and what is wrong with it."""
+    """Decode the content of a file."""
     lines = content.split(b"\n")
     ended = not lines[-1]
     records: list[Record] = []
-    broken: list[tuple[int, bytes]] = []  # not yet explained
+    broken: list[tuple[int, bytes]] = []  # since the last record; a TORN record after them accounts for them
     corrupt = ""
     for number, text in enumerate(lines, 1):
         if not text:
@@ -95,7 +113,8 @@ def scan(content: bytes) -> Lines:
 
 
 def _looks_torn(line: bytes) -> bool:
-    """Whether a write that did not come to its end leaves this: the beginning of a record, or room not yet filled."""
+    """Whether an interrupted write can leave ``line``: the beginning of a record, or zero bytes where a file system
+    allocated a block and had not written it."""
     return line.startswith(_BEGINNING) or _BEGINNING.startswith(line) or not line.strip(b"\0")
 
 

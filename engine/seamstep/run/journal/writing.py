@@ -12,20 +12,26 @@ from typing import Any
 from seamstep.run.journal.reading import ASIDE, KEPT, NAME, listed, read, read_file
 from seamstep.run.journal.record import TORN, Lines, count, line
 
-ROTATE_AT = 256 << 10  # bytes; a file that has grown to this is put away when the next run, or hop, begins
+ROTATE_AT = 256 << 10  # bytes; a file of at least this size is rotated when the next run or hop begins
 
 
 class Journal:
-    """The journal in the folder open as ``folder``, for one run to write to. Use it under the lock only.
+    """The journal, open for one run to write to. Must be used under the lock.
 
     Args:
-        folder: a descriptor of the folder.
-        boot_id: of this boot.
-        monotonic: gives the host's monotonic time.
-        wall: gives the seconds since the epoch.
+        folder: a descriptor of the state folder; must stay open.
+        boot_id: the present boot.
+        monotonic: returns seconds on the host's monotonic clock.
+        wall: returns seconds since the epoch.
+
+    Attributes:
+        transaction: the id of this run, 16 hexadecimal digits.
+        boot_id: the present boot.
+        notes: remarks for the user, such as that a corrupt file was moved aside.
+        history: the records from before this run.
 
     Raises:
-        OSError: it can't be opened for writing.
+        OSError: the journal can't be opened for writing.
     """
 
     def __init__(self, folder: int, boot_id: str, monotonic: Callable[[], float], wall: Callable[[], float]) -> None:
@@ -44,10 +50,10 @@ class Journal:
             self.append("moved-aside", name=aside[0], message=aside[1])
 
     def append(self, event: str, **details: Any) -> None:
-        """Add a record and have it on disk.
+        """Write a record and wait until it is on disk.
 
         Raises:
-            OSError: that failed; the record may be there, in whole or in part, or not.
+            OSError: writing failed; the file may hold the record, a part of it, or nothing of it.
         """
         mend = b"" if self._ended else b"\n"
         if self._torn:
@@ -55,11 +61,15 @@ class Journal:
         self._write(mend, self._line(self._seq + 1 + bool(self._torn), event, details))
 
     def close(self) -> None:
-        """No more records."""
+        """Close the file."""
         os.close(self._descriptor)
 
     def put_away_if_large(self) -> None:
-        """Begin a new file if this one is large; not while a hop is under way. Raises OSError."""
+        """Rotate the file if it is large. Must not be called between a commit and the record of its outcome.
+
+        Raises:
+            OSError: the files can't be renamed, or the new one can't be created.
+        """
         if os.fstat(self._descriptor).st_size >= ROTATE_AT:
             before = self._descriptor
             self._rotate_if_large()
@@ -90,7 +100,10 @@ class Journal:
         os.fsync(self._descriptor)
 
     def _account(self, written: bytes, *, mended: bool) -> None:
-        """Remember what came to stand in the file, so that the next record can mend it."""
+        """Note how the file ends after ``written`` was appended, so that the next record can end a torn line.
+
+        ``mended`` is whether an earlier torn line is ended by now.
+        """
         if not written:
             return
         rest = written.rpartition(b"\n")[2]
@@ -109,7 +122,7 @@ class Journal:
         return descriptor
 
     def _move_aside(self) -> tuple[str, str] | None:
-        """Put a corrupt journal out of the way, under a name that is free. Its name, and what is wrong with it."""
+        """Rename a corrupt file to a free name. Returns that name and the defect; None if the file is usable."""
         try:
             file = read_file(self._folder, NAME)
             wrong = file.corrupt
@@ -130,7 +143,8 @@ class Journal:
         return name, wrong
 
     def _rotate_if_large(self) -> None:
-        """Number the files on, from the first free number down; the oldest goes only when all numbers are taken."""
+        """Rotate the files if the present one is large. Each file up to the first free number gets the next number; the
+        oldest is overwritten only if no number is free."""
         with contextlib.suppress(FileNotFoundError):
             if os.stat(NAME, dir_fd=self._folder, follow_symlinks=False).st_size < ROTATE_AT:
                 return

@@ -1,4 +1,5 @@
-"""Pictures of the version graph. Pure: a scene says what is drawn, layout where, and a module for each format how.
+"""Pictures of the version graph. Pure.
 
-Same scene, same bytes. All text in a scene may come from files; every format makes it harmless in its own way.
+``choose`` selects the contents, ``scene`` describes them, ``layout`` places them, and a module for each format writes
+them. The same scene gives the same bytes. Text in a scene may come from files; each format escapes it.
 """

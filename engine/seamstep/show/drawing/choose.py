@@ -15,6 +15,8 @@ from seamstep.domain.model import Outcome, ladders
 from seamstep.planning.explain import Situation
 from seamstep.planning.graph import Judgement, VersionGraph
 from seamstep.planning.paths import Route, Router
+from seamstep.planning.planner import td_creation
+from seamstep.rules.td_build import TdBuild
 from seamstep.show.drawing.scene import LARGE, Arc, Lane, Mark, Node, Reason, Scene, State, route_text
 
 Pair = tuple[int, int]
@@ -47,6 +49,7 @@ class _Chooser:
 
     def __init__(self, situation: Situation, blocked: Blocked, limit: int | None, *, located: bool) -> None:
         self.graph = situation.graph() if located and blocked is not Blocked.ALL else _whole(situation)
+        self._held = situation.policy.creation_held
         self.blocked, self.limit, self.located = blocked, limit, located
         self.router: Router | None = situation.router(self.graph) if located else None
         choice = situation.policy.choice
@@ -63,11 +66,17 @@ class _Chooser:
         arcs = []
         for (source, target), judgement in sorted(islice(self._drawn(series, ladder), self.limit)):
             pair = ladder[source], ladder[target]
-            arcs.append(_arc(judgement, source, target, hops.get(pair), others.get(pair)))
+            arc = _arc(judgement, source, target, hops.get(pair), others.get(pair))
+            arcs.append(arc._replace(reasons=(*arc.reasons, self._creation(judgement))) if arc.role else arc)
         nodes = tuple(Node(str(version), self._mark(version), self.reached.get(version)) for version in ladder)
         foreign = self.located and series != self.graph.running.series
         note = f"no update leads here from series {self.graph.running.series}" if foreign else ""
         return Lane(series, nodes, tuple(arcs), len(ladder) * (len(ladder) - 1) // 2, note)
+
+    def _creation(self, judgement: Judgement) -> Reason:
+        """Whether TDs may be created during a hop."""
+        creation = td_creation(judgement.step, self.graph.host, held=self._held)
+        return Reason("safe" if creation["safe"] else "hold", TdBuild.name, creation["reason"])
 
     def _mark(self, version: ModuleVersion) -> Mark:
         if self.located and version == self.graph.running:

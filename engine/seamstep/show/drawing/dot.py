@@ -1,4 +1,4 @@
-"""A picture in the language of Graphviz."""
+"""A picture in DOT, the language of Graphviz."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _cluster(lane: Lane) -> Iterator[str]:
         style = {"label": label, "style": _SHAPES.get(node.mark, "rounded,bold")}
         more = {"peripheries": "2"} if node.mark in {Mark.TARGET, Mark.WANTED} else {}
         yield f"  {_quoted(node.version)} [{_listed(style | more)}]"
-    if len(lane.nodes) > 1:  # keeps the releases in order where no step does
+    if len(lane.nodes) > 1:  # an invisible chain keeps the releases in order
         yield f"  {' -> '.join(_quoted(node.version) for node in lane.nodes)} [{_listed({'style': 'invis'})}]"
     for arc in lane.arcs:
         ends = f"{_quoted(lane.nodes[arc.source].version)} -> {_quoted(lane.nodes[arc.target].version)}"
@@ -61,6 +61,6 @@ def _listed(attributes: Mapping[str, str]) -> str:
 
 
 def _quoted(text: str) -> str:
-    """A quoted string that shows ``text`` and nothing else: Graphviz also knows escapes such as \\N, and entities."""
+    """``text`` as a quoted string. Graphviz would interpret escapes such as \\N and entities, so they are escaped."""
     lines = (printable(line).replace("&", "&amp;").replace("\\", "\\\\") for line in text.split("\n"))
     return '"' + "\\n".join(line.replace('"', '\\"') for line in lines) + '"'

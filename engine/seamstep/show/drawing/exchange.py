@@ -14,8 +14,8 @@ SCHEMA = "seamstep/graph/v1"
 
 
 def node_link(scene: Scene) -> dict[str, Any]:
-    """The document: ``networkx.node_link_graph(document, edges="edges")`` reads it back. Its texts are as they were
-    read."""
+    """The document, which ``networkx.node_link_graph(document, edges="edges")`` reads back. Texts from files are not
+    escaped."""
     return {
         "schema": SCHEMA,
         "directed": True,
@@ -66,7 +66,7 @@ def node_link(scene: Scene) -> dict[str, Any]:
 
 
 def graphml(scene: Scene) -> str:
-    """The same as GraphML; what is null in JSON is left out, and the reasons of a step are one text."""
+    """The same graph as GraphML. Values that are null in JSON are left out, and the reasons of a step are one text."""
     import networkx
 
     document = node_link(scene)
@@ -83,5 +83,6 @@ def graphml(scene: Scene) -> str:
 
 
 def _plain(values: dict[str, Any], without: set[str]) -> dict[str, Any]:
-    """The values, which are ours: versions, numbers and words; no text from a file is among them."""
+    """The values that are not null, except those ``without``. All are versions, numbers and words of seamstep, so they
+    need no escaping."""
     return {name: value for name, value in values.items() if name not in without and value is not None}

@@ -1,4 +1,4 @@
-"""A picture as a page: it scrolls, steps show their reasons by pointer and keyboard, and a table has all in words."""
+"""A picture as a page: it scrolls, pointer and keyboard show the reasons of a step, and a table lists all steps."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _COLUMNS = ("step", "verdict", "in the plan", "reasons")
 
 
 def html(scene: Scene) -> str:
-    """The page."""
+    """The page with the picture and the table of steps."""
     return page(
         scene.title,
         element(
@@ -27,7 +27,7 @@ def html(scene: Scene) -> str:
 
 
 def graph_section(scene: Scene) -> Element:
-    """The picture, and below it what the step says that is pointed at."""
+    """The picture, and below it a panel for the reasons of the step under the pointer or the focus."""
     hint = "Point at a step, or go to one with Tab and the arrow keys, to read its reasons; Enter leads to its row."
     panel = element("div", {"id": "said", "role": "status", "data-said": True}, paragraph(hint))
     steps = next(scene.arcs(), None) is not None
@@ -41,7 +41,7 @@ def graph_section(scene: Scene) -> Element:
 
 
 def steps_section(scene: Scene) -> Element:
-    """Every step of the picture in words."""
+    """A table of all steps of the picture, with their verdicts and reasons."""
     rows = [_row(lane, arc) for lane, arc in scene.arcs()]
     if not rows:
         return section("steps", "Steps", paragraph("No step is drawn: there is none, or all were left out."))

@@ -1,8 +1,9 @@
-"""Where everything in a picture is. Pixels, y downwards.
+"""The layout of a picture, in pixels with y downwards.
 
-A lane is a row of releases. Permitted steps are arcs above it, refused ones arcs below, so that they are told apart by
-their place, too. The height of an arc grows with the logarithm of its length: always more, never much. Arcs that
-share an end are attached side by side, the longest outermost, so that those of one release don't cross.
+A lane is a row of releases. Permitted steps are arcs above it and refused ones arcs below, so that their position
+distinguishes them as well as their colour. The height of an arc grows with the logarithm of its length: a longer arc is
+always higher, but no arc needs much room. Arcs that share an end are attached side by side, the longest outermost, so
+that the arcs of one release don't cross.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ NODE_HEIGHT = 40.0
 _CHARACTER = 8.2
 _NODE_PADDING = 18.0
 _NODE_MINIMUM = 68.0
-_GAPS = ((16, 34.0), (48, 22.0))  # up to so many slots in a lane: the gap between two
+_GAPS = ((16, 34.0), (48, 22.0))  # the most slots in a lane for which the gap applies, and the gap
 _GAP = 14.0
 _ARC_UNIT = 40.0
 _LANE_TITLE = 34.0
@@ -26,12 +27,13 @@ _LANE_PADDING = 16.0
 _WIDTH_MINIMUM = 960.0
 HEADER = 84.0
 LEGEND = 78.0
-#: In a large series, releases that no step drawn touches are gathered, at least so many in a row.
+#: A large series gathers adjacent releases without a drawn step in one slot, if there are at least this many.
 _GATHER_MINIMUM = 4
 
 
 class Slot(NamedTuple):
-    """A place in a lane: one release, or several in a row that no step drawn touches. ``x`` is its middle."""
+    """A place in a lane. ``nodes`` are one release, or several adjacent ones without a drawn step; ``x`` is its middle,
+    ``width`` its whole width."""
 
     nodes: tuple[Node, ...]
     x: float
@@ -39,12 +41,12 @@ class Slot(NamedTuple):
 
     @property
     def label(self) -> str:
-        """What stands in it."""
+        """The text in the slot: the version, or the number of releases."""
         return self.nodes[0].version if len(self.nodes) == 1 else f"{len(self.nodes)} releases"
 
 
 class Curve(NamedTuple):
-    """An arc from (``x0``, ``y``) to (``x1``, ``y``) with its apex ``height`` above, or below if that is negative."""
+    """An ``arc`` from (``x0``, ``y``) to (``x1``, ``y``). Its apex is ``height`` above ``y``, or below if negative."""
 
     arc: Arc
     x0: float
@@ -54,12 +56,13 @@ class Curve(NamedTuple):
 
     @property
     def middle(self) -> tuple[float, float]:
-        """The apex."""
+        """The position of the apex."""
         return (self.x0 + self.x1) / 2, self.y - self.height
 
 
 class Row(NamedTuple):
-    """A lane in its place: ``top`` of the lane, ``y`` the middle of its releases."""
+    """A ``lane`` with positions: ``top`` and ``bottom`` are its edges, ``y`` the middle of its releases, ``slots`` are
+    the places of its releases, ``curves`` those of its steps."""
 
     lane: Lane
     top: float
@@ -70,7 +73,7 @@ class Row(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """A scene in its place."""
+    """A ``scene`` with positions: ``rows`` are its lanes, ``width`` and ``height`` the size of the picture."""
 
     scene: Scene
     rows: tuple[Row, ...]
@@ -79,7 +82,7 @@ class Layout(NamedTuple):
 
 
 def layout(scene: Scene, *, header: bool = True) -> Layout:
-    """Place everything; without ``header`` no room is left for a title."""
+    """Place all parts of a scene; without ``header`` no room is left for a title."""
     rows = []
     top = HEADER if header else 0.0
     for lane in scene.lanes:
@@ -166,5 +169,5 @@ def _curves(lane: Lane, slots: tuple[Slot, ...], places: list[int], y: float) ->
 
 
 def _offset(together: list[Arc], arc: Arc, width: float) -> float:
-    """Where in its half of a release an arc is attached."""
+    """The distance of an arc's end from the left edge of its half of a release: arcs start right, end left."""
     return (together.index(arc) + 1) * (width / 2) / (len(together) + 1)

@@ -1,4 +1,4 @@
-"""Elements of SVG and HTML. Every text and every attribute is made harmless when it is written out."""
+"""Elements of SVG and HTML. Every text and every attribute is escaped when it is written."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 from seamstep.show.text import printable
 
 _VOID = {"meta", "input", "br", "col"}
-#: Elements whose text must stay as it is; they hold files of ours, never anything that was read.
+#: Elements whose text is not escaped. They hold only seamstep's own style sheets and script.
 _LITERAL = {"style", "script"}
 _INLINE = {"b", "i", "em", "span", "code", "a", "title", "text", "tspan", "dd", "td", "th", "h1", "h2", "h3", "summary"}
 
@@ -17,7 +17,7 @@ Attribute = str | float | bool | None
 
 
 class Element(NamedTuple):
-    """An element with its attributes and children."""
+    """An element: its ``tag``, its ``attributes`` by name, and its ``children``, elements or texts."""
 
     tag: str
     attributes: Mapping[str, Attribute]
@@ -25,18 +25,18 @@ class Element(NamedTuple):
 
 
 def element(tag: str, attributes: Mapping[str, Attribute] | None = None, *children: Element | str) -> Element:
-    """An element. An attribute that is None or false is left out, one that is true has no value."""
+    """An element. An attribute that is None or false is left out; one that is true is written without a value."""
     return Element(tag, attributes or {}, children)
 
 
 def written(root: Element) -> str:
-    """The element as text that is well-formed both as XML (but for attributes without value and elements without end,
-    which only HTML has) and as HTML."""
+    """The element as HTML. It is well-formed XML as well, unless it has attributes without a value or elements without
+    an end tag."""
     return "".join(_pieces(root, literal=False))
 
 
 def number(value: float) -> str:
-    """A coordinate, to a tenth."""
+    """A coordinate, rounded to a tenth."""
     return f"{round(value, 1) + 0.0:.1f}".removesuffix(".0")
 
 
@@ -61,5 +61,5 @@ def _pieces(node: Element | str, *, literal: bool) -> Iterator[str]:
 
 
 def escaped(text: str) -> str:
-    """Text that can't end what it stands in, with whatever can't be printed spelled out; line ends stay."""
+    """Text escaped for an element or an attribute. Unprintable characters are spelled out; line breaks are kept."""
     return "\n".join(html.escape(printable(line)) for line in text.split("\n"))

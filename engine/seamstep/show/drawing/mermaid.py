@@ -1,4 +1,4 @@
-"""A picture as a Mermaid flow chart, which code hosting sites show in texts."""
+"""A picture as a Mermaid flow chart, which code hosting sites draw in Markdown."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from seamstep.show.drawing.scene import Arc, Lane, Mark, Scene, State
 from seamstep.show.text import printable
 
-#: Everything else is written as a code, so that nothing in a text can be a mark of Mermaid's, of HTML or of Markdown.
+#: Characters that are written as codes, since they could be syntax of Mermaid, HTML or Markdown.
 _HARMLESS = re.compile(r"[^A-Za-z0-9 .,:/→×?-]")
 _LINES = {State.ALLOWED: "-->", State.BLOCKED: "-.-x", State.UNKNOWN: "-.->"}
 _CLASSES = (
@@ -19,7 +19,7 @@ _CLASSES = (
 
 
 def mermaid(scene: Scene) -> str:
-    """The picture: a subgraph for each series; what refuses a step stands at its line."""
+    """The picture as a flow chart: a subgraph for each series; rules that refuse a step or leave it open label it."""
     lines = ["---", f"title: {_quoted(scene.title)}", "---", "flowchart LR"]
     styles: list[str] = []
     count = 0

@@ -1,4 +1,4 @@
-"""HTML pages that need nothing but themselves: no network, no other file, and nothing runs but our one script."""
+"""Self-contained HTML pages: no network, no other files, and no script but seamstep's own."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from seamstep.show.drawing.markup import Element, element, written
 
 
 def page(title: str, *body: Element) -> str:
-    """A whole document. Its policy for content allows the style sheet and the script by their digests, and nothing
-    else."""
+    """A complete HTML document. Its Content-Security-Policy allows its style sheet and its script by their digests, and
+    nothing else."""
     style, script = asset("page.css") + asset("picture.css"), asset("page.js")
     policy = (
         f"default-src 'none'; style-src {_source(style)}; script-src {_source(script)}; "
@@ -38,32 +38,32 @@ def _source(text: str) -> str:
 
 
 def section(name: str, title: str, *content: Element) -> Element:
-    """A part of a page under a heading."""
+    """A part of a page under the heading ``title``; ``name`` is its id."""
     heading = element("h2", {"id": f"{name}-title"}, title)
     return element("section", {"id": name, "aria-labelledby": f"{name}-title"}, heading, *content)
 
 
 def paragraph(text: str, kind: str | None = None) -> Element:
-    """A paragraph."""
+    """A paragraph; ``kind`` is its CSS class."""
     return element("p", {"class": kind}, text)
 
 
 def scroller(name: str, kind: str, *content: Element) -> Element:
-    """What may be wider than the page: it scrolls by itself, by keyboard, too."""
+    """A region for content wider than the page: it scrolls on its own, also by keyboard. ``name`` is its label."""
     return element("div", {"class": f"scroll {kind}", "role": "region", "aria-label": name, "tabindex": "0"}, *content)
 
 
 def table(
     name: str, columns: Sequence[str], rows: Iterable[Sequence[Element | str]], kind: str | None = None
 ) -> Element:
-    """A table; ``name`` is its caption, for those who can't see what stands around it."""
+    """A table; ``name`` is its caption, which only screen readers present."""
     head = element("tr", {}, *(element("th", {"scope": "col"}, column) for column in columns))
     body = (element("tr", {}, *(element("td", {}, cell) for cell in row)) for row in rows)
     return filled_table(name, head, body, kind)
 
 
 def filled_table(name: str, head: Element, rows: Iterable[Element], kind: str | None = None) -> Element:
-    """A table of rows that are there already."""
+    """A table with a head and rows that are already elements."""
     inner = element(
         "table",
         {"class": kind},
@@ -75,7 +75,7 @@ def filled_table(name: str, head: Element, rows: Iterable[Element], kind: str | 
 
 
 def definitions(pairs: Iterable[tuple[str, Element | str]]) -> Element:
-    """Names and values."""
+    """A list of names and values."""
     parts: list[Element] = []
     for name, value in pairs:
         parts += [element("dt", {}, name), element("dd", {}, value)]
@@ -83,10 +83,11 @@ def definitions(pairs: Iterable[tuple[str, Element | str]]) -> Element:
 
 
 def filters(target: str, noun: str, choices: Iterable[tuple[str, str, Sequence[tuple[str, bool]]]]) -> Element:
-    """Controls that show some rows of the table below ``target`` and hide others.
+    """Controls that hide rows of the table below the element with the id ``target``.
 
-    ``choices`` are groups of boxes: the name of the rows' data attribute, the group's title, and its values, each with
-    whether it is ticked at first. Hidden where scripts don't run: then all rows are there.
+    ``noun`` names the rows in the count of those shown. ``choices`` are groups of boxes: the name of the rows' data
+    attribute, the group's title, and its values, each with its initial state. Where scripts don't run, the controls
+    stay hidden and all rows are shown.
     """
     groups = []
     for attribute, title, values in choices:

@@ -1,4 +1,4 @@
-"""What a picture of the version graph shows, whatever the format."""
+"""The contents of a picture of the version graph, independent of the format."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 from seamstep.show.text import printable
 
-#: A series of so many releases is drawn with less of what is beside the path.
+#: A series with at least this many releases is drawn with less detail beside the path.
 LARGE = 40
 
 
 class State(StrEnum):
-    """What the rules come to on a step. UNKNOWN: no rule forbids it, but one that counts can't answer."""
+    """The outcome of the rules on a step. UNKNOWN: no rule forbids it, but a rule that counts can't decide."""
 
     ALLOWED = "allowed"
     BLOCKED = "blocked"
@@ -21,7 +21,7 @@ class State(StrEnum):
 
 
 class Mark(StrEnum):
-    """What a release is to the host: WANTED is the newest that the policy names, where no path leads to any."""
+    """The role of a release for the host. WANTED: the newest that the policy names, if no path leads to any."""
 
     NONE = ""
     RUNNING = "running"
@@ -30,8 +30,9 @@ class Mark(StrEnum):
 
 
 class Reason(NamedTuple):
-    """What one rule says of a step, and what that does: ``blocks``, ``can't tell`` (which refuses as well), ``left
-    open``, ``warns``, ``waived`` or ``costs more``."""
+    """The verdict of one rule on a step. ``effect`` is ``blocks``, ``can't tell`` (which refuses as well), ``left
+    open``, ``warns``, ``waived`` or ``costs more``; on hops also ``safe`` or ``hold``, whether TDs may be created
+    during the update. ``rule`` is the rule's name and ``text`` its reason."""
 
     effect: str
     rule: str
@@ -42,7 +43,8 @@ class Reason(NamedTuple):
 
 
 class Node(NamedTuple):
-    """A release. ``hops`` is the number of updates that lead to it, None where none do or nobody asked."""
+    """A release. ``mark`` is its role for the host, ``hops`` the number of updates that lead to it, None if none do or
+    no path was searched."""
 
     version: str
     mark: Mark = Mark.NONE
@@ -50,9 +52,13 @@ class Node(NamedTuple):
 
 
 class Arc(NamedTuple):
-    """A step between two releases of a lane, by their positions in it. ``permitted`` tells of an unknown step whether a
-    provisional plan may take it; ``hop`` and ``runner_up`` are its positions, from 1, in the chosen path and in the
-    second best."""
+    """A step between two releases of a lane.
+
+    ``source`` and ``target`` are the positions of the releases in the lane. ``permitted`` says whether a plan may take
+    the step; a provisional plan may take some unknown ones. ``cost`` is its cost in a path. ``reasons`` are the
+    verdicts other than pass, and on hops the one on creating TDs. ``hop`` and ``runner_up`` are its positions, from 1,
+    in the chosen path and in the second best, None if it is not part of them.
+    """
 
     source: int
     target: int
@@ -70,7 +76,7 @@ class Arc(NamedTuple):
 
     @property
     def role(self) -> str:
-        """Its part in the plan, in words; empty if it has none."""
+        """The step's positions in the chosen path and in the runner-up, in words; empty if it is in neither."""
         parts = [f"hop {self.hop} of the chosen path"] if self.hop else []
         parts += [f"hop {self.runner_up} of the runner-up"] if self.runner_up else []
         return ", ".join(parts)
@@ -84,8 +90,8 @@ class Arc(NamedTuple):
 
 
 class Lane(NamedTuple):
-    """A series: its releases in order, the steps that are drawn in the order of their ends, how many steps there are
-    between its releases, and ``note``, what else is to be known of it."""
+    """A series. ``nodes`` are its releases in order, ``arcs`` the steps drawn, ordered by their ends. ``candidates`` is
+    the number of steps between its releases, drawn or not, and ``note`` a remark for the summary."""
 
     series: str
     nodes: tuple[Node, ...]
@@ -94,25 +100,29 @@ class Lane(NamedTuple):
     note: str = ""
 
     def name(self, arc: Arc) -> str:
-        """``1.5.24 → 1.5.28``."""
+        """A step by its versions, such as ``1.5.24 → 1.5.28``."""
         return f"{self.nodes[arc.source].version} → {self.nodes[arc.target].version}"
 
     def describe(self, arc: Arc) -> str:
-        """All there is to say of a step, in lines: what it is, then the reasons."""
+        """A step in lines: its versions, verdict and role, then its reasons."""
         role = f" ({arc.role})" if arc.role else ""
         return "\n".join([f"{self.name(arc)}: {arc.verdict}{role}", *(printable(reason) for reason in arc.reasons)])
 
     @property
     def summary(self) -> str:
-        """How much of the series is drawn."""
+        """The number of releases, and of the steps drawn and possible."""
         releases = f"{len(self.nodes)} release{'' if len(self.nodes) == 1 else 's'}"
         note = f"; {self.note}" if self.note else ""
         return f"{releases}, {len(self.arcs)} of {self.candidates} possible steps drawn{note}"
 
 
 class Scene(NamedTuple):
-    """A picture: ``title`` and ``facts`` (what it was made from, a few words each), ``summary`` (what it shows, in
-    sentences), the lanes, and the versions of the chosen path and of the second best (empty where there is none)."""
+    """A picture.
+
+    ``title`` is its heading, ``facts`` name its sources in a few words each, and ``summary`` describes it in sentences.
+    ``lanes`` are its series. ``path`` and ``runner_up`` are the versions of the chosen path and of the second best,
+    empty if there is none.
+    """
 
     title: str
     facts: tuple[str, ...]
@@ -131,7 +141,7 @@ class Scene(NamedTuple):
 
 
 def route_text(versions: Sequence[str]) -> str:
-    """``1.5.24 → 1.5.28 → 1.5.34``; of a long one, its ends."""
+    """A path such as ``1.5.24 → 1.5.28 → 1.5.34``; of a long one, its ends."""
     if len(versions) > 8:
         versions = [*versions[:3], f"… {len(versions) - 6} more …", *versions[-3:]]
     return " → ".join(versions)

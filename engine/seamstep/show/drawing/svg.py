@@ -1,4 +1,4 @@
-"""A picture as SVG: by itself, or as part of a page."""
+"""A picture as SVG: a file of its own, or part of a page."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ _SYMBOLS = {State.ALLOWED: "", State.BLOCKED: "×", State.UNKNOWN: "?"}
 _MARKS = {Mark.RUNNING: "▶ running", Mark.TARGET: "◎ target", Mark.WANTED: "○ wanted", Mark.NONE: ""}
 _TITLE_MAX = 76
 _FACTS_MAX = 120
-#: A picture that is not wider may be made a little smaller to fit a page.
+#: The widest picture, in pixels, that is scaled down to fit a page; wider ones scroll.
 _FITS = 1500
-#: A lane of more steps than this has thin ones.
+#: A lane with more steps than this is drawn with thin lines.
 _DENSE_FROM = 36
 
 
 def svg(scene: Scene) -> str:
-    """The picture as a file of its own: light or dark as its reader likes it, reasons as titles."""
+    """The picture as a file: light or dark by the reader's colour scheme, with the reasons as titles of the steps."""
     style = element("style", {}, asset("picture.css"))
     return written(picture(scene, style)).lstrip("\n") + "\n"
 
 
 def picture(scene: Scene, style: Element | None = None, *, part: bool = False) -> Element:
-    """The picture as an element; as ``part`` of a page it has no heading of its own, and each step leads to the row
-    that :func:`row_id` names."""
+    """The picture as an element. As ``part`` of a page it has no heading of its own, and each step links to the table
+    row with the id from :func:`row_id`."""
     placed = layout(scene, header=not part)
     head = [
         element("title", {"id": "picture-title"}, scene.title),
@@ -57,7 +57,7 @@ def picture(scene: Scene, style: Element | None = None, *, part: bool = False) -
 
 
 def row_id(lane: Lane, arc: Arc) -> str:
-    """The id that the row of a step has in a page."""
+    """The id of a step's table row in a page."""
     return f"step-{lane.nodes[arc.source].version}-{lane.nodes[arc.target].version}"
 
 
@@ -71,7 +71,7 @@ def _header(scene: Scene) -> Iterator[Element]:
 
 
 def _text(x: float, y: float, kind: str, text: str, most: int) -> Element:
-    """A line of text; one that is too long shows its beginning, and all of it on hover."""
+    """A line of text. One longer than ``most`` characters is cut, with the whole text as its title."""
     if len(text) <= most:
         return element("text", {"class": kind, "x": x, "y": y}, text)
     return element("text", {"class": kind, "x": x, "y": y}, f"{text[: most - 1]}…", element("title", {}, text))
@@ -126,7 +126,7 @@ def _line(curve: Curve) -> str:
 
 
 def _end(curve: Curve) -> Element:
-    """A step that is refused does not arrive: it ends in a bar. The head of one that is open is hollow."""
+    """The end of a step: a bar if it is blocked, else an arrow head, which the style sheet makes hollow if unknown."""
     x, y, out = curve.x1, curve.y, 1 if curve.height > 0 else -1
     if curve.arc.state is State.BLOCKED:
         return element("path", {"class": "bar", "d": f"M{number(x - 5)} {number(y - 3 * out)}h10"})
@@ -136,7 +136,7 @@ def _end(curve: Curve) -> Element:
 
 
 def _badge(curve: Curve) -> Iterator[Element]:
-    """What stands at the apex: its position in a path, or the symbol of its state."""
+    """The badge at the apex of a step: its position in a path, or the symbol of its state."""
     arc = curve.arc
     x, y = curve.middle
     label = _label(arc)
@@ -180,7 +180,7 @@ def _slot(slot: Slot, y: float) -> Element:
 
 
 def _legend(placed: Layout) -> Element:
-    """A sample of everything that has a meaning."""
+    """A sample of each kind of step, with its meaning."""
     samples = (
         ("allowed", Arc(0, 1, State.ALLOWED, True, 1), "allowed"),
         ("blocked", Arc(0, 1, State.BLOCKED, False, 1), "blocked"),

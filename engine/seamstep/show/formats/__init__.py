@@ -1,1 +1,1 @@
-"""Formats that other programs read: JUnit, SARIF, Prometheus. May import ``show`` and what stands before it."""
+"""Formats that other programs read: JUnit, SARIF, Prometheus. May import ``show`` and the layers below it."""

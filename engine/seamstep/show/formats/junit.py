@@ -1,4 +1,4 @@
-"""JUnit XML, which every CI system can show."""
+"""JUnit XML, a format that CI systems display."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class Case(NamedTuple):
-    """One test case: it fails if there are ``failures``, and was skipped if there is a reason ``skipped``."""
+    """One test case. ``classname`` and ``name`` identify it, ``failures`` are its messages of failure (none if it
+    passed), and ``skipped`` is the reason for skipping it (empty if it was not skipped)."""
 
     classname: str
     name: str
@@ -20,7 +21,7 @@ class Case(NamedTuple):
 
 
 def xml(name: str, suites: Mapping[str, Sequence[Case]]) -> str:
-    """A JUnit document, ASCII."""
+    """A JUnit document in ASCII, called ``name``; ``suites`` are the test cases of each suite by its name."""
     root = ElementTree.Element("testsuites", name=name)
     for suite, cases in suites.items():
         _suite(root, suite, cases)
@@ -44,5 +45,5 @@ def _suite(root: ElementTree.Element, name: str, cases: Sequence[Case]) -> None:
 
 
 def _clean(text: str) -> str:
-    """``text`` without the characters that XML can't hold."""
+    """``text`` without the characters that XML does not allow."""
     return _NOT_XML.sub("", text)

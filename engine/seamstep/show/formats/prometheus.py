@@ -1,6 +1,6 @@
 """The status document as metrics, in Prometheus' text exposition format, for node_exporter's textfile collector.
 
-What is not known has no series: a zero would be a claim. The fact is named by ``seamstep_fact_unknown`` instead.
+An unknown value has no series, since a zero would be a claim; ``seamstep_fact_unknown`` names the fact instead.
 docs/service.md lists the metrics.
 """
 
@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-#: How a run can end, or that it is under way. Each has a series, so that an alert can tell 0 from absent; an outcome of
-#: a later version gets one when it comes.
+#: The outcomes of a run, and ``running``. Each has a series, so that an alert can distinguish 0 from absent. An outcome
+#: that only a later version of seamstep knows has a series while it is the last one.
 OUTCOMES = (
     "applied",
     "busy",
@@ -29,7 +29,8 @@ Labels = tuple[tuple[str, str], ...]
 
 
 class Metric(NamedTuple):
-    """A gauge: its name, what it means, and its samples, none if it is not known."""
+    """A gauge. ``name`` is the metric's, ``meaning`` its help text, and ``samples`` are its values with their labels,
+    none if the value is unknown."""
 
     name: str
     meaning: str
@@ -47,7 +48,7 @@ class Metric(NamedTuple):
 
 
 def exposition(status: Mapping[str, Any], written: float) -> str:
-    """A status document (``seamstep/status/v1``) as metrics. ``written`` is when, in seconds since 1970."""
+    """A status document (``seamstep/status/v1``) as metrics; ``written`` is the time of writing in Unix seconds."""
     metrics = (*_host(status), *_last_run(status.get("last_run")), *_record(status, written))
     return "\n".join(line for metric in metrics for line in metric.lines()) + "\n"
 
@@ -103,7 +104,7 @@ def _info(**labels: str | None) -> tuple[tuple[Labels, float], ...]:
 
 
 def _seconds(moment: str | None) -> float | None:
-    """A moment in ISO 8601, in UTC unless it says otherwise, in seconds since 1970; None if it is none."""
+    """A time in ISO 8601 (UTC if it has no offset) in seconds since 1970; None if it is missing or malformed."""
     try:
         parsed = datetime.fromisoformat(moment or "")
     except ValueError:
@@ -116,6 +117,6 @@ def _number(value: float) -> str:
 
 
 def _escaped(text: str) -> str:
-    r"""A label's value: the format knows ``\\``, ``\"`` and ``\n``; other control characters would only do harm."""
+    r"""A label's value: the format escapes ``\\``, ``\"`` and ``\n``; other unprintable characters are replaced."""
     text = text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

@@ -18,8 +18,8 @@ _ROOT = "%SRCROOT%"
 
 
 def sarif_document(linted: Linted, *, baseline: bool) -> dict[str, Any]:
-    """A SARIF log with one run. What is suppressed stays in it, marked as such; with ``baseline`` each result says
-    whether it is new."""
+    """A SARIF log with one run. Suppressed findings are included and marked; with ``baseline`` each result has a
+    ``baselineState``, new or unchanged."""
     codes = list(dict.fromkeys(result.finding.code for result in linted.results))
     driver = {
         "name": "seamstep",
@@ -72,15 +72,15 @@ def _result(result: Result, rule: int, baseline: bool) -> dict[str, Any]:
 
 
 def _location(finding: Finding) -> dict[str, Any]:
-    """A service shows results at a line; an image has none, and is shown at its first."""
+    """The file and line of a finding. Services need a line, so a finding without one, as on an image, gets line 1."""
     line = {"startLine": finding.line or 1} | ({"startColumn": finding.column} if finding.column else {})
     return {"artifactLocation": _artifact(finding.source), "region": line}
 
 
 def _artifact(source: str) -> dict[str, str]:
-    """What is below the current folder, which in CI is the repository, is named from there: services take no ".." and
-    know no other folders."""
-    path, here = Path(os.path.abspath(source)), Path.cwd()  # nothing else takes ".." out without links
+    """The location of a file. In CI the current folder is the repository: a file below it gets a relative URI, since
+    services accept no ".." and know no other folders."""
+    path, here = Path(os.path.abspath(source)), Path.cwd()  # removes ".." without following links, unlike Path.resolve
     if not path.is_relative_to(here):
         return {"uri": f"file://{quote(str(path), errors='replace')}"}
     path = path.relative_to(here)

@@ -1,1 +1,1 @@
-"""One page for those who decide on an update: plans, verdicts, measurements, lint, and what it rests on. Pure."""
+"""The review report: one page with plans, graph, verdicts, measurements, lint findings and provenance. Pure."""

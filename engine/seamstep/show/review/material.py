@@ -1,4 +1,4 @@
-"""What a report is made from."""
+"""The inputs of a report."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from seamstep.show.findings import Linted
 
 
 class Planned(NamedTuple):
-    """A policy and the plan under it."""
+    """A policy and the plan made under it."""
 
     policy: Policy
     plan: Plan
 
 
 class Material(NamedTuple):
-    """Everything that is told.
+    """Everything that a report shows.
 
-    ``plans`` begin with that of the policy to go by, which the ``scene`` shows; the others are for comparison.
-    ``made`` is the moment the report says it was made at, ``as_of`` the day that decided what has expired, ``version``
-    that of seamstep.
+    ``host`` holds the host's facts. ``plans`` begin with the plan under the policy to go by, which ``scene`` draws; the
+    others are for comparison. ``linted`` holds the findings on the mapping file and its images. ``made`` is the time of
+    writing, ``as_of`` the day that decides which waivers have expired, and ``version`` that of seamstep.
     """
 
     host: HostFacts

@@ -28,7 +28,7 @@ _CONTENTS = {
 
 
 def report(material: Material) -> str:
-    """The page; the same material gives the same bytes."""
+    """The report as HTML; the same material gives the same bytes."""
     host, plan = material.host, material.chosen.plan
     title = f"TDX module update of {host.hostname or 'a host'}"
     lead = f"Runs {plan.source}. Under the policy {material.chosen.policy.name}: {plan.document['reason']}."

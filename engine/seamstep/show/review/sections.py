@@ -29,7 +29,7 @@ _OUTCOMES = {
 
 
 def plans_section(material: Material) -> Element:
-    """A card for each policy; that of the one to go by comes first."""
+    """A card for each policy, starting with the policy to go by."""
     cards = (_card(planned, chosen=planned is material.chosen) for planned in material.plans)
     return section("plans", "The plan under each policy", element("div", {"class": "cards"}, *cards))
 
@@ -67,12 +67,12 @@ def _state(kind: str, text: str) -> Element:
 
 
 def facts_section(material: Material) -> Element:
-    """The host's facts; what is unknown says why."""
+    """The host's facts; an unknown fact has the reason."""
     return section("facts", "The host", definitions(facts_rows(material.host)))
 
 
 def measurements_section(material: Material) -> Element:
-    """What verifiers must accept at each stage of the plan to go by."""
+    """The measurements that verifiers must accept in each phase of the plan under the policy to go by."""
     title = "Measurements before, during and after the update"
     try:
         phases = measurements.of_plan(material.chosen.plan.document)
@@ -158,7 +158,7 @@ def _finding(result: Result) -> Element:
 
 
 def provenance_section(material: Material) -> Element:
-    """What the report rests on, by digest."""
+    """The time of writing, and the sources of the report with their SHA-256."""
     return section(
         "provenance",
         "Provenance",

@@ -1,4 +1,4 @@
-"""The verdict table: what each rule says of each step that a plan takes or refuses, under each policy."""
+"""The verdict table: verdicts of the rules on each hop and each refused step of the plans, under each policy."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ from seamstep.show.drawing.markup import Element, element
 from seamstep.show.drawing.page import filled_table, filters, paragraph, section
 from seamstep.show.review.material import Material, Planned
 
-#: How many refused steps of a policy are told; a plan lists them all.
+#: The most refused steps of a policy in the table; the plan document lists all.
 _REFUSED_MAX = 100
 _COLUMNS = ("policy", "step", "rule", "verdict", "reason")
-#: The words for what a verdict comes to, with the look of each.
+#: The effects of verdicts, in the order of the filter, with the CSS class of each.
 _LOOKS = {"pass": "pass", "blocks": "block", "can't tell": "unknown", "accepted": "warning", "note": "note"}
 
 
 class Row(NamedTuple):
-    """A verdict. ``step`` is ``hop`` or ``refused``."""
+    """A verdict of one rule on one step.
+
+    ``policy`` is the policy's name, ``ends`` the step's two versions, ``step`` its kind (``hop`` or ``refused``),
+    ``rule`` the rule's name, ``effect`` a key of ``_LOOKS``, and ``reason`` the rule's explanation.
+    """
 
     policy: str
     ends: str
@@ -29,7 +33,7 @@ class Row(NamedTuple):
 
 
 def verdicts_section(material: Material) -> Element:
-    """The table with its filters; rules that are met are hidden at first."""
+    """The table with its filters, which hide rules that are met at first."""
     rows = [row for planned in material.plans for row in verdict_rows(planned)]
     if not rows:
         return section("verdicts", "Verdicts", paragraph("No step was judged: no newer release is wanted."))
@@ -52,7 +56,7 @@ def verdicts_section(material: Material) -> Element:
 
 
 def verdict_rows(planned: Planned) -> Iterator[Row]:
-    """The verdicts of a plan: all on its hops, and on refused steps those that refuse."""
+    """The verdicts of a plan: all on its hops, and those that refuse its refused steps."""
     policy, document = planned.policy.name, planned.plan.document
     for hop in document["hops"]:
         accepted = {waiver["rule"] for waiver in hop["waived"]}
