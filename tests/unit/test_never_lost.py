@@ -303,32 +303,40 @@ def test_a_policy_that_takes_a_risk_can_come_to_harm(what: str, level: str) -> N
 # -- what was found
 
 
-@pytest.mark.xfail(strict=True, reason="no rule compares the room for what is handed over")
-def test_a_target_with_less_room_for_what_is_handed_over() -> None:
-    """P-SEAMLDR compares what the source hands over with the source's own num_handoff_pages; TDH.SYS.UPDATE of the
-    target compares it with the target's, and stops the module where it does not fit."""
-    looks = Look(0x105, handoff=14), Look(0x106, handoff=13)
-    first = LADDERS["1.5"][0]
-    running = unpack(worlds.signed(first, looks[0]))
-    world = World(
+def world_with(*looks: Look, **facts: Any) -> World:
+    """A world without obstacles, whose module needs all of the SEAM range."""
+    versions = LADDERS["1.5"][: len(looks)]
+    running = unpack(worlds.signed(versions[0], looks[0]))
+    return World(
         releases=tuple(
-            Release(version, first, (worlds.OLD_SEAMLDR,), GOOD_FEATURES, (), worlds.image(version, look))
-            for version, look in zip(LADDERS["1.5"], looks, strict=False)
+            Release(version, versions[0], (worlds.OLD_SEAMLDR,), GOOD_FEATURES, (), worlds.image(version, look))
+            for version, look in zip(versions, looks, strict=True)
         ),
         looks=looks,
-        facts=made_host(first, simulated=False),
-        platform=Platform(PROCESSORS, (worlds.SPR,), seam_memory(running, 8, 1), signer=SIGNER.fingerprint),
+        facts=made_host(versions[0], simulated=False, **facts),
+        platform=Platform(PROCESSORS, (worlds.SPR,), seam_memory(running, PROCESSORS, 1), signer=SIGNER.fingerprint),
         running=looks[0],
         remaining_updates=9,
         unfinished=0,
         layouts=MappingProxyType({}),
     )
-    policy = Policy(worlds.SOURCE, rules=(AppliedRule(TdBuild()), AppliedRule(SeamMemory())))
-    assert list(harm(world, plan_of(world, policy))) == []
 
 
-@pytest.mark.xfail(strict=True, reason="td-build passes where creation is held, and the executor refuses every such hop")
-def test_a_permitted_plan_on_a_host_that_does_not_count_its_tds_is_performed() -> None:
-    """Where creation is held back and running_tds is unknown, td-build passes; the executor wants to see that no TD is
-    begun, and can't."""
-    world = make_world(Random(0), odd_images=({},), numbers=(0,), cpus=(worlds.GOOD_CPUS,), tds=((None, 0),))
+CAREFUL = Policy(worlds.SOURCE, rules=(AppliedRule(TdBuild()), AppliedRule(SeamMemory())))
+
+
+@pytest.mark.xfail(strict=True, reason="no rule compares the room for what is handed over")
+def test_a_target_with_less_room_for_what_is_handed_over() -> None:
+    """P-SEAMLDR compares what the source hands over with the source's own num_handoff_pages; TDH.SYS.UPDATE of the
+    target compares it with the target's, and stops the module where it does not fit."""
+    world = world_with(Look(0x105, handoff=14), Look(0x106, handoff=13))
+    assert list(harm(world, plan_of(world, CAREFUL))) == []
+
+
+@pytest.mark.xfail(strict=True, reason="td-build passes where creation is held, and the executor refuses the hop")
+def test_a_permitted_plan_is_performed_on_a_host_that_does_not_count_its_tds() -> None:
+    """The executor wants to see that no TD is begun where the policy says so; without a count it can't."""
+    world = world_with(Look(0x105), Look(0x106), running_tds=None)
+    held = CAREFUL._replace(rules=(AppliedRule(TdBuild(held=True)), *CAREFUL.rules[1:]), creation_held=True)
+    plan = plan_of(world, held)
+    assert not plan.hops or by_executor(world, plan) == "applied"

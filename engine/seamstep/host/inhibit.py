@@ -6,8 +6,8 @@ this process: the lock ends when the pipe is closed, and also when the process i
 Two locks are taken, one inside the other:
 
 - mode ``block`` refuses a shutdown. Before systemd 257 root can override it.
-- mode ``delay`` can't be overridden. It lasts for as long as logind grants (InhibitDelayMaxSec=, default 5 s), far longer
-  than an update takes.
+- mode ``delay`` can't be overridden. It lasts for as long as logind grants (InhibitDelayMaxSec=, default 5 s), far
+  longer than an update takes.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from seamstep.base.documents import Document
 from seamstep.base.errors import InputError, KeyPath, Problem
 from seamstep.policy.policy import Policy, Target
 from seamstep.rules import AppliedRule, Level, Rule
+from seamstep.rules.td_build import TdBuild
 
 _STRICTNESS = {Level.WARN: 1, Level.PREFER: 2, Level.REQUIRE: 3}
 
@@ -43,6 +44,7 @@ def merge(layers: Sequence[Layer]) -> Policy:
     problem = _contradiction(policies)
     if problem:
         raise InputError(Problem(" + ".join(policy.name for policy in policies), problem))
+    rules = _rules(policies)
     limits = [policy.max_hops for policy in policies if policy.max_hops is not None]
     choosing = next((layer.policy for layer in layers if layer.states("path")), first)
     return Policy(
@@ -51,12 +53,12 @@ def merge(layers: Sequence[Layer]) -> Policy:
         choice=choosing.choice,
         max_hops=min(limits, default=None),
         keep_updates=max(policy.keep_updates for policy in policies),
-        rules=_rules(policies),
+        rules=rules,
         denials=tuple(dict.fromkeys(denial for policy in policies for denial in policy.denials)),
         waypoints=tuple(sorted({waypoint for policy in policies for waypoint in policy.waypoints})),
         signers=frozenset.intersection(*(policy.signers for policy in policies)),
         apply=_apply(policies),
-        creation_held=all(policy.creation_held for policy in policies),
+        creation_held=_creation_held(policies, rules),
         expired=tuple(problem for policy in policies for problem in policy.expired),
         description=first.description,
     )
@@ -80,6 +82,12 @@ def _contradiction(policies: Sequence[Policy]) -> str | None:
         if known != mine and not applied.rule.strictness():
             return f"the layers give {applied.rule.name} different parameters, and it can't tell which is stricter"
     return None
+
+
+def _creation_held(policies: Sequence[Policy], rules: Sequence[AppliedRule]) -> bool:
+    """Whether the layers together say that no TD is created: as ``td-build`` in force has it, else if all say so."""
+    in_force = [applied.rule.held for applied in rules if isinstance(applied.rule, TdBuild)]
+    return all(in_force or (policy.creation_held for policy in policies))
 
 
 def _rules(policies: Sequence[Policy]) -> tuple[AppliedRule, ...]:

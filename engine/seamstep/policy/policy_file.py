@@ -109,7 +109,7 @@ def _misplaced_rules(document: Document) -> Iterator[Problem]:
     rules = document.data.get("rules")
     for name in rules if isinstance(rules, dict) else ():
         if name in REMOVED_RULES:
-            yield document.problem(("rules", name), f"there is no rule {name!r} any more: {REMOVED_RULES[name]}")
+            yield document.problem(("rules", name), f"{name!r} is no policy rule any more: {REMOVED_RULES[name]}")
         elif name in HARD_RULES:
             yield document.problem(("rules", name), "a hard rule: it is always on and takes no level")
 
@@ -206,7 +206,7 @@ class _Reader:
             rule = str(item.get("rule"))
             in_force = self.in_force(path, "waiver")
             if rule in REMOVED_RULES:
-                self.complain((*path, "rule"), f"there is no rule {rule!r} any more: {REMOVED_RULES[rule]}")
+                self.complain((*path, "rule"), f"{rule!r} is no policy rule any more: {REMOVED_RULES[rule]}")
             elif rule in HARD_RULES:
                 self.complain((*path, "rule"), f"{rule} is a hard rule and can't be waived")
             elif "rule" in item and rule not in known:

@@ -35,17 +35,17 @@ class TdBuild(Rule):
 
     def __init__(self, held: bool = False) -> None:
         """``held``: whether the policy says that no TD is created while hops are performed."""
-        self._held = held
+        self.held = held
 
     def strictness(self) -> tuple[int, ...]:
-        return (0 if self._held else 1,)
+        return (0 if self.held else 1,)
 
     def check(self, step: Step, host: HostFacts) -> Verdict:
         source, target, running = step.source.version, step.target.version, host.running_tds
         safe = safe_while_tds_are_created(step.source, step.target)
         if safe:
             return self.passed(f"safe while TDs are created: {target} lists {source} in strict_compat_versions")
-        if self._held:
+        if self.held:
             return self.passed("the policy says that the creation of TDs is held back")
         if running == 0:
             return self.passed("no TD runs, so none is in the making", running_tds=0)

@@ -32,7 +32,7 @@ def td_hazard(plan: Plan, hop: Hop, before: int | None, now: int | None) -> str:
     shown = "the number of TDs can't be read" if now is None else f"{now} TD{' runs' if now == 1 else 's run'}"
     if hop.needs_no_td and now != 0:
         return f"{shown}, and the hop is permitted only while none does"
-    if plan.creation_held and not hop.needs_no_td and (now is None or (before is not None and now > before)):
+    if plan.creation_held and not hop.needs_no_td and before is not None and (now is None or now > before):
         return f"{shown}, and there were {before}: the creation of TDs is not held back, as the policy says it is"
     return ""
 

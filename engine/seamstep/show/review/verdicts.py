@@ -33,7 +33,7 @@ class Row(NamedTuple):
 
 
 def verdicts_section(material: Material) -> Element:
-    """The table with its filters, which hide rules that are met at first."""
+    """The table with its filters. Initially the filters hide rules that are met."""
     rows = [row for planned in material.plans for row in verdict_rows(planned)]
     if not rows:
         return section("verdicts", "Verdicts", paragraph("No step was judged: no newer release is wanted."))
