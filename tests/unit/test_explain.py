@@ -19,7 +19,8 @@ from seamstep.domain.facts import HostFacts, UploadNode
 from seamstep.planning import explain
 from seamstep.policy.policy import Policy, Target
 from seamstep.rules import AppliedRule, Denial
-from seamstep.rules.strict_compat import StrictCompat
+from seamstep.rules.minimum_svn import MinimumSvn
+from seamstep.rules.td_build import TdBuild
 
 V = ModuleVersion
 EXPLAIN = ("explain", "--mapping", LATEST, "--without-images")
@@ -47,7 +48,7 @@ def smallest_changes(situation: explain.Situation, goal: ModuleVersion) -> list[
             [("wait until the update under way is done",)],
         ),
         (made_host(upload=None), made_policy(), [("boot a kernel that offers TDX module updates",)]),
-        (made_host(remaining_updates=0), made_policy(), [("reboot, to have updates again",)]),
+        (made_host(remaining_updates=0), made_policy(), [("reboot, if this boot had updates before",)]),
         (made_host(seamldr_version=SeamldrVersion("1.4.09")), made_policy(), [("raise the P-SEAMLDR to 1.5.00",)]),
         (made_host(seamldr_version=SeamldrVersion("2.0.00")), made_policy(), [("change the P-SEAMLDR to 1.5.00",)]),
         (
@@ -63,8 +64,18 @@ def smallest_changes(situation: explain.Situation, goal: ModuleVersion) -> list[
         ),
         (
             made_host("1.5.09"),
-            made_policy(rules=(AppliedRule(StrictCompat()),)),
-            [("waive strict-compat for 1.5.09 → 1.5.10",)],
+            made_policy(rules=(AppliedRule(MinimumSvn(0x106)),)),
+            [("waive minimum-svn for 1.5.09 → 1.5.10",)],
+        ),
+        (
+            made_host("1.5.09", running_tds=2),
+            made_policy(rules=(AppliedRule(TdBuild()),)),
+            [("hold the creation of TDs back (td_creation: held)",)],
+        ),
+        (
+            made_host(cpu_limits=("nr_cpus=8",)),
+            made_policy(),
+            [("boot without nr_cpus=8 on the kernel's command line",)],
         ),
         (
             made_host(cpus_present="0-5", seamldr_version=SeamldrVersion("1.4.00")),
@@ -152,9 +163,11 @@ def test_why_not(run: Run, spr: HostFacts, tmp_path: Path) -> None:
     assert ran.code == 1
     assert "BLOCKS  seamldr-minimum" in ran.out
     assert "what would open a path to 1.5.25\n  raise the P-SEAMLDR to 2.0.00" in ran.out
-    facts = write_facts(tmp_path / "f.json", host_like(spr, "1.5.16"))
+    facts = write_facts(tmp_path / "f.json", host_like(spr, "1.5.13"))
     out = run(*EXPLAIN, "--facts", facts).out
-    assert "BLOCKS  update-compatibility" in out
+    assert "BLOCKS  td-build: 3 TDs run, so one may be in the making" in out
+    assert "note    hold the creation of TDs back: 1.5.34 does not list 1.5.13" in out
+    assert "hold the creation of TDs back (td_creation: held)" in out
     assert "let the BIOS or the boot loader start 1.5.24" in out
     assert "start 1.5.25" not in out, "this P-SEAMLDR could not load it at boot either"
 

@@ -133,7 +133,7 @@ def _host_changes(host: HostFacts, ladder: Sequence[Release]) -> Iterator[Change
         profile = host.profile or "mainline"
         yield _on_host(text, upload=UploadNode("tdx_module", "idle"), profile=profile, cpu_bugs=host.cpu_bugs or ())
     if (host.remaining_updates or 0) < len(ladder):
-        yield _on_host("reboot, to have updates again", remaining_updates=_PLENTY)
+        yield _on_host("reboot, if this boot had updates before", remaining_updates=_PLENTY)
     minimums = sorted({minimum for release in ladder for minimum in release.minimum_seamldrs})
     for minimum in minimums:
         if host.seamldr_version is None or not _covers(host.seamldr_version, minimum):
@@ -160,7 +160,7 @@ def _policy_changes(policy: Policy, ladder: Sequence[Release]) -> Iterator[Chang
         yield _on_policy(f"allow more hops than {policy.max_hops}", max_hops=None)
     if policy.keep_updates:
         yield _on_policy(f"keep fewer updates in reserve than {policy.keep_updates}", keep_updates=0)
-    if not policy.creation_held:
+    if ladder and not policy.creation_held and any(one.rule.name == TdBuild.name for one in policy.rules):
         held = [
             applied._replace(rule=TdBuild(held=True)) if applied.rule.name == TdBuild.name else applied
             for applied in policy.rules
