@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,8 +11,8 @@ from seamstep.base.versions import ModuleVersion, SeamldrVersion
 from seamstep.cli.output import to_json
 from seamstep.demo.synthetic import Parts, synthetic_module
 from seamstep.domain import facts
-from seamstep.domain.facts import HostFacts, UploadNode
-from seamstep.domain.model import Check, Image, Release, Sigstruct, Verification
+from seamstep.domain.facts import HostFacts
+from seamstep.domain.model import Image, Release, Sigstruct, Verification
 from seamstep.image import catalog
 from seamstep.image.layout import PAGE
 from seamstep.image.pack import pack
@@ -27,14 +26,10 @@ _FEATURES0 = 1 << 47 | 1 << 18 | 1 << 1
 
 
 class Verified:
-    """The content of an image whose verification is known; verifying is measured on its own."""
-
-    def __init__(self, *, authentic: bool = True) -> None:
-        check = Check("signature", authentic, "" if authentic else "made up to be wrong")
-        self._verification = Verification((check,), "00" * 32)
+    """The content of an image that is known to be sound; verifying is measured on its own."""
 
     def verification(self) -> Verification:
-        return self._verification
+        return Verification((), "00" * 32)
 
     def sha256_as(self, format_: str) -> str:
         return "11" * 32
@@ -67,14 +62,14 @@ def write_catalog(folder: Path) -> Path:
 
 def write_plan(folder: Path, path: Path) -> Path:
     """A plan of two hops that can be applied."""
-    plan = plan_for(spr(), folder)
+    plan = plan_for(hosts()["SPR"], folder)
     assert len(plan.hops) == 2, plan.document
     path.write_text(to_json(plan.document))
     return path
 
 
 def write_host(root: Path) -> Path:
-    """The files of :func:`spr`, for ``--sysroot``: two CPUs as the kernel describes them."""
+    """The files of a Sapphire Rapids host, for ``--sysroot``: two CPUs as the kernel describes them."""
     cpu = "processor\t: {}\ncpu family\t: 6\nmodel\t\t: 143\nstepping\t: 8\nbugs\t\t: spectre_v1\n\n"
     files = {
         "proc/sys/kernel/hostname": "host-a\n",
@@ -94,28 +89,17 @@ def write_host(root: Path) -> Path:
     return root
 
 
-def spr() -> HostFacts:
-    """A Sapphire Rapids host that runs 1.5.24 on a mainline kernel."""
-    return facts.load(str(FACTS))
-
-
 def hosts() -> dict[str, HostFacts]:
-    """Hosts of all kinds, good ones and some that no update may start on."""
-    base = spr()
-    legacy = base._replace(profile="legacy")
-    newer = legacy._replace(seamldr_version=SeamldrVersion("2.0.00"))
+    """Hosts of two series, and some that no update may start on."""
+    spr = facts.load(str(FACTS))
+    newer = spr._replace(module_version=ModuleVersion("2.0.08"), seamldr_version=SeamldrVersion("2.0.00"))
     return {
-        "mainline": base,
-        "legacy": legacy,
-        "SRF": newer._replace(cpu_signatures=(0xA06F3,)),
-        "GNR": newer._replace(cpu_signatures=(0xA06D1,), module_version=ModuleVersion("2.0.08")),
-        "mixed CPUs": legacy._replace(cpu_signatures=(0x806F8, 0xA06F0)),
-        "old P-SEAMLDR": legacy._replace(seamldr_version=SeamldrVersion("1.5.00")),
-        "offline CPU": legacy._replace(cpus_online="0-1", cpus_present="0-2"),
-        "no update left": legacy._replace(remaining_updates=0),
-        "erratum": legacy._replace(cpu_bugs=("seamret_invd_vmcs",)),
-        "busy": legacy._replace(upload=UploadNode("tdx_module", "receiving")),
-        "little known": legacy._replace(seamldr_version=None, cpu_signatures=None, unknown={}),
+        "SPR": spr,
+        "GNR": newer._replace(cpu_signatures=(0xA06D1,)),
+        "old P-SEAMLDR": spr._replace(seamldr_version=SeamldrVersion("1.5.00")),
+        "offline CPU": spr._replace(cpus_online="0-1", cpus_present="0-2"),
+        "hidden CPUs": spr._replace(cpu_limits=("nr_cpus=8",)),
+        "little known": spr._replace(seamldr_version=None, cpus_online=None, cpu_limits=None),
     }
 
 
@@ -126,39 +110,20 @@ def real_releases(folder: Path) -> tuple[Release, ...]:
     return tuple(r._replace(image=r.image._replace(content=Verified())) for r in loaded if r.image)
 
 
-def flawed(releases: tuple[Release, ...]) -> tuple[Release, ...]:
-    """The same with an image missing, one that is not authentic, and one with other handoff versions."""
-    first, second, third, *rest = releases
-    assert second.image
-    assert third.image
-    handoff = third.image.sigstruct._replace(module_hv=2, min_update_hv=1)
-    return (
-        first._replace(image=None),
-        second._replace(image=second.image._replace(content=Verified(authentic=False))),
-        third._replace(image=third.image._replace(sigstruct=handoff)),
-        *rest,
-    )
-
-
 def ladder(length: int) -> tuple[Release, ...]:
-    """A series of so many releases; each can be reached from all before it."""
+    """A series of so many releases, from 1.5.00 on; each can be reached from all before it."""
     says = Sigstruct(0, 0x8086, "20260101", "00" * 48, 0x105, 0, 1, 0, True, 13, _CPUS["1.5"], "22" * 32)
     image = Image("x.blob", None, "2.0", 3 * PAGE, PAGE, says, Verified())
-    oldest, seamldr = ModuleVersion("1.5.00"), (SeamldrVersion("1.5.00"),)
-    versions = (ModuleVersion(f"1.5.{number:02}") for number in range(length))
-    return tuple(Release(version, oldest, seamldr, _FEATURES0, (), image) for version in versions)
+    versions = [ModuleVersion(f"1.5.{number:02}") for number in range(length)]
+    like = Release(versions[0], versions[0], (SeamldrVersion("1.5.00"),), _FEATURES0, strict_compat=(), image=image)
+    return tuple(like._replace(version=version) for version in versions)
 
 
-def climber(length: int) -> HostFacts:
-    """A host at the foot of such a ladder, with updates enough to climb it."""
-    return spr()._replace(module_version=ModuleVersion("1.5.00"), remaining_updates=length)
+def climber() -> HostFacts:
+    """A host at the foot of such a ladder. Real P-SEAMLDRs permit few updates until the next reboot."""
+    return hosts()["SPR"]._replace(module_version=ModuleVersion("1.5.00"), remaining_updates=9, running_tds=0)
 
 
-def shipped(name: str, length: int = 3) -> Policy:
-    """A shipped policy with room for so many hops."""
-    return policy_file.load(name, DAY)._replace(max_hops=length)
-
-
-def as_text(document: object) -> str:
-    """As JSON, as the peers take their inputs."""
-    return json.dumps(document)
+def shipped() -> Policy:
+    """The shipped policy whose paths are the longest."""
+    return policy_file.load("shortest-path", DAY)

@@ -1,5 +1,4 @@
-"""The growth of a graph's time with its length, as an SVG with two logarithmic axes. Pure; the same points, the same
-bytes."""
+"""The time by the length of a series, as an SVG with two logarithmic axes. Pure; the same points, the same bytes."""
 
 from __future__ import annotations
 
@@ -7,16 +6,13 @@ import math
 from collections.abc import Iterator, Mapping
 from html import escape
 
-from figures import slope
-
 _WIDTH, _HEIGHT = 720, 420
-_LEFT, _RIGHT, _TOP, _BOTTOM = 80, 210, 44, 60
-_COLOURS = ("#0b6bcb", "#b45309", "#4d7c0f")
-_UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
+_LEFT, _RIGHT, _TOP, _BOTTOM = 80, 120, 44, 60
+_COLOURS = ("#0b6bcb", "#b45309")
 
 
 class _Axes:
-    """Where a point of the data is in the picture."""
+    """Where a point of the data is in the picture: ``lengths`` across, ``decades`` of seconds up."""
 
     def __init__(self, lengths: list[int], seconds: list[float]) -> None:
         self.lengths = sorted(set(lengths))
@@ -32,12 +28,11 @@ class _Axes:
 
 
 def svg(title: str, series: Mapping[str, Mapping[int, float]]) -> str:
-    """A picture of ``series``: by name, by length, seconds. Each is labelled with its slope, so each has two points or
-    more."""
+    """A picture of ``series``: by name, by length, seconds. Each has two points or more."""
     axes = _Axes([n for points in series.values() for n in points], [s for p in series.values() for s in p.values()])
     body = [*_frame(axes, title)]
-    for colour, (name, points) in zip(_COLOURS, series.items(), strict=False):
-        body += _line(axes, f"{name}: slope {slope(points):.2f}", points, colour)
+    for colour, (name, points) in zip(_COLOURS, series.items(), strict=True):
+        body += _line(axes, name, points, colour)
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
@@ -56,11 +51,11 @@ def _frame(axes: _Axes, title: str) -> Iterator[str]:
     for decade in axes.decades:
         y = axes.down(10.0**decade)
         yield f'<path d="M{_LEFT} {y:.1f}H{right}" stroke="#d0d7de"/>'
-        yield f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{_duration(decade)}</text>'
+        yield f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{10.0 ** (decade + 3):,g} ms</text>'
     for length in axes.lengths:
         x = axes.across(length)
         yield f'<path d="M{x:.1f} {_TOP}V{bottom}" stroke="#d0d7de"/>'
-        yield f'<text x="{x:.1f}" y="{bottom + 20}" text-anchor="middle">{length:,}</text>'
+        yield f'<text x="{x:.1f}" y="{bottom + 20}" text-anchor="middle">{length}</text>'
     yield f'<text x="{(_LEFT + right) / 2:.1f}" y="{_HEIGHT - 14}" text-anchor="middle">releases</text>'
 
 
@@ -72,9 +67,3 @@ def _line(axes: _Axes, label: str, points: Mapping[int, float], colour: str) -> 
         yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{colour}"/>'
     x, y = placed[-1]
     yield f'<text x="{x + 10:.1f}" y="{y + 4:.1f}" fill="{colour}">{escape(label)}</text>'
-
-
-def _duration(decade: int) -> str:
-    """A power of ten of seconds, as people say it."""
-    size, unit = next(((size, unit) for size, unit in _UNITS if 10.0**decade >= size * 0.999), _UNITS[-1])
-    return f"{10.0**decade / size:g} {unit}"

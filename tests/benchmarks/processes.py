@@ -5,6 +5,7 @@ all alike."""
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 import sysconfig
@@ -33,31 +34,10 @@ try:
 finally:
     {_PEAK}
 """
-_MODULES = """import sys
-sys.argv = ["seamstep", *sys.argv[1:]]
-from seamstep.cli import entry
-try:
-    entry()
-finally:
-    print("\\nMODULES", *(name for name in sys.modules if not name.startswith("__")))
-"""
-_OUTSIDE = """import importlib, sys, time
-for name in sys.argv.pop(1).split():
-    try:
-        importlib.import_module(name)
-    except ImportError:
-        pass
-from seamstep.cli import entry
-begun = time.perf_counter()
-try:
-    entry()
-finally:
-    print("\\nSECONDS", time.perf_counter() - begun)
-"""
 
 
 def write_inputs(folder: Path) -> None:
-    """What the commands read."""
+    """Write what the commands read."""
     catalog = inputs.write_catalog(folder / "catalog")
     inputs.write_host(folder / "host")
     inputs.write_plan(catalog, folder / "plan.json")
@@ -70,11 +50,11 @@ def commands(folder: Path) -> dict[str, Command]:
         "--version": ("--version",),
         "--help": ("--help",),
         "facts": ("facts", "--sysroot", host),
+        "status": ("status", "--sysroot", host, "--state-dir", str(folder / "state")),
+        "lint": ("lint", str(LATEST)),
         "plan": ("plan", "--mapping", str(LATEST), "--without-images", "--facts", str(FACTS)),
         "plan --catalog": ("plan", "--catalog", catalog, *TRUST, "--facts", str(FACTS)),
         "apply PLAN": ("apply", plan, *TRUST, "--simulate", "--yes"),
-        "lint": ("lint", str(LATEST)),
-        "image verify": ("image", "verify", catalog, *TRUST),
     }
 
 
@@ -87,43 +67,43 @@ def measure(named: Mapping[str, Command], rounds: int) -> dict[str, Process]:
     lines = {BARE: (*_PYTHON, "-c", "pass")} | {
         name: (*_PYTHON, str(_SCRIPT), *command) for name, command in named.items()
     }
-    walls = _interleaved(lines, rounds)
-    peaks = {BARE: _told((*_PYTHON, "-c", _PEAK), "PEAK")}
-    outside = {BARE: [0.0]} | {name: [] for name in named}
-    modules = {}
-    for name, command in named.items():
-        peaks[name] = _told((*_PYTHON, "-c", _RUN, *command), "PEAK")
-        modules[name] = _told((*_PYTHON, "-c", _MODULES, *command), "MODULES")
-    for _ in range(max(rounds // 2, 3)):
-        for name, command in named.items():
-            outside[name].append(float(_told((*_PYTHON, "-c", _OUTSIDE, modules[name], *command), "SECONDS")))
-    return {name: Process(median(walls[name]), median(outside[name]), int(peaks[name]) * 1024) for name in lines}
+    times = _interleaved(lines, rounds)
+    peaks = {BARE: _peak("-c", _PEAK)} | {name: _peak("-c", _RUN, *command) for name, command in named.items()}
+    wall, busy = ({name: median(pair[of] for pair in times[name]) for name in lines} for of in (0, 1))
+    return {name: Process(wall[name], busy[name], peaks[name]) for name in lines}
 
 
-def _interleaved(lines: Mapping[str, Sequence[str]], rounds: int) -> dict[str, list[float]]:
-    """The wall times of each command in seconds; a first round compiles what is not compiled, and is not counted."""
-    walls: dict[str, list[float]] = {name: [] for name in lines}
+def _interleaved(lines: Mapping[str, Sequence[str]], rounds: int) -> dict[str, list[tuple[float, float]]]:
+    """Wall time and processor time of each command in seconds; a first round compiles what is not compiled, and is not
+    counted."""
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in lines}
     for number in range(rounds + 1):
         for name, line in lines.items():
-            begun = time.perf_counter()
+            begun, before = time.perf_counter(), _busy()
             done = subprocess.run(
                 line, env=_ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False
             )
-            took = time.perf_counter() - begun
+            took = time.perf_counter() - begun, _busy() - before
             if done.returncode not in _expected(name):
                 raise RuntimeError(f"{name} failed: {done.stderr.decode(errors='replace')}")
             if number:
-                walls[name].append(took)
-    return walls
+                times[name].append(took)
+    return times
 
 
-def _told(line: Sequence[str], word: str) -> str:
-    """What the process says in its last line, after ``word``."""
-    done = subprocess.run(line, env=_ENVIRONMENT, capture_output=True, text=True, check=False)
-    begin, _, rest = done.stdout.rstrip().rpartition("\n")[2].partition(" ")
-    if begin != word:
-        raise RuntimeError(f"{line[-1]}: {done.stderr or done.stdout}")
-    return rest
+def _busy() -> float:
+    """The processor time of all processes so far that this one has waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _peak(*arguments: str) -> int:
+    """The peak memory in bytes of an interpreter that ends by printing it."""
+    done = subprocess.run((*_PYTHON, *arguments), env=_ENVIRONMENT, capture_output=True, text=True, check=False)
+    word, _, kilobytes = done.stdout.rstrip().rpartition("\n")[2].partition(" ")
+    if word != "PEAK":
+        raise RuntimeError(f"{arguments[-1]}: {done.stderr or done.stdout}")
+    return int(kilobytes) * 1024
 
 
 def _expected(name: str) -> set[int]:
