@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import combinations
 from typing import NamedTuple, cast
 
 import networkx as nx
@@ -86,8 +85,11 @@ class VersionGraph:
         for ladder in self._ladders.values():
             for release in ladder:
                 self.steps.add_node(release.version, release=release)
-            for source, target in combinations(ladder, 2):
-                self.steps.add_edge(source.version, target.version, judgement=self._judge(Step(source, target), used=0))
+            for rank, source in enumerate(ladder):
+                host = self.host.after(source.version, 0)
+                for target in ladder[rank + 1 :]:
+                    judgement = self._judge(Step(source, target), host, 0)
+                    self.steps.add_edge(source.version, target.version, judgement=judgement)
         self._before_looking_ahead = self.permitted = _permitted(self.steps)
         if self._ahead:
             for step in self._before_looking_ahead.edges:
@@ -111,7 +113,8 @@ class VersionGraph:
         candidate steps only."""
         if used == 0 and self.steps.has_edge(source, target):
             return cast("Judgement", self.steps.edges[source, target]["judgement"])
-        return self._looked_ahead(self._judge(Step(self.release(source), self.release(target)), used))
+        step, host = Step(self.release(source), self.release(target)), self.host.after(source, used)
+        return self._looked_ahead(self._judge(step, host, used))
 
     def permits(self, source: ModuleVersion, target: ModuleVersion) -> bool:
         """Whether a candidate step may be taken as the host's first update."""
@@ -159,9 +162,8 @@ class VersionGraph:
             answer = self._answers[key] = ask(rule, step, host)
         return answer
 
-    def _judge(self, step: Step, used: int) -> Judgement:
-        """The judgement of all rules but those that look ahead."""
-        host = self.host.after(step.source.version, used)
+    def _judge(self, step: Step, host: HostFacts, used: int) -> Judgement:
+        """The judgement of all rules but those that look ahead. ``host`` is predicted after ``used`` updates."""
         length = self.ranks[step.target.version] - self.ranks[step.source.version]
         verdicts = tuple([self._ask(applied.rule, step, host, used) for applied in self._rules])
         return self._weighed(Judgement(step, verdicts, (), (), (), (), length**2), self._rules)
@@ -179,6 +181,8 @@ class VersionGraph:
         """``judgement`` with its last verdicts, those of ``rules``, weighed as the policy wants each rule applied."""
         said = zip(rules, judgement.verdicts[-len(rules) :], strict=True)
         unmet = [(applied, verdict) for applied, verdict in said if verdict.outcome is not Outcome.PASS]
+        if not unmet:
+            return judgement
         step, cost, waived = judgement.step, judgement.cost, list(judgement.waived)
         blocking, left_open, warnings = map(list, (judgement.blocking, judgement.left_open, judgement.warnings))
         for applied, verdict in unmet:
@@ -191,13 +195,8 @@ class VersionGraph:
                 warnings.append(verdict)
             else:
                 (left_open if self._is_open(applied.rule, verdict, step) else blocking).append(verdict)
-        return judgement._replace(
-            blocking=tuple(blocking),
-            left_open=tuple(left_open),
-            warnings=tuple(warnings),
-            waived=tuple(waived),
-            cost=cost,
-        )
+        groups = tuple(blocking), tuple(left_open), tuple(warnings), tuple(waived)
+        return Judgement(step, judgement.verdicts, *groups, cost)
 
     def _is_open(self, rule: Rule, verdict: Verdict, step: Step) -> bool:
         """Whether a rule could not answer for lack of an image, and the plan may do without."""

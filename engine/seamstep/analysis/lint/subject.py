@@ -18,7 +18,7 @@ from seamstep.analysis.lint.findings import Code
 from seamstep.analysis.lint.source import Entry, Source
 from seamstep.base.errors import InputError
 from seamstep.base.versions import ModuleVersion, SeamldrVersion
-from seamstep.domain.facts import HostFacts
+from seamstep.domain.facts import PROFILES, HostFacts
 from seamstep.domain.mapping import RELEASES
 from seamstep.domain.model import LADDER_MAX, Outcome, Release, Step, Verdict
 from seamstep.planning.graph import VersionGraph
@@ -88,9 +88,10 @@ class Subject:
 
     @functools.cached_property
     def environments(self) -> tuple[Environment, ...]:
-        """Every kind of host that the file knows of; none if it names no P-SEAMLDR."""
+        """Every kind of host that the file knows of; none if it names no P-SEAMLDR. No hard rule tells the layouts of
+        sysfs that take updates apart, so one of them stands for all."""
         try:
-            return tuple(environments(self.releases))
+            return tuple(kind for kind in environments(self.releases) if kind.profile == PROFILES[0])
         except InputError:
             return ()
 
