@@ -99,7 +99,7 @@ TEXTS: dict[str, Mapping | str] = {
         release("1.5.34", ["1.5.28"], **{MINIMUM: "1.5.28"}),
     ),
     "series-split": changed(1, **{SEAMLDRS: ["1.5.00"]}),
-    "not-examined": changed(2, **{SEAMLDRS: [f"{major}.0.00" for major in range(40)]}),
+    "not-examined": changed(2, **{SEAMLDRS: [f"{major}.0.00" for major in range(70)]}),
 }
 
 
