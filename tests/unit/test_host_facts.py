@@ -156,7 +156,7 @@ def test_content_that_makes_no_sense_is_unknown(tmp_path: Path, path: str, conte
     [
         ("quiet nr_cpus=8\n", ("nr_cpus=8",)),
         ("maxcpus=0 possible_cpus=16 ro nr_cpus=8", ("maxcpus=0", "possible_cpus=16", "nr_cpus=8")),
-        ("nr-cpus=8 \"possible_cpus=4\"", ("nr-cpus=8", '"possible_cpus=4"')),
+        ('nr-cpus=8 "possible_cpus=4"', ("nr-cpus=8", '"possible_cpus=4"')),
         ("root=/dev/nr_cpus=8 xnr_cpus=8 nr_cpus", ()),
         ("quiet\n", ()),
     ],
