@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import json
 import os
 import signal
@@ -76,6 +77,7 @@ class Ran:
 
 Run = Callable[..., Ran]
 _SAID: list[str] = []
+_STATES = itertools.count()
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -100,6 +102,12 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
         return Ran(code, captured.out, captured.err)
 
     return run_it
+
+
+@pytest.fixture(autouse=True)
+def _no_state_of_this_machine(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test writes into the state folder of the machine that it runs on."""
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path_factory.getbasetemp() / f"state-{next(_STATES)}"))
 
 
 @pytest.fixture

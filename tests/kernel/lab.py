@@ -135,8 +135,10 @@ class Lab:
     def command_line(self, words: str) -> Iterator[None]:
         """Let /proc/cmdline read ``words``."""
         self.guest.must("sh", "-c", f"echo {words} > /run/cmdline; mount --bind /run/cmdline /proc/cmdline")
-        yield
-        self.guest.must("umount", "/proc/cmdline")
+        try:
+            yield
+        finally:
+            self.guest.must("umount", "/proc/cmdline")
 
     def race(self, plan: Path, file: str, value: str, then: str) -> Done:
         """``seamstep apply``, and as soon as ``file`` of the upload node reads ``value`` the shell commands ``then``,
