@@ -44,7 +44,7 @@ def merge(layers: Sequence[Layer]) -> Policy:
     problem = _contradiction(policies)
     if problem:
         raise InputError(Problem(" + ".join(policy.name for policy in policies), problem))
-    rules = _rules(policies)
+    held = _creation_held(policies)
     limits = [policy.max_hops for policy in policies if policy.max_hops is not None]
     choosing = next((layer.policy for layer in layers if layer.states("path")), first)
     return Policy(
@@ -53,12 +53,12 @@ def merge(layers: Sequence[Layer]) -> Policy:
         choice=choosing.choice,
         max_hops=min(limits, default=None),
         keep_updates=max(policy.keep_updates for policy in policies),
-        rules=rules,
+        rules=tuple(_with_held(applied, held=held) for applied in _rules(policies)),
         denials=tuple(dict.fromkeys(denial for policy in policies for denial in policy.denials)),
         waypoints=tuple(sorted({waypoint for policy in policies for waypoint in policy.waypoints})),
         signers=frozenset.intersection(*(policy.signers for policy in policies)),
         apply=_apply(policies),
-        creation_held=_creation_held(policies, rules),
+        creation_held=held,
         expired=tuple(problem for policy in policies for problem in policy.expired),
         description=first.description,
     )
@@ -84,10 +84,17 @@ def _contradiction(policies: Sequence[Policy]) -> str | None:
     return None
 
 
-def _creation_held(policies: Sequence[Policy], rules: Sequence[AppliedRule]) -> bool:
-    """Whether the layers together say that no TD is created: as ``td-build`` in force has it, else if all say so."""
-    in_force = [applied.rule.held for applied in rules if isinstance(applied.rule, TdBuild)]
-    return all(in_force or (policy.creation_held for policy in policies))
+def _creation_held(policies: Sequence[Policy]) -> bool:
+    """Whether the layers together say that no TD is created: all that have ``td-build`` in force, or all if none has."""
+    asking = [policy for policy in policies if any(applied.rule.name == TdBuild.name for applied in policy.rules)]
+    return all(policy.creation_held for policy in asking or policies)
+
+
+def _with_held(applied: AppliedRule, *, held: bool) -> AppliedRule:
+    """The rule in force; ``td-build`` with the word of all layers on the creation of TDs."""
+    if applied.rule.name != TdBuild.name:
+        return applied
+    return applied._replace(rule=TdBuild(held=held and applied.level is not Level.PREFER))
 
 
 def _rules(policies: Sequence[Policy]) -> tuple[AppliedRule, ...]:

@@ -277,7 +277,7 @@ def _applied(settings: Mapping[str, Any], waivers: Sequence[Waiver], *, held: bo
         level = Level(parameters.pop("level"))
         cost = parameters.pop("cost", _DEFAULT_COST)
         if rule is TdBuild:
-            parameters["held"] = held
+            parameters["held"] = held and level is not Level.PREFER  # a hop that needs it costs, held or not
         if level is not Level.OFF:
             group = tuple(waiver for waiver in waivers if waiver.rule == name)
             cost = cost if level is Level.PREFER else 0
