@@ -121,7 +121,7 @@ def _idle(
 
     idle = list(entries)
     for kind in kinds:
-        before = {series: effects(series, policy, kind) for series in whole}
+        before = {series: effects(series, policy, kind) for series in {one for entry in idle for one in touched[entry]}}
         idle = [
             entry
             for entry in idle

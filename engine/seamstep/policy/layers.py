@@ -85,7 +85,7 @@ def _contradiction(policies: Sequence[Policy]) -> str | None:
 
 
 def _creation_held(policies: Sequence[Policy]) -> bool:
-    """Whether the layers together say that no TD is created: all that have ``td-build`` in force, or all if none has."""
+    """Whether the layers together say that no TD is created: all with ``td-build`` in force, or all if none has it."""
     asking = [policy for policy in policies if any(applied.rule.name == TdBuild.name for applied in policy.rules)]
     return all(policy.creation_held for policy in asking or policies)
 
