@@ -101,6 +101,7 @@ ROWS = (
     _seamldr(
         *("the platform's minimum P-SEAMLDR, as Intel lists it", "not supported", ("seamldr-minimum",)),
     ),
+    Row(_MODULE, "TDH.SYS.UPDATE: room for what is handed over", _LOST, ("handoff",)),
     Row(
         *(
             _MODULE,

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import pytest
-from made import Content, made_image
+from made import Content, made_image, made_release
 from test_rules import HOST, SOURCE, TARGET, rule_of
 
 from seamstep.domain.facts import HostFacts
 from seamstep.domain.model import INTEL_SIGNER, Image, Outcome, Release, Step
+from seamstep.rules.handoff import Handoff
 
 BLOCK, UNKNOWN, PASS = Outcome.BLOCK, Outcome.UNKNOWN, Outcome.PASS
 GOOD = made_image((0x806F8,), 0x10D, 1, 0, signer=INTEL_SIGNER)
@@ -95,3 +96,21 @@ def test_why_there_is_no_usable_image() -> None:
     assert Release(SOURCE.version, image=BROKEN).usable_image() is None
     assert "it does not fit" in Release(SOURCE.version, image=BROKEN).why_no_image()
     assert "at hand" in Release(SOURCE.version).why_no_image()
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "outcome"),
+    [
+        ({"handoff_pages": 13}, {"handoff_pages": 13}, Outcome.PASS),
+        ({"handoff_pages": 13}, {"handoff_pages": 24}, Outcome.PASS),
+        ({"handoff_pages": 14}, {"handoff_pages": 13}, Outcome.BLOCK),
+        ({"handoff_pages": 24, "module_hv": 0}, {"handoff_pages": 13, "module_hv": 1}, Outcome.PASS),  # 25 pages
+        ({"handoff_pages": 25, "module_hv": 0}, {"handoff_pages": 30, "module_hv": 1}, Outcome.BLOCK),
+    ],
+)
+def test_room_for_what_is_handed_over(source: dict[str, int], target: dict[str, int], outcome: Outcome) -> None:
+    ends = [
+        made_release(version, image=made_image(**fields))
+        for version, fields in (("1.5.24", source), ("1.5.28", target))
+    ]
+    assert Handoff().check(Step(*ends), HOST).outcome is outcome

@@ -335,7 +335,6 @@ def world_with(*looks: Look, **facts: Any) -> World:
 CAREFUL = Policy(worlds.SOURCE, rules=(AppliedRule(TdBuild()), AppliedRule(SeamMemory())))
 
 
-@pytest.mark.xfail(strict=True, reason="no rule compares the room for what is handed over")
 def test_a_target_with_less_room_for_what_is_handed_over() -> None:
     """P-SEAMLDR compares what the source hands over with the source's own num_handoff_pages; TDH.SYS.UPDATE of the
     target compares it with the target's, and stops the module where it does not fit."""

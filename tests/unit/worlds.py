@@ -174,7 +174,7 @@ SIZES = (
     ((1, 1, 127, 21), (1, 1, 127, 20), (1, 2, 127, 21), (2, 1, 127, 21), (1, 1, 700, 21), (1, 1, 127, 21)),
 )
 #: Raw. None is below the one before it; test_a_target_with_less_room_for_what_is_handed_over says why.
-HANDOFF_PAGES = ((13,) * 6, (13, 13, 14, 14, 24, 24))
+HANDOFF_PAGES = ((13,) * 6, (13, 13, 14, 14, 24, 24), (14, 13, 13, 24, 13, 12))
 LAYOUTS = ((0,) * 6, (0, 0, 1, 1, 2, 2), (0, 1, 2, 3, 4, 5), (0, 0, 0, 0, 0, 1), (0, 1, 0, 1, 0, 1))
 IMAGE_ODDITIES: tuple[dict[str, Any], ...] = (
     {"svn": 0x104},

@@ -21,7 +21,7 @@ from seamstep.policy.policy import PathChoice, Policy
 #: The most steps that one command judges, each at 50 to 80 µs: half a minute.
 STEPS_MAX = 400_000
 #: How many steps a search for the best path passes while one is judged; measured where every step is permitted.
-_PASSED = {PathChoice.FEWEST_HOPS: 200, PathChoice.SHORTEST_PATH: 40}
+_PASSED = {PathChoice.FEWEST_HOPS: 300, PathChoice.SHORTEST_PATH: 40}
 #: How many layers of the search within a limit of hops take as long as the search without one.
 _LAYERS = 20
 
