@@ -305,7 +305,8 @@ def test_an_image_with_more_pages_may_not_fit(key: str, write: Write) -> None:
         (result,) = scenarios.run_all(scenario_file.load([write({"images": images})]))
         return str(result.path[-1])
 
-    assert [target(count) for count in (199, 200, 201)] == ["1.5.34", "1.5.34", "1.5.28"]
+    fewer = "1.5.28" if key == "num_handoff_pages" else "1.5.34"  # no room for what the source hands over
+    assert [target(count) for count in (199, 200, 201)] == [fewer, "1.5.34", "1.5.28"]
 
 
 def test_a_missing_image_exercises_no_rule_about_images(write: Write) -> None:

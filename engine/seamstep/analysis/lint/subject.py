@@ -25,8 +25,8 @@ from seamstep.planning.graph import VersionGraph
 from seamstep.rules import AppliedRule, Rule
 
 _ENVIRONMENTS_MAX = 64
-#: How many steps of one file are judged, each at 50 to 80 µs: half a minute.
-_QUESTIONS_MAX = 400_000
+#: How many steps of one file are judged, each at 25 to 40 µs: some 20 seconds.
+_QUESTIONS_MAX = 600_000
 #: How many times a single rule is asked while all of them judge a step.
 _ASKED = 10
 TOO_MANY = "too many steps, or too many P-SEAMLDR versions,"
