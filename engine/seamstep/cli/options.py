@@ -216,9 +216,14 @@ def inputs(options: argparse.Namespace, *, without_images: bool = False, host: H
 def _refuse_signers(options: argparse.Namespace, chosen: Policy, host: HostFacts) -> None:
     """Raise InputError for a signer besides Intel on a real host: P-SEAMLDR has Intel's key built in and no other."""
     if chosen.signers and not host.simulated:
-        source, path = ("--signer", ()) if options.signer else (chosen.name, ("signers",))
+        source, path = ("--signer", ()) if options.signer else (_named(chosen), ("signers",))
         message = "a real host takes Intel's key alone; another signer is for hosts that say that they are simulated"
         raise InputError(Problem(source, message, path))
+
+
+def _named(chosen: Policy) -> str:
+    """The files of a policy's layers, or the names of those that ship."""
+    return " + ".join(source.file or source.name for source in chosen.sources)
 
 
 def plan_from(options: argparse.Namespace, *, without_images: bool = False) -> Plan:
