@@ -716,6 +716,23 @@ def test_what_takes_too_many_questions_is_said_to_be_open(
     assert "not-examined" in codes(run, write(tmp_path / "m.json", {"tdx_module_releases": entries}))
 
 
+def test_a_series_too_long_does_not_hide_the_others(run: Run, tmp_path: Path) -> None:
+    document = json.loads((EXAMPLES / "release-unreachable" / "bad.json").read_text())
+    entry = document["tdx_module_releases"][0]
+    for series in ("1.4", "3.0"):
+        document["tdx_module_releases"] += [
+            dict(entry, version=f"{series}.{n:02}", min_module_version_for_td_preserving=f"{series}.999")
+            for n in range(501)
+        ]
+    found = lint(run, write(tmp_path / "m.json", document))
+    unreachable = {one["release"] for one in found if one["code"] == "release-unreachable"}
+    assert unreachable == {"1.5.34"}, "of the series that could be examined"
+    notes = [one for one in found if one["code"] == "not-examined"]
+    assert [one["evidence"] for one in notes] == [{"series": "1.4"}, {"series": "3.0"}]
+    assert len({one["fingerprint"] for one in notes}) == 2
+    assert "series 1.4 has 501 releases, too many to find out" in notes[0]["message"]
+
+
 def test_many_p_seamldr_series_are_not_asked_about(run: Run, tmp_path: Path) -> None:
     entry = json.loads(GOOD.read_text())["tdx_module_releases"][0]
     later = dict(entry, version="1.5.99", min_seamldr_versions=["0.0.00"])

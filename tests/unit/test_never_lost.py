@@ -41,7 +41,7 @@ from seamstep.run.executor import Executor, State
 #: Plans to make for each world.
 POLICIES = 4
 #: Worlds to draw one by one, so that a counterexample is made small; and worlds to make from a seed, which is faster.
-DRAWN, SEEDED = (2_000, 40_000) if THOROUGH else (40, 300)
+DRAWN, SEEDED = (2_000, 42_000) if THOROUGH else (40, 300)
 PERFORMED_AT_LEAST = 50_000 if THOROUGH else 250
 #: What guards TDX, and what guards a TD in the making, where the policy does not take the risk.
 SEAM_MEMORY, TD_BUILD = "seam-memory", "td-build"

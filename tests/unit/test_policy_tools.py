@@ -209,3 +209,34 @@ def test_diff_agrees_with_brute_force(tmp_path: Path) -> None:
                 expected.add((source, target, where))
     assert changed == expected
     assert expected
+
+
+def test_a_waypoint_that_is_not_listed_counts_where_steps_pass_over_it(run: Run, tmp_path: Path) -> None:
+    policy = written(tmp_path, "p", "td_creation: held\nwaypoints: [1.5.12, 3.0.01]\n")
+    ran = run("policy", "check", policy, *MAPPING)
+    assert (ran.code, "waypoints[0]" in ran.out, "does not list 3.0.01" in ran.out) == (1, False, True)
+
+
+def test_what_would_take_minutes_is_refused(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, new = written(tmp_path, "old"), written(tmp_path, "new", "deny: [{versions: 1.5.28, reason: bad}]\n")
+    commands = (("policy", "check", new), ("policy", "diff", old, new))
+    for command in commands:
+        assert run(*command, *MAPPING).code == 0
+    monkeypatch.setattr(environments, "STEPS_MAX", 100)
+    for command in commands:
+        ran = run(*command, *MAPPING)
+        assert (ran.code, "on 4 kinds of hosts this is as much work as judging " in ran.err) == (2, True)
+    assert run("policy", "check", old, *MAPPING).code == 0, "without entries there is nothing to judge"
+    monkeypatch.setattr(environments, "STEPS_MAX", 4)
+    ran = run("policy", "check", new, *MAPPING)
+    assert (ran.code, " comparisons of entries with releases this is as much work as " in ran.err) == (2, True)
+
+
+def test_a_series_that_is_too_long_is_refused(run: Run, tmp_path: Path) -> None:
+    entry = json.loads(LATEST.read_text())["tdx_module_releases"][0]
+    mapping = tmp_path / "m.json"
+    listed = [dict(entry, version=f"1.5.{number:02}") for number in range(501)]
+    mapping.write_text(json.dumps({"tdx_module_releases": listed}))
+    for command in (("check", "fewest-hops"), ("diff", "fewest-hops", "shortest-path")):
+        ran = run("policy", *command, "--mapping", mapping)
+        assert (ran.code, "series 1.5 has 501 releases; at most 500 are judged" in ran.err) == (2, True)

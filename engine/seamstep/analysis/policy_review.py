@@ -86,7 +86,7 @@ def _in_force(document: Document, policy: Policy, releases: Sequence[Release]) -
     """The entries that have not expired, as they are written. A waiver of a rule that looks into images is left out
     where there are none to tell what it changes."""
     listed = [(key, index, entry) for key in _ENTRIES for index, entry in enumerate(document.data.get(key, []))]
-    compared = f"{len(listed)} entries and {len(releases):,} releases"
+    compared = f"{len(listed)} × {len(releases):,} comparisons of entries with releases"
     environments.check_size(len(listed) * len(releases) // _MATCHED, _MAPPING, compared, _FEWER_ENTRIES)
     expired = {problem.path[:2] for problem in policy.expired}
     if not environments.has_images(releases):
