@@ -108,9 +108,9 @@ def test_why_there_is_no_usable_image() -> None:
         ({"handoff_pages": 25, "module_hv": 0}, {"handoff_pages": 30, "module_hv": 1}, Outcome.BLOCK),
     ],
 )
-def test_room_for_what_is_handed_over(source: dict[str, int], target: dict[str, int], outcome: Outcome) -> None:
-    ends = [
-        made_release(version, image=made_image(**fields))
-        for version, fields in (("1.5.24", source), ("1.5.28", target))
-    ]
-    assert Handoff().check(Step(*ends), HOST).outcome is outcome
+def test_room_for_what_is_handed_over(source: dict[str, Any], target: dict[str, Any], outcome: Outcome) -> None:
+    before, after = (
+        made_release("1.5.24", image=made_image(**source)),
+        made_release("1.5.28", image=made_image(**target)),
+    )
+    assert Handoff().check(Step(before, after), HOST).outcome is outcome

@@ -27,6 +27,7 @@ KNOWN: dict[str, Any] = {
     "module_version": "1.5.28",
     "seamldr_version": "1.5.02",
     "remaining_updates": 4,
+    "running_tds": 3,
     "tdx": "running",
     "upload_status": "idle",
     "last_run": {
@@ -81,6 +82,7 @@ def test_a_host_of_which_all_is_known() -> None:
         key("module_info", version="1.5.28"): 1,
         key("seamldr_info", version="1.5.02"): 1,
         key("remaining_updates"): 4,
+        key("running_tds"): 3,
         key("reboot_needed"): 0,
         key("permitted_info", outcome="update", policy="production", target="1.5.34"): 1,
         key("update_permitted"): 1,
