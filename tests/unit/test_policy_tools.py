@@ -195,7 +195,7 @@ def test_diff_agrees_with_brute_force(tmp_path: Path) -> None:
     )
     changed = {
         (change.source, change.target, where)
-        for change in policy_review.step_changes(policy_review.Side(old, listed), policy_review.Side(new, listed))
+        for change in policy_review.changes(policy_review.Side(old, listed), policy_review.Side(new, listed))[0]
         for where in change.environments
     }
     expected: set[Any] = set()

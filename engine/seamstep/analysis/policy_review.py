@@ -262,13 +262,3 @@ def _path(seen: VersionGraph, policy: Policy, source: ModuleVersion) -> Path:
     """Where the policy leads a host from a release: the versions after it, none where it stays."""
     best = find_way(seen, policy, source).best
     return best.versions[1:] if best else ()
-
-
-def step_changes(old: Side, new: Side) -> list[StepChange]:
-    """The steps of :func:`changes`."""
-    return changes(old, new)[0]
-
-
-def path_changes(old: Side, new: Side) -> list[PathChange]:
-    """The paths of :func:`changes`."""
-    return changes(old, new)[1]

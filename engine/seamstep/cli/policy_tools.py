@@ -128,7 +128,7 @@ def run_diff(options: argparse.Namespace) -> ExitCode:
     if unclear:
         message = f"the policies differ in what they ask of images ({', '.join(unclear)}), and only images can tell"
         raise InputError(Problem("--images", f"{message} what comes of it: give --images or --catalog"))
-    steps, paths = policy_review.step_changes(*sides), policy_review.path_changes(*sides)
+    steps, paths = policy_review.changes(*sides)
     settings = policy_review.setting_changes(old.policy, new.policy)
     total = len(list(environments.environments(sides[1].releases)))
     wanted = {"opened": [True], "closed": [False], "any": [True, False], None: []}[options.fail_on]
