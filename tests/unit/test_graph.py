@@ -93,7 +93,7 @@ def test_what_is_searched_is_what_was_judged(listed: Any, host: Any, policy: Pol
     for source, target, edge in graph.steps.edges(data=True):
         judgement = graph.judge(source, target, 0)
         assert edge["judgement"] == judgement
-        assert graph.permits(source, target) == judgement.permitted
+        assert graph.permitted.has_edge(source, target) == judgement.permitted
         if judgement.permitted:
             assert graph.permitted.edges[source, target]["cost"] == judgement.cost
 

@@ -90,6 +90,15 @@ def test_unknown_keys_are_kept(tmp_path: Path) -> None:
     assert loaded.releases[0].extra == {"sha384": "ab"}
 
 
+def test_a_list_that_would_take_minutes_is_refused(tmp_path: Path) -> None:
+    document = json.loads(LATEST.read_text())
+    document["tdx_module_releases"][0]["strict_compat_versions"] = [f"1.5.{number:02}" for number in range(501)]
+    path = tmp_path / "m.json"
+    path.write_text(json.dumps(document))
+    with pytest.raises(InputError, match=r"m\.json:\d+:\d+: .*strict_compat_versions: .* is not a list of at most 500 versions"):
+        mapping.load(str(path))
+
+
 #: Where reading and a schema could differ: what one of them takes for a version, a number, a list of CPUs, or nothing.
 ODD: list[Any] = [
     *(None, True, False, 0, 1, -1, 1.0, 3.0, 10**30, "", " ", "x", [], {}, [None], [1], [[]], {"name": "x"}),

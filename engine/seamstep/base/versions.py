@@ -100,7 +100,7 @@ class Specifier:
     one and the same version.
     """
 
-    __slots__ = ("_set", "text", "version")
+    __slots__ = ("_known", "_set", "text", "version")
 
     def __init__(self, text: str) -> None:
         """Parse ``text``.
@@ -110,6 +110,7 @@ class Specifier:
         """
         from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
+        self._known: dict[ModuleVersion, bool] = {}
         #: The specifier as it was written.
         self.text = text.strip()
         #: The only version in the set, where ``text`` is a plain version; else None.
@@ -130,7 +131,10 @@ class Specifier:
             )
 
     def __contains__(self, version: ModuleVersion) -> bool:
-        return self._set.contains(version.packaging)
+        known = self._known.get(version)  # a graph asks about the same versions once for each of its steps
+        if known is None:
+            known = self._known[version] = self._set.contains(version.packaging)
+        return known
 
     def __str__(self) -> str:
         return self.text

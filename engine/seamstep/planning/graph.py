@@ -116,10 +116,6 @@ class VersionGraph:
         step, host = Step(self.release(source), self.release(target)), self.host.after(source, used)
         return self._looked_ahead(self._judge(step, host, used))
 
-    def permits(self, source: ModuleVersion, target: ModuleVersion) -> bool:
-        """Whether a candidate step may be taken as the host's first update."""
-        return self.permitted.has_edge(source, target)
-
     def most_hops(self, budget: int) -> int:
         """How many updates in a row the required rules of scope TURN permit (of any step), at most ``budget``."""
         ladder = self._ladders[self.running.series]

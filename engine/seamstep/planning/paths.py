@@ -11,7 +11,7 @@ import heapq
 import operator
 from collections import defaultdict
 from collections.abc import Sequence
-from itertools import pairwise, product
+from itertools import chain, pairwise, product
 from typing import Any, NamedTuple
 
 import networkx as nx
@@ -20,7 +20,8 @@ from seamstep.base.versions import ModuleVersion
 from seamstep.planning.graph import VersionGraph
 from seamstep.policy.policy import PathChoice
 
-_Paths = list[tuple[int, tuple[ModuleVersion, ...]]]  # each with its cost and versions
+#: Paths of one length, each with its cost, its place by versions among all of that length, and its versions.
+_Paths = list[tuple[int, int, tuple[ModuleVersion, ...]]]
 
 
 class Route(NamedTuple):
@@ -87,19 +88,22 @@ class Router:
         steps = {
             v: [(to, edge["cost"]) for to, edge in after.items() if to <= goal] for v, after in self._steps.adj.items()
         }
-        within: dict[ModuleVersion, _Paths] = {self._start: [(0, (self._start,))]}
+        within: dict[ModuleVersion, _Paths] = {self._start: [(0, 0, (self._start,))]}
         ends: list[Route] = []
         for _ in range(self._most):
             longer: dict[ModuleVersion, _Paths] = defaultdict(list)
             for source, paths in within.items():
-                for (target, step), (cost, versions) in product(steps[source], paths):
+                for (target, step), (cost, place, versions) in product(steps[source], paths):
                     best = longer[target]
-                    if len(best) < count or cost + step <= best[-1][0]:
-                        best.append((cost + step, (*versions, target)))
+                    if len(best) < count or (cost + step, place) < best[-1]:
+                        best.append((cost + step, place, (*versions, target)))
                         best.sort()
                         del best[count:]
-            within = longer
-            ends += [Route(versions, cost) for cost, versions in within.pop(goal, ())]
+            ends += [Route(versions, cost) for cost, _, versions in longer.pop(goal, ())]
+            found = sorted(chain(*longer.values()), key=lambda path: (path[1], path[2][-1]))
+            within = defaultdict(list)
+            for place, (cost, _, versions) in enumerate(found):
+                within[versions[-1]].append((cost, place, versions))
         return heapq.nsmallest(count, ends, key=lambda route: route.key(choice))
 
 

@@ -57,5 +57,4 @@ class TdBuild(Rule):
         return self.blocked(
             f"{runs}, so one may be in the making, and {target} does not list {source} in strict_compat_versions",
             running_tds=running,
-            strict_compat_versions=[str(version) for version in step.target.strict_compat or ()],
         )

@@ -148,7 +148,7 @@ class _Side:
         return self._graphs[key]
 
     def permits(self, source: ModuleVersion, target: ModuleVersion) -> bool:
-        return target in self.listed and self.graph(source).permits(source, target)
+        return target in self.listed and self.graph(source).permitted.has_edge(source, target)
 
     def refusing(self, source: ModuleVersion, target: ModuleVersion) -> tuple[str, ...]:
         """The rules that refuse a step; none where the target is not listed."""
