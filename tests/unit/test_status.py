@@ -134,10 +134,11 @@ def test_a_run_that_is_under_way(run: Run, spr: HostFacts, images: Path, tmp_pat
     settings = {"before": [["sh", "-c", f"until [ -e {released} ]; do sleep 0.1; done"]], "after": [["true"]]}
     plan.write_text(to_json(with_settings(plan_for(spr, images), **settings).document))
     program = (
-        "import sys; from seamstep.plan import document as plan; from seamstep.run import transaction;"
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r}); from conftest import judge_for;"
+        "from seamstep.plan import document as plan; from seamstep.run import transaction;"
         "from seamstep.host.simulated import SimulatedHost;"
         "loaded = plan.load(sys.argv[1]); host = SimulatedHost(loaded.host, {})\n"
-        "with transaction.begun(host, sys.argv[2]) as begun: begun.perform(loaded)"
+        "with transaction.begun(host, sys.argv[2]) as begun: begun.perform(loaded, judge_for(loaded))"
     )
 
     def seen() -> Any:
@@ -176,9 +177,11 @@ def test_nothing_to_do_but_what_a_killed_run_owes(
     files = {"version": "1.5.34\n", "num_remaining_updates": "4\n"}
     tree(root, {f"sys/devices/faux/tdx_host/{name}": text for name, text in files.items()})
     tree(root, {"proc/sys/kernel/random/boot_id": f"{spr.boot_id}\n"})
-    assert run("plan", "--catalog", images, *TRUST, "--sysroot", root, "-o", saved).code == 0
-    reseal(saved, apply=settings)
-    apply = ("apply", saved, *TRUST, "--sysroot", root, "--state-dir", state, "--yes", "--json")
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(json.dumps({"schema": "seamstep/policy/v1", "name": "p", "apply": settings}))
+    planning = ("--catalog", images, *TRUST, "--policy", policy)
+    assert run("plan", *planning, "--sysroot", root, "-o", saved).code == 0
+    apply = ("apply", saved, *planning, "--sysroot", root, "--state-dir", state, "--yes", "--json")
     for _ in range(2):
         ran = run(*apply)
         assert (ran.code, ran.json["outcome"]) == (0, "up-to-date")

@@ -64,6 +64,7 @@ def make_plan(
     policy: Policy,
     *,
     as_of: date,
+    hypothetical: bool = False,
     without_images: bool = False,
 ) -> Plan:
     """The plan for a host under a policy.
@@ -74,6 +75,7 @@ def make_plan(
         host: the facts; the running version must be known.
         policy: the policy.
         as_of: the day for which the policy was read; the plan records it.
+        hypothetical: whether that is another day than today; such a plan is not applied.
         without_images: leave rules open that need a missing image, and mark the plan provisional.
 
     Raises:
@@ -105,6 +107,8 @@ def make_plan(
             "layers": [{"name": one.name, "sha256": one.sha256, "path": one.file} for one in policy.sources],
         },
         "as_of": as_of.isoformat(),
+        "valid_until": policy.valid_until,
+        "hypothetical": hypothetical,
         "mapping": {"sha256": mapping.sha256, "path": absolute(mapping.path)},
         "source": str(graph.running),
         "target": str(best.versions[-1]) if best else None,

@@ -25,6 +25,7 @@ from seamstep.show.text import (
     hop_notes,
     not_shown,
     passed,
+    performing,
     printable,
     way,
     way_of,
@@ -148,6 +149,11 @@ def _plan_parts(plan: Mapping[str, Any], screen: _Screen) -> Iterator[Renderable
     for signer in plan["signers"]:
         yield Text()
         yield screen.text(f"trusted besides Intel: signer {signer}")
+    performed = list(performing(plan))
+    if performed:
+        yield Text()
+        yield screen.title("when it is applied")
+        yield from (screen.text(f"  {line}") for line in performed)
     if plan["provisional"]:
         yield Text()
         yield screen.word("provisional", f": {PROVISIONAL}")
