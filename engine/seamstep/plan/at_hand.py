@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any, NamedTuple
 
-from seamstep.base.errors import InputError, RefusedError, StalePlanError
+from seamstep.base.errors import InputError, Problem, RefusedError, StalePlanError
 from seamstep.base.ownership import others_can_change
 from seamstep.base.versions import ModuleVersion
 from seamstep.domain import mapping
@@ -115,16 +115,22 @@ def _layers(plan: Plan, named: Named, today: date, *, strict: bool) -> list[Laye
 def _refuse_drift_of_time(plan: Plan, layers: Sequence[Layer], then: date, today: date) -> None:
     """Raise StalePlanError if a denial or waiver that was in force when the plan was made has ended, or the other way
     round, as where the clock was set back."""
-    changes = []
-    for layer in layers if then != today else ():
-        before = {problem.path: problem for problem in policy_file.parse(layer.document, None, then).expired}
-        now = {problem.path: problem for problem in layer.policy.expired}
-        changes += [str(now[path]) for path in now.keys() - before.keys()]
-        changes += [f"{before[path]}, and is in force again" for path in before.keys() - now.keys()]
+    changes = [change for layer in layers for change in _changes(layer, then, today)]
     if changes or not plan.decides(today):
         until = plan.valid_until
-        told = "; ".join(sorted(changes)) or f"it is for {then} to {until or 'any later day'}, and today is {today}"
+        told = "; ".join(map(str, changes)) or f"it is for {then} to {until or 'any later day'}, and today is {today}"
         raise StalePlanError(f"stale plan: the policy decides differently today: {told}; plan again")
+
+
+def _changes(layer: Layer, then: date, today: date) -> Iterator[Problem]:
+    """The denials and waivers of a policy that are in force on one of two days alone."""
+    for key, what in (("deny", "denial"), ("accept", "waiver")):
+        for index, entry in enumerate(layer.document.data.get(key, ())):
+            until = entry.get("until")
+            over, was_over = (bool(until) and date.fromisoformat(until) < day for day in (today, then))
+            if over != was_over:
+                told = f"this {what} expired on {until}" if over else f"this {what} is in force again, until {until}"
+                yield layer.document.problem((key, index, "until"), told)
 
 
 def _refuse_contradictions(plan: Plan, policy: Policy) -> None:
