@@ -413,7 +413,7 @@ INVALID: list[tuple[dict[str, Any], Sequence[str]]] = [
     ({"as_of": "today"}, ["7:1: as_of: 'today' is not a day such as 2027-03-31"]),
     ({"expect": {}}, ["6:1: expect: expected either 'path' or 'outcome'"]),
     ({"expect": FORWARD | {"outcome": "no-path"}}, ["6:1: expect: expected either 'path' or 'outcome'"]),
-    ({"expect": {"outcome": "update"}}, ["6:10: expect.outcome: 'update' is not up-to-date or no-path"]),
+    ({"expect": {"outcome": "update"}}, ["6:10: expect.outcome: 'update' is not up-to-date, no-path or not-listed"]),
     ({"expect": {"path": ["1.5.24"]}}, ['6:10: expect.path: ["1.5.24"] is not a list of two or more versions']),
     ({"expect": {"path": ["1.5.16", "1.5.34"]}}, ["6:19: expect.path[0]: a path begins with the running version"]),
     (

@@ -229,6 +229,7 @@ def _named(chosen: Policy) -> str:
 def plan_from(options: argparse.Namespace, *, without_images: bool = False) -> AtHand:
     """Make the plan that the options ask for. Raises as :func:`inputs`, and InputError for an unlisted target."""
     from seamstep.plan.at_hand import AtHand
+    from seamstep.plan.document import PlanOutcome
     from seamstep.planning import planner
 
     given_ = inputs(options, without_images=without_images)
@@ -241,7 +242,23 @@ def plan_from(options: argparse.Namespace, *, without_images: bool = False) -> A
         hypothetical=given_.as_of != today(),
         without_images=without_images,
     )
+    if plan.outcome is PlanOutcome.NOT_LISTED:
+        _tell_of_age(given_.catalog.mapping.path)
     return AtHand(plan, given_.policy, given_.catalog.releases)
+
+
+def _tell_of_age(path: str) -> None:
+    """Print on standard error when a mapping file that lacks the running version was last changed."""
+    import contextlib
+    import os
+    import sys
+
+    from seamstep.show.text import printable
+
+    with contextlib.suppress(OSError, ValueError, OverflowError):
+        changed = datetime.fromtimestamp(os.stat(path).st_mtime, UTC).date()
+        told = f"the mapping file {path} was last changed on {changed}; a newer one may list the running module"
+        print(f"seamstep: note: {printable(told)}", file=sys.stderr)
 
 
 def tell_of_images(loaded: Catalog) -> None:

@@ -80,4 +80,6 @@ def _permitted(options: argparse.Namespace, facts: HostFacts) -> dict[str, Any] 
         "hops": len(plan.hops),
         "outcome": plan.outcome.value,
         "policy": plan.document["policy"]["name"],
+        "reason": plan.document["reason"],
+        "held_up": plan.document["held_up"],
     }

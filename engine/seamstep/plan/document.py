@@ -31,11 +31,17 @@ _VALUES_MAX = 8_000_000
 
 
 class PlanOutcome(StrEnum):
-    """The outcome of planning."""
+    """The outcome of planning.
+
+    UPDATE: there is a path. UP_TO_DATE: the mapping file lists the running version and no newer release of its series
+    that the policy wants. NO_PATH: it lists one, and no permitted path leads to any. NOT_LISTED: it lists neither the
+    running version nor such a release, so nobody can tell.
+    """
 
     UPDATE = "update"
     UP_TO_DATE = "up-to-date"
     NO_PATH = "no-path"
+    NOT_LISTED = "not-listed"
 
 
 class PlannedImage(NamedTuple):
@@ -122,10 +128,11 @@ class Plan(NamedTuple):
 
     @property
     def exit_code(self) -> ExitCode:
-        """The exit code of planning: DONE for an update or nothing to do. Without a path, BUSY while another update is
-        under way, NOT_UPDATABLE where the host can't be updated to any release at run time, else NO."""
+        """The exit code of planning: DONE for an update or nothing to do, NO where the running version is not listed.
+        Without a path, BUSY while another update is under way, NOT_UPDATABLE where the host can't be updated to any
+        release at run time, else NO."""
         if self.outcome is not PlanOutcome.NO_PATH:
-            return ExitCode.DONE
+            return ExitCode.NO if self.outcome is PlanOutcome.NOT_LISTED else ExitCode.DONE
         first = [step["verdicts"] for step in self.document["rejected"] if step["from"] == str(self.source)]
         evidence = {one["rule"]: one["evidence"] for step in first for one in step if one["outcome"] == Outcome.BLOCK}
         if "status" in evidence.get("upload-interface", {}):

@@ -83,6 +83,7 @@ def plan_text(plan: Mapping[str, Any]) -> str:
         f"policy {plan['policy']['name']}: {plan['outcome']}",
         "",
         plan["reason"] + ("" if cost is None else f", cost {cost}"),
+        *held_up(plan["held_up"]),
     ]
     for hop in plan["hops"]:
         lines += ["", f"{hop['from']} → {hop['to']}", f"  {passed(hop)}"]
@@ -105,6 +106,15 @@ def plan_text(plan: Mapping[str, Any]) -> str:
             lines += [f"  {way_of(step)}  {verdict['rule']}: {verdict['reason']}" for verdict in step["verdicts"]]
         lines += [f"  {more}" for more in not_shown(plan["rejected"])]
     return "\n".join(map(printable, lines))
+
+
+def held_up(held: Mapping[str, Any] | None) -> Iterator[str]:
+    """A sentence on the newest release that is wanted and out of reach; none if there is none."""
+    if held and held["known"]:
+        by = f" by {', '.join(held['rules'])}" if held["rules"] else ""
+        yield f"{held['version']} is held up{by} (from {held['from']}): {held['reason']}"
+    elif held:
+        yield f"whether {held['version']} is permitted can't be told (from {held['from']}): {held['reason']}"
 
 
 def performing(plan: Mapping[str, Any]) -> Iterator[str]:
