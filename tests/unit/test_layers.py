@@ -14,12 +14,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from made import made_host, made_image, made_release
+from test_executor import simulated
 from test_policies import written
+from test_transaction import NIGHT, hook, with_settings
 
-from conftest import DAY, FACTS, LATEST, Run
+from conftest import DAY, FACTS, LATEST, Run, plan_for
 from seamstep.base import yaml_text
 from seamstep.base.errors import InputError
 from seamstep.base.versions import ModuleVersion
+from seamstep.domain.facts import HostFacts
 from seamstep.plan.settings import ApplySettings
 from seamstep.plan.windows import closed
 from seamstep.planning.graph import VersionGraph
@@ -29,6 +32,8 @@ from seamstep.policy.layers import Layer, merge
 from seamstep.policy.policy import Policy
 from seamstep.rules import plugins
 from seamstep.rules.base import Rule
+from seamstep.run.executor import Executor, RunResult, Stop
+from seamstep.run.executor.commands import Commands
 
 VERSIONS = ["1.5.01", "1.5.03", "1.5.04", "1.5.07", "1.5.08", "1.5.10"]
 HOST = made_host("1.5.01", running_tds=2, remaining_updates=4)
@@ -315,3 +320,27 @@ def test_parameters_of_equal_strictness_that_differ_are_refused(
             merge(order)
     assert merge([one, longer]).rules[-1].rule.strictness() == merge([longer, one]).rules[-1].rule.strictness() == (5,)
     assert merge([one, copy.copy(one)]).rules[-1].rule.strictness() == (3,)
+
+
+def test_a_run_heeds_all_layers(spr: HostFacts, images: Path, tmp_path: Path) -> None:
+    """The team's file is named first: the organisation's window, soak and commands count all the same."""
+    organisation = (
+        "apply:\n  windows: [{from: 22:00, to: 23:30}]\n  soak: 15m\n  before: [[hold]]\n  after: [[release]]\n"
+    )
+    team = "apply:\n  windows: [{from: 22:30, to: 04:00}]\n  soak: 1s\n  before: [[drain]]\n  after: [[fill]]\n"
+    files = [written(tmp_path, "team", team), written(tmp_path, "org", organisation)]
+    policy = merge([policy_file.layer(file, DAY) for file in files])
+    plan = with_settings(plan_for(spr, images), **policy.apply)
+
+    def result_at(moment: float, commands: Commands | None = None) -> tuple[RunResult, float]:
+        host = simulated(plan, epoch=moment)
+        return Executor(host, commands=commands).run(plan), host.wall() - moment
+
+    for closed_to_one in (NIGHT - 2700, NIGHT + 2700):  # 22:15 and 23:45
+        refused, _ = result_at(closed_to_one)
+        assert (refused.stopped, refused.applied) == (Stop.NOT_NOW, ())
+        assert "outside the maintenance windows of the policies" in refused.message
+    ran: Any = hook(0)
+    done, took = result_at(NIGHT - 1500, Commands(plan.settings, {}, lambda *_, **__: None, ran))  # 22:35
+    assert (done.exit_code, len(done.applied), took >= 900) == (0, 2, True)
+    assert [argv for argv, _ in ran.ran] == [("drain",), ("hold",), ("release",), ("fill",)]
