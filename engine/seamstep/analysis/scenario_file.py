@@ -15,7 +15,7 @@ from seamstep.analysis.scenarios import Expectation, Part, Scenario, parts_of
 from seamstep.base import cpus, resources, yaml_text
 from seamstep.base.documents import Document, read_bytes
 from seamstep.base.errors import InputError, KeyPath, Problem, in_reading_order
-from seamstep.base.validation import check, did_you_mean
+from seamstep.base.validation import breaches, check, did_you_mean
 from seamstep.base.versions import ModuleVersion
 from seamstep.domain import facts, mapping
 from seamstep.domain.facts import HostFacts
@@ -124,7 +124,8 @@ class _Reader:
         self.data: Mapping[str, Any] = self.document.data
         self.problems = check(self.document, "scenario")
         self._inputs = inputs
-        self._broken = {problem.path[0] for problem in self.problems if problem.path}
+        # Not from the problems: of a document with another schema, or with too many problems, these are not all.
+        self._broken = {breach.path[0] for breach in breaches(self.document.data, "scenario") if breach.path}
 
     def complain(self, path: KeyPath, message: str) -> None:
         """Note a problem."""
