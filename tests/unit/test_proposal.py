@@ -365,9 +365,8 @@ def test_whether_a_window_is_open_is_told_everywhere(run: Run, place: Path) -> N
 
 
 def test_an_open_window_is_told_too(run: Run, place: Path) -> None:
-    policy = write_policy(
-        place, apply={"windows": [{"from": "00:00", "to": "12:00"}, {"from": "12:00", "to": "00:00"}]}
-    )
+    halves = [{"from": "00:00", "to": "12:00"}, {"from": "12:00", "to": "00:00"}]
+    policy = write_policy(place, apply={"windows": halves})
     planning = ("--catalog", place / "catalog", *TRUST, "--policy", policy)
     assert "now: a maintenance window is open" in run("plan", *planning, "--facts", FACTS).out
     metrics = run("status", *planning, "--sysroot", live(place, facts.load(str(FACTS))), "--format", "prometheus").out
