@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
 from seamstep.base import resources, yaml_text
 from seamstep.base.documents import Document, absolute, read_bytes
+from seamstep.base.durations import seconds
 from seamstep.base.errors import InputError, KeyPath, Problem, in_reading_order
 from seamstep.base.validation import check, did_you_mean
 from seamstep.base.versions import ModuleVersion, Specifier
@@ -30,8 +30,6 @@ from seamstep.rules.td_build import TdBuild
 
 _SIZE_LIMIT = 256 << 10
 _DEFAULT_COST = 100
-_DURATION = re.compile(r"([1-9][0-9]{0,5})(s|m|h)", re.ASCII)
-_SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
 def load(name_or_file: str, as_of: date) -> Policy:
@@ -249,9 +247,9 @@ class _Reader:
             return {}
         result = {key: value for key, value in settings.items() if key in {"before", "after"}}
         if "soak" in settings:
-            result["soak"] = self.text(("apply", "soak"), _seconds)
+            result["soak"] = self.text(("apply", "soak"), seconds)
         if isinstance(settings.get("busy"), dict):
-            result["busy"] = dict(settings["busy"]) | {"wait": self.text(("apply", "busy", "wait"), _seconds)}
+            result["busy"] = dict(settings["busy"]) | {"wait": self.text(("apply", "busy", "wait"), seconds)}
         if isinstance(settings.get("windows"), list):
             result["windows"] = [self.window(index) for index in range(len(settings["windows"]))]
         return result
@@ -293,13 +291,6 @@ def _day(text: str) -> date:
     if day and day.isoformat() == text:
         return day
     raise ValueError(f"{text!r} is not a day such as 2027-03-31")
-
-
-def _seconds(text: str) -> int:
-    match = _DURATION.fullmatch(text)
-    if not match:
-        raise ValueError(f"{text!r} is not a duration such as 30s, 10m or 2h")
-    return int(match[1]) * _SECONDS[match[2]]
 
 
 def _timezone(text: str) -> str:
