@@ -72,6 +72,7 @@ class Gates:
         flight: the number of hosts in flight for each step.
         able: the number of hosts for each step that are in flight, or may yet be given it.
         members: the number of hosts for each step whose path has it, wherever they stand.
+        away: the unavailable hosts that took a step before in their boot.
     """
 
     def __init__(self, state: State) -> None:
@@ -103,6 +104,7 @@ class Gates:
                 for step in steps[done:]:
                     self.able[step] += count
         self.total = self.unavailable.total()
+        self.away = [host for host in state.hosts.values() if host.proved and host.phase in UNAVAILABLE]
 
     def lease(self, host: Host) -> None:
         """Count one more host in flight."""
@@ -207,8 +209,8 @@ class Gates:
         past its canaries: one of many hosts that is away does not hold up a wave."""
         if self.progress(step).stage:
             return ""
-        away = (host for host in self.state.hosts.values() if host.phase in UNAVAILABLE and host.proved == step)
-        return ", ".join(f"{host.name} is {host.phase}" for host in away if self.proves(host))
+        away = [host for host in self.away if host.proved == step and self.proves(host)]
+        return ", ".join(f"{host.name} is {host.phase}" for host in away)
 
     def passed(self, step: Step) -> bool:
         """Whether the step's present stage is over: enough hosts succeeded, and they ran well for its soak."""

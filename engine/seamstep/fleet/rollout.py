@@ -167,15 +167,13 @@ class _Turn:
 
     def advance(self) -> gates.Gates:
         """Open the stages that are due; returns the gates after that."""
-        while True:
-            now = gates.Gates(self.state)
-            due = [step for step in self.progress if now.passed(step)]
-            if not due:
-                return now
+        now = gates.Gates(self.state)
+        while due := [step for step in self.progress if now.passed(step)]:
             for step in due:
                 progress = self.progress[step]
                 self.progress[step] = progress._replace(stage=progress.stage + 1, since=self.time)
                 self.actions.append(Advanced(*step, progress.stage + 1))
+        return now
 
     def grant(self, host: Host) -> None:
         step = self.state.classes[host.class_id].steps[host.done]
