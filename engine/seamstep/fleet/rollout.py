@@ -50,7 +50,8 @@ _KINDS = {
     Phase.UNREACHABLE: UNREACHABLE,
 }
 #: Bad news of a host is believed without a lease: it permits nothing.
-_BAD = {Outcome.UNREACHABLE: Phase.UNREACHABLE, Outcome.REBOOTING: Phase.REBOOTING, Outcome.LOST: Phase.LOST}
+_AWAY = {Outcome.UNREACHABLE: Phase.UNREACHABLE, Outcome.REBOOTING: Phase.REBOOTING}
+_BAD = {**_AWAY, Outcome.LOST: Phase.LOST}
 
 
 def step(state: State, observations: Iterable[Observation], now: Moment) -> tuple[State, tuple[Action, ...]]:
@@ -226,10 +227,10 @@ class _Turn:
         why = _not_believed(host, given)
         if host is None or why:
             self.reject(given, *(why or ("", "")))
+        elif given.boot_id not in {None, host.boot_id} and given.outcome not in _AWAY:
+            self.other_boot(host, given)
         elif given.outcome in _BAD and not host.open:
             self.bad_news(host, given)
-        elif given.boot_id not in {None, host.boot_id}:
-            self.other_boot(host, given)
         elif given.outcome is Outcome.SEEN:
             self.seen(host, given)
         elif host.open:
@@ -247,13 +248,12 @@ class _Turn:
             return
         if given.outcome is Outcome.LOST:
             host = self.withdraw(host)
+        if host.phase not in UNAVAILABLE:
+            host = host._replace(home=host.phase, home_note=host.note)
         self.accept(host, _BAD[given.outcome], given.note)
 
     def other_boot(self, host: Host, given: Report) -> None:
         """The host was seen in another boot than that of its assignment, which is void by that."""
-        if given.outcome in {Outcome.UNREACHABLE, Outcome.REBOOTING}:
-            self.accept(host, _BAD[given.outcome], given.note)
-            return
         self.reboot(host, str(given.boot_id))
         host = self.hosts[host.name]
         if given.outcome in {Outcome.LOST, Outcome.UNKNOWN}:
@@ -266,7 +266,7 @@ class _Turn:
         boots = (*host.boots, host.boot_id)[-_BOOTS_MAX:]
         note = f"rebooted ({host.boot_id} → {boot_id}) when it was {host.phase}; plan it again"
         phase = Phase.VOID if self.state.classes[host.class_id].steps else Phase.OUTSIDE
-        self.move(host, phase, note, open=False, boot_id=boot_id, boots=boots, tried=())
+        self.move(host, phase, note, open=False, boot_id=boot_id, boots=boots, tried=(), home=None)
 
     def seen(self, host: Host, given: Report) -> None:
         """The host runs, in the boot of its assignment."""
@@ -283,28 +283,16 @@ class _Turn:
         elif host.open:
             self.accept(host, Phase.LEASED, "it was away, and its lease runs")
         else:
-            phase, note = self.before(host)
-            self.accept(host, phase, note)
-
-    def before(self, host: Host) -> tuple[Phase, str]:
-        """Where a host stands again that was away, and has no open lease."""
-        steps = self.state.classes[host.class_id].steps
-        if not host.boot_id or not steps or gates.of_reserve(self.state, self.state.classes[host.class_id]):
-            return Phase.OUTSIDE, self.state.classes[host.class_id].reason
-        if host.done == len(steps):
-            return Phase.DONE, ""
-        if _words(steps[host.done]) in host.tried:
-            return Phase.FAILED, f"{_words(steps[host.done])} was tried in this boot"
-        return Phase.READY, ""
+            self.accept(host, host.home or Phase.VOID, host.home_note, home=None)
 
     def settle(self, host: Host, given: Report) -> None:
         """What came of an open lease."""
         step = self.attempt(host)
-        if given.outcome in {Outcome.UNREACHABLE, Outcome.REBOOTING}:
+        if given.outcome in _AWAY:
             if host.phase is Phase.UNKNOWN:
                 self.reject(given, "doubled", f"{host.name} is unknown, which is no better")
             else:
-                self.accept(host, _BAD[given.outcome], given.note)
+                self.accept(host, _AWAY[given.outcome], given.note)
         elif given.outcome is Outcome.APPLIED and step and given.version == step.target:
             self.succeed(host, given, step)
         elif given.outcome is Outcome.APPLIED:

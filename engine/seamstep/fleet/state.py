@@ -8,9 +8,6 @@ from typing import NamedTuple
 
 from seamstep.fleet.settings import Rollout
 
-_UNSEEN_MAX = 3600.0  # seconds
-_CLOCKS_MAX = 16
-
 
 class Phase(StrEnum):
     """Where a host stands."""
@@ -93,6 +90,8 @@ class Host(NamedTuple):
         proved_at: when it took that step.
         tried: the steps ("from to") that were tried in this boot and did not succeed, or are not known to have.
         boots: earlier boots; what comes from them is late.
+        home: the phase to which a host returns that is away without an open lease; None if it is not.
+        home_note: the note of that phase.
     """
 
     name: str
@@ -112,6 +111,8 @@ class Host(NamedTuple):
     proved_at: float = 0.0
     tried: tuple[str, ...] = ()
     boots: tuple[str, ...] = ()
+    home: Phase | None = None
+    home_note: str = ""
 
 
 class Progress(NamedTuple):
@@ -149,39 +150,32 @@ class Halt(NamedTuple):
 
 
 class Moment(NamedTuple):
-    """The present as a controller sees it: its machine's boot id, seconds since that boot, and its wall clock."""
+    """The present as a controller measures it: its machine's boot id, and seconds since that boot."""
 
     boot: str
     monotonic: float
-    wall: float
 
 
 class Clock(NamedTuple):
-    """The rollout's own clock. It never goes back, and goes no faster than time does.
+    """The rollout's own clock. It never goes back, and goes no faster than time does, whatever a wall clock is set to.
 
-    Within a boot of a controller it follows that machine's monotonic clock, which no setting of the time moves. Between
-    boots there is only the wall clock: it is believed for an hour at most.
+    Only time between two words of one boot of a controller's machine counts. Where another machine, or another boot,
+    has the word next, no clock has measured the time between: a soak then takes longer, never shorter.
 
     Attributes:
         time: seconds since the rollout was started, as far as they are sure to have passed.
-        wall: the wall clock when that was last told.
-        boots: the controllers' boots, each with the rollout's time at its monotonic zero.
+        boot: the boot of the machine that had the last word.
+        monotonic: that machine's monotonic clock at its last word.
     """
 
     time: float = 0.0
-    wall: float = 0.0
-    boots: tuple[tuple[str, float], ...] = ()
+    boot: str = ""
+    monotonic: float = 0.0
 
     def at(self, now: Moment) -> Clock:
         """The clock at ``now``."""
-        known = dict(self.boots)
-        if now.boot in known:
-            time = max(self.time, known[now.boot] + now.monotonic)
-            return self._replace(time=time, wall=now.wall)
-        passed = min(max(now.wall - self.wall, 0.0), _UNSEEN_MAX) if self.boots else 0.0
-        time = self.time + passed
-        boots = (*self.boots, (now.boot, time - now.monotonic))[-_CLOCKS_MAX:]
-        return Clock(time, now.wall, boots)
+        passed = max(now.monotonic - self.monotonic, 0.0) if now.boot == self.boot else 0.0
+        return Clock(self.time + passed, now.boot, now.monotonic)
 
 
 class State(NamedTuple):
