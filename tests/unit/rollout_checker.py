@@ -226,12 +226,9 @@ class Checker:
 
     def on_report(self, entry: Mapping[str, Any]) -> None:
         host = self.hosts.get(entry["host"])
+        if host is None or not self.believable(host, entry):
+            return
         outcome = entry["outcome"]
-        if host is None or (entry["lease"] and entry["lease"] != host.lease) or entry["boot"] in host.boots:
-            return
-        bad = outcome in AWAY or outcome == "lost"
-        if not bad and ((host.lease and not entry["lease"]) or (entry["boot"] is None and outcome != "not-begun")):
-            return
         lease = self.leases.get(host.lease)
         rebooted = entry["boot"] not in {None, host.boot}
         is_open = lease is not None and not lease.known
@@ -245,13 +242,23 @@ class Checker:
             if lease and (is_open or host.away not in {"lost", "unknown"}):
                 self.gone(host, lease)
         elif outcome == "seen":
-            if host.away == "unknown":
-                self.found(host, entry, lease)
-            elif host.away in AWAY:
-                host.away = "in flight" if is_open else ""
-        elif is_open:
-            assert lease
+            self.seen(host, entry, lease)
+        elif lease and is_open:
             self.settled(host, entry, lease)
+
+    def believable(self, host: Seen, entry: Mapping[str, Any]) -> bool:
+        """Good news has to name the last lease and a boot that is not an earlier one."""
+        if (entry["lease"] and entry["lease"] != host.lease) or entry["boot"] in host.boots:
+            return False
+        if entry["outcome"] in {*AWAY, "lost"}:
+            return True
+        return (entry["lease"] or not host.lease) and (entry["boot"] is not None or entry["outcome"] == "not-begun")
+
+    def seen(self, host: Seen, entry: Mapping[str, Any], lease: Lease | None) -> None:
+        if host.away == "unknown":
+            self.found(host, entry, lease)
+        elif host.away in AWAY:
+            host.away = "in flight" if lease and not lease.known else ""
 
     def lost(self, host: Seen, entry: Mapping[str, Any], lease: Lease | None, *, rebooted: bool) -> None:
         self.break_successes(entry["host"], entry["time"])

@@ -210,8 +210,9 @@ class World:
 
     # hosts
 
-    def replan(self, *names: str) -> None:
-        """Plan hosts by their facts of this moment."""
+    def replan(self, *names: str, other: bool = False) -> None:
+        """Plan hosts by their facts of this moment; ``other``: by facts that changed, so that their class is another
+        with the same path."""
         for name in names:
             truth = self.hosts[name]
             at = next(
@@ -219,7 +220,9 @@ class World:
                 None,
             )
             if at and not truth.lost:
+                alike = [one for one in self.classes if one[2:4] == at[2:4] and one.remaining != 1]
                 at = truth.class_ if truth.steps == 0 else at
+                at = alike[-1] if other and alike else at
                 truth.class_, truth.steps = at, 0
                 self.tell(Assigned(name, self.boot(name), at.id, truth.domain))
 
@@ -279,9 +282,10 @@ OUTCOMES = (
 
 
 def walk(world: World, chance: random.Random, moves: int) -> None:
-    """Let anything happen, ``moves`` times."""
+    """Let anything happen, ``moves`` times: often what is usual, and sometimes what is not."""
+    unusual = chance.choice([0.1, 0.3, 0.6])
     for _ in range(moves):
-        chance.choice(MOVES)(world, chance)
+        chance.choice(UNUSUAL if chance.random() < unusual else USUAL)(world, chance)
 
 
 def _ask(world: World, chance: random.Random) -> None:
@@ -291,7 +295,9 @@ def _ask(world: World, chance: random.Random) -> None:
 def _act(world: World, chance: random.Random) -> None:
     if world.leases:
         lease = world.leases.pop(chance.randrange(len(world.leases)))
-        world.act(lease, chance.choice(OUTCOMES), begin=chance.random() < 0.8)
+        report = world.act(lease, chance.choice(OUTCOMES), begin=chance.random() < 0.8)
+        if report and report.outcome is Outcome.APPLIED and chance.random() < 0.05:
+            world.mail[-1] = report._replace(version="9")
 
 
 def _again(world: World, chance: random.Random) -> None:
@@ -337,7 +343,7 @@ def _away(world: World, chance: random.Random) -> None:
 
 
 def _replan(world: World, chance: random.Random) -> None:
-    world.replan(*world.hosts)
+    world.replan(*world.hosts, other=chance.random() < 0.3)
 
 
 def _resume(world: World, chance: random.Random) -> None:
@@ -358,7 +364,18 @@ def _controller(world: World, chance: random.Random) -> None:
     world.active = chance.choice(world.controllers)
 
 
-MOVES = (
-    *[_ask] * 6, *[_act] * 6, *[_deliver] * 8, *[_pass] * 5, _again, _forge, _reboot, _look, _look, _away,
-    *[_replan] * 2, *[_resume] * 3, _stop, _allow, _allow, _controller,
-)  # fmt: skip
+def _work(world: World, chance: random.Random) -> None:
+    """What a controller does that works: all leases are acted on, all reports arrive."""
+    world.ask()
+    while world.leases:
+        world.act(world.leases.pop(0), Outcome.APPLIED)
+    while world.mail:
+        world.tell(world.mail.pop(0))
+    world.time += chance.choice([10, SOAK])
+
+
+USUAL = (_ask, _ask, _act, _act, _deliver, _deliver, _deliver, _pass, _work, _work)
+UNUSUAL = (
+    *(_act, _again, _forge, _reboot, _look, _look, _away, _replan, _replan, _resume, _resume, _resume, _stop),
+    *(_allow, _allow, _controller, _deliver, _pass),
+)

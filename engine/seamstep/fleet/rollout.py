@@ -33,7 +33,7 @@ from seamstep.fleet.messages import (
     Stop,
 )
 from seamstep.fleet.settings import FAILED, FLEET, LOST, UNKNOWN, UNREACHABLE
-from seamstep.fleet.state import CANDIDATES, IN_FLIGHT, UNAVAILABLE, Halt, Host, Moment, Phase, Progress, State, Step
+from seamstep.fleet.state import IN_FLIGHT, UNAVAILABLE, Halt, Host, Moment, Phase, Progress, State, Step
 
 _BOOTS_MAX = 8
 #: What a report of each outcome makes of a host whose lease is open, and of its attempt.
@@ -144,15 +144,16 @@ class _Turn:
     # leases
 
     def ask(self, asked: Ask) -> None:
-        """Give leases to the hosts that may begin, in their order."""
+        """Give leases to the hosts that may begin, in their order; those that were busy come last."""
         now = self.advance()
         closed: set[tuple[str, int] | str] = set()  # classes at a step, and domains, that no host may begin of
         given = 0
-        for host in list(self.hosts.values()):
+        ready = [host for host in self.hosts.values() if host.phase is Phase.READY]
+        for host in (*ready, *(host for host in self.hosts.values() if host.phase is Phase.WAITING)):
             if asked.limit is not None and given >= asked.limit:
                 break
             at = (host.class_id, host.done)
-            if host.phase not in CANDIDATES or at in closed or host.domain in closed:
+            if at in closed or host.domain in closed:
                 continue
             held = now.held(host)
             if held is None:

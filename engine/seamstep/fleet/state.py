@@ -174,8 +174,10 @@ class Clock(NamedTuple):
 
     def at(self, now: Moment) -> Clock:
         """The clock at ``now``."""
-        passed = max(now.monotonic - self.monotonic, 0.0) if now.boot == self.boot else 0.0
-        return Clock(self.time + passed, now.boot, now.monotonic)
+        if now.boot != self.boot:
+            return Clock(self.time, now.boot, now.monotonic)
+        monotonic = max(self.monotonic, now.monotonic)
+        return Clock(self.time + monotonic - self.monotonic, now.boot, monotonic)
 
 
 class State(NamedTuple):
