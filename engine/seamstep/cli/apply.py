@@ -123,6 +123,7 @@ def _tell(
         "schema": "seamstep/run/v1",
         "transaction": begun.journal.transaction if begun.journal else None,
         "plan": plan.id,
+        "boot_id": begun.boot_id,
         "state": result.state.value,
         "stopped": result.stopped.value if result.stopped else None,
         "exit_code": int(result.exit_code),
