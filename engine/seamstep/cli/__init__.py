@@ -32,6 +32,7 @@ COMMANDS = {
     "diff": "what a change of the mapping file, or of a catalog, means for hosts",
     "policy": "check, test, show and compare policies",
     "image": "inspect, verify, convert and join TDX module images",
+    "fleet": "roll updates out to many hosts",
     "measurements": "list what attestation verifiers need to know",
     "service": "install the systemd units",
     "completion": "print a script that completes command lines in a shell",

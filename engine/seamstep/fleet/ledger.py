@@ -20,7 +20,7 @@ from typing import Any
 
 from seamstep.base.errors import BusyError, InputError, Problem, RefusedError
 from seamstep.fleet import rollout as core
-from seamstep.fleet.messages import Action, Assigned, Observation, Planned
+from seamstep.fleet.messages import Action, Ask, Assigned, Observation, Planned
 from seamstep.fleet.settings import Rollout
 from seamstep.fleet.state import Class, Clock, Halt, Host, Moment, Phase, Progress, State, Step
 
@@ -39,6 +39,7 @@ CREATE TABLE events (
   seq INTEGER PRIMARY KEY AUTOINCREMENT, time REAL NOT NULL, clock REAL NOT NULL, kind TEXT NOT NULL, host TEXT,
   document TEXT NOT NULL
 );
+CREATE INDEX events_of_kinds ON events (kind, seq);
 CREATE INDEX events_of_hosts ON events (host, seq) WHERE host IS NOT NULL;
 """
 _COLUMNS = 12  # the fields of Host from boot_id to until that have columns of their own, after its name
@@ -86,6 +87,16 @@ class Ledger:
     def note(self, kind: str, **details: Any) -> None:
         """Write down an event that the core has no part in."""
         self._connection.execute(_EVENT, (time.time(), self.state.clock.time, kind, None, json.dumps(details)))
+
+    def now(self) -> State:
+        """The state of this moment, which is not written down: leases that expired, and stages that are due, count."""
+        return core.step(self.state, [Ask(0)], present())[0]
+
+    def asked(self) -> float | None:
+        """When a controller asked last, in seconds since the epoch; None if none ever did."""
+        query = "SELECT time FROM events WHERE kind = 'ask' ORDER BY seq DESC LIMIT 1"
+        row = self._connection.execute(query).fetchone()
+        return row[0] if row else None
 
     def events(self) -> Iterator[dict[str, Any]]:
         """All events, oldest first."""
@@ -243,8 +254,9 @@ def _row(host: Host) -> tuple[object, ...]:
 
 
 def _host(row: tuple[Any, ...]) -> Host:
-    phase, more = _PHASES[row[5]], row[-1]
-    host = Host(*row[1:5], phase, *row[6:10], row[10] == 1, row[11] == 1, *row[12:14])
+    _, name, boot_id, class_id, domain, phase, since, note, done, lease, is_open, begun, expires, until, more = row
+    named = (name, boot_id, class_id, domain, _PHASES[phase], since, note, done, lease)
+    host = Host(*named, is_open == 1, begun == 1, expires, until)
     if not more:
         return host
     proved, proved_at, tried, boots, home, home_note = json.loads(more)

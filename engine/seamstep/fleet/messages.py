@@ -21,6 +21,7 @@ class Outcome(StrEnum):
     REBOOTING = "rebooting"
     NOT_BEGUN = "not-begun"
     SEEN = "seen"
+    RUNNING = "running"
 
 
 class Planned(NamedTuple):

@@ -62,7 +62,7 @@ def _class(data: Mapping[str, Any]) -> Class:
     hops = plan["hops"]
     versions = (hops[0]["from"], *(hop["to"] for hop in hops))
     measured = [(plan["attestation"] or {}).get("before"), *(hop["image"] for hop in hops)]
-    measurements: tuple[str, ...] = tuple((one or {}).get("mrseam") for one in measured)
+    measurements = tuple(str((one or {}).get("mrseam") or "") for one in measured)
     if plan.get("provisional"):
         return Class(
             data["class_id"], data["class"], group, versions[:1], reason="its plan is provisional; plan with images"

@@ -14,7 +14,7 @@ from seamstep.fleet.messages import Outcome, Report
 _KINDS = ("run", "status", "outcome")
 _NOTE_MAX = 500
 #: What an exit code of apply says. Any other says nothing for sure.
-_EXIT_CODES = {
+_EXIT_CODES: dict[int, Outcome] = {
     ExitCode.DONE: Outcome.APPLIED,
     ExitCode.NO: Outcome.REFUSED,
     ExitCode.INVALID: Outcome.REFUSED,

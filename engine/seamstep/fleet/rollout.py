@@ -232,7 +232,7 @@ class _Turn:
             self.other_boot(host, given)
         elif given.outcome in _BAD and not host.open:
             self.bad_news(host, given)
-        elif given.outcome is Outcome.SEEN:
+        elif given.outcome in {Outcome.SEEN, Outcome.RUNNING}:
             self.seen(host, given)
         elif host.open:
             self.settle(host, given)
@@ -259,6 +259,9 @@ class _Turn:
         host = self.hosts[host.name]
         if given.outcome in {Outcome.LOST, Outcome.UNKNOWN}:
             self.accept(host, _PHASES[given.outcome], f"in a new boot: {given.note}")
+        elif given.outcome is Outcome.RUNNING:
+            host = host._replace(home=host.phase, home_note=host.note)
+            self.accept(host, Phase.REBOOTING, f"in a new boot: {given.note}")
         else:
             self.actions.append(Accepted(host.name, host.phase, host.note))
 
@@ -272,7 +275,9 @@ class _Turn:
     def seen(self, host: Host, given: Report) -> None:
         """The host runs, in the boot of its assignment."""
         step = self.attempt(host)
-        if host.phase is Phase.LOST:
+        if given.outcome is Outcome.RUNNING and not (host.open and host.phase in IN_FLIGHT):
+            self.reject(given, "running", "a run is under way; look again when it has ended")
+        elif host.phase is Phase.LOST:
             self.reject(given, "lost", "TDX was lost in this boot, which only a reboot mends")
         elif host.phase is Phase.UNKNOWN and host.open and step and given.version == step.target:
             self.succeed(host, given, step)

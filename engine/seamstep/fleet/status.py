@@ -1,0 +1,210 @@
+"""How a rollout stands, in one document, ``seamstep/fleet-status/v1``: what stands still, since when, which invariant
+keeps it, and who can do what about it.
+
+Shape: ``{schema, as_of, ledger, rollout: {name, sha256}, state: "finished" | "halted" | "running" | "waiting", asked,
+totals: {hosts, unavailable, limit, phases: {phase: hosts}}, halts: [{scope, kind, reason, since, by, who, command}],
+blocked: [{group, classes, from, to, hosts, example, invariant, code, reason, since, until, remedy}], free: hosts,
+steps: [{group, classes, from, to, stage, stages, succeeded, in_flight}], unavailable: [HOST], aside: [HOST],
+outside: {reason: hosts}}`` with ``HOST = {host, class, group, domain, phase, note, remedy, since, lease, boot_id}``.
+Times are in ISO 8601, UTC. ``asked`` is when a controller asked last; ``free`` are hosts that may begin as soon as one asks.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from datetime import UTC, datetime
+from typing import Any
+
+from seamstep.fleet.gates import Gates, Held
+from seamstep.fleet.state import CANDIDATES, UNAVAILABLE, Halt, Host, Phase, State, Step
+
+SCHEMA = "seamstep/fleet-status/v1"
+FINISHED, HALTED, RUNNING, WAITING = "finished", "halted", "running", "waiting"
+_REMEDIES = {
+    Phase.LEASED: "wait for its report",
+    Phase.UNREACHABLE: "reach it, then record its status",
+    Phase.REBOOTING: "wait until it is up, then record its status",
+    Phase.UNKNOWN: "look at it, then record its status",
+    Phase.LOST: "reboot it, record its status, then plan it again",
+    Phase.FAILED: "see its journal; it is not tried again in this boot",
+    Phase.REFUSED: "see the reason, then plan it again",
+    Phase.VOID: "plan it again",
+}
+_ASIDE = frozenset({Phase.FAILED, Phase.REFUSED, Phase.VOID, Phase.WAITING})
+
+
+def status(state: State, ledger: str, wall: float, asked: float | None) -> dict[str, Any]:
+    """The status document.
+
+    Args:
+        state: the state of this moment.
+        ledger: the path of the ledger, for the commands that the document names.
+        wall: this moment, in seconds since the epoch.
+        asked: when a controller asked last, in seconds since the epoch; None if none ever did.
+    """
+    now = Gates(state)
+    shown = Shown(state, ledger, wall)
+    phases = Counter(str(host.phase) for host in state.hosts.values())
+    held, free = blocked(now, shown)
+    outside = Counter(host.note for host in state.hosts.values() if host.phase is Phase.OUTSIDE)
+    return {
+        "schema": SCHEMA,
+        "as_of": _iso(wall),
+        "ledger": ledger,
+        "rollout": {"name": state.rollout.name, "sha256": state.rollout.sha256},
+        "state": whole(state, free),
+        "asked": None if asked is None else _iso(asked),
+        "totals": {
+            "hosts": len(state.hosts),
+            "unavailable": now.total,
+            "limit": state.rollout.limit(len(state.hosts), domain=False),
+            "phases": {str(phase): phases[phase] for phase in Phase if phases[phase]},
+        },
+        "halts": [shown.halt(halt) for halt in state.halts],
+        "blocked": held,
+        "free": free,
+        "steps": [_step(now, shown, step) for step in sorted(now.members)],
+        "unavailable": [shown.host(host) for host in state.hosts.values() if host.phase in UNAVAILABLE],
+        "aside": [shown.host(host) for host in state.hosts.values() if host.phase in _ASIDE],
+        "outside": dict(sorted(outside.items())),
+    }
+
+
+def whole(state: State, free: int) -> str:
+    """The state of the rollout in a word; ``free`` is the number of hosts that may begin."""
+    if any(not halt.group for halt in state.halts):
+        return HALTED
+    phases = {host.phase for host in state.hosts.values()}
+    if not phases & (CANDIDATES | {Phase.LEASED}):
+        groups = bool(state.halts)
+        return HALTED if groups else FINISHED if not phases & UNAVAILABLE else WAITING
+    return RUNNING if free or Phase.LEASED in phases else HALTED if state.halts else WAITING
+
+
+class Shown:
+    """Writes parts of a state for people."""
+
+    def __init__(self, state: State, ledger: str, wall: float) -> None:
+        self.state, self.ledger = state, ledger
+        self._offset = wall - state.clock.time
+        self.operators = ", ".join(state.rollout.operators) or "anybody with access to the ledger"
+        self.names: defaultdict[str, list[str]] = defaultdict(list)
+        for class_ in state.classes.values():
+            if class_.steps:
+                self.names[class_.group].append(class_.name)
+
+    def time(self, moment: float | None) -> str | None:
+        """A time of the rollout's clock."""
+        return None if moment is None else _iso(self._offset + moment)
+
+    def resume(self, group: str) -> str:
+        of = f" --class {self.names[group][0]}" if group and self.names[group] else ""
+        return f"seamstep fleet resume --ledger {self.ledger}{of} --by NAME --reason TEXT"
+
+    def halt(self, halt: Halt) -> dict[str, Any]:
+        return {
+            "scope": halt.group or "fleet",
+            "kind": halt.kind,
+            "reason": halt.reason,
+            "since": self.time(halt.since),
+            "by": halt.by or None,
+            "who": self.operators,
+            "command": self.resume(halt.group),
+        }
+
+    def host(self, host: Host) -> dict[str, Any]:
+        class_ = self.state.classes[host.class_id]
+        return {
+            "host": host.name,
+            "class": class_.name,
+            "group": class_.group,
+            "domain": host.domain or None,
+            "phase": str(host.phase),
+            "note": host.note,
+            "remedy": _REMEDIES.get(host.phase, ""),
+            "since": self.time(host.since),
+            "lease": host.lease or None,
+            "boot_id": host.boot_id or None,
+        }
+
+    def remedy(self, held: Held, group: str, domain: str) -> str:
+        if held.code == "halt":
+            own = all(halt.group for halt in self.state.halts)
+            return f"{self.operators}: {self.resume(group if own else '')}"
+        if held.code == "allow-list":
+            return f"seamstep fleet record --ledger {self.ledger} --allow-list FILE, once the verifier allows them"
+        if held.code in {"domain", "fleet"}:
+            return f"bring back, and record as seen: {self.away(domain if held.code == 'domain' else None)}"
+        if held.until is not None:
+            return "wait; nothing to do"
+        return f"wait for, or bring back: {self.away(None, group) or 'nothing; a controller has to ask'}"
+
+    def away(self, domain: str | None, group: str = "") -> str:
+        names = [
+            f"{host.name} ({host.phase})"
+            for host in self.state.hosts.values()
+            if host.phase in UNAVAILABLE
+            and domain in {None, host.domain}
+            and group in {"", self.state.classes[host.class_id].group}
+        ]
+        return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def blocked(now: Gates, shown: Shown) -> tuple[list[dict[str, Any]], int]:
+    """What keeps hosts that have steps to take, by step and gate; and the number of hosts that nothing keeps."""
+    state, free = now.state, 0
+    found: dict[tuple[Step, str, str], list[tuple[Host, Held]]] = {}
+    for host in state.hosts.values():
+        if host.phase in CANDIDATES:
+            held = now.held(host)
+            if held is None:
+                free += 1
+            else:
+                domain = host.domain if held.code == "domain" else ""
+                found.setdefault((now.next_step(host), held.code, domain), []).append((host, held))
+    listed = []
+    for (step, code, domain), entries in sorted(found.items(), key=lambda item: item[0]):
+        host, held = entries[0]
+        listed.append(
+            {
+                "group": step.group,
+                "classes": sorted({state.classes[one.class_id].name for one, _ in entries}),
+                "from": step.source,
+                "to": step.target,
+                "hosts": len(entries),
+                "example": host.name,
+                "invariant": held.invariant,
+                "code": code,
+                "reason": held.reason,
+                "since": shown.time(_since(state, held, domain)),
+                "until": shown.time(held.until),
+                "remedy": shown.remedy(held, step.group, domain),
+            }
+        )
+    return listed, free
+
+
+def _since(state: State, held: Held, domain: str) -> float | None:
+    """Since when a gate is closed. For the limits: since the last host became unavailable."""
+    if held.code not in {"domain", "fleet"}:
+        return held.since
+    away = (host for host in state.hosts.values() if host.phase in UNAVAILABLE)
+    return max((host.since for host in away if held.code == "fleet" or host.domain == domain), default=None)
+
+
+def _step(now: Gates, shown: Shown, step: Step) -> dict[str, Any]:
+    progress = now.progress(step)
+    return {
+        "group": step.group,
+        "classes": sorted(shown.names[step.group]),
+        "from": step.source,
+        "to": step.target,
+        "stage": progress.stage,
+        "stages": list(now.stages(step)),
+        "succeeded": progress.succeeded,
+        "in_flight": now.flight[step],
+    }
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
