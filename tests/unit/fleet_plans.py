@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -35,7 +36,7 @@ def fleet_class(
     """A class with the path ``versions``; with one version it is up to date."""
     hops = [
         {"from": source, "to": target, "image": {"mrseam": mrseam(target)}}
-        for source, target in zip(versions, versions[1:], strict=False)
+        for source, target in itertools.pairwise(versions)
     ]
     plan = {
         "host": {"remaining_updates": remaining},

@@ -121,6 +121,12 @@ class BusyError(SeamstepError):
     exit_code = ExitCode.BUSY
 
 
+class HeldError(SeamstepError):
+    """The host is held: no update begins until the hold is released."""
+
+    exit_code = ExitCode.BUSY
+
+
 class UnknownOutcomeError(SeamstepError):
     """The outcome of an update is not known; look at the host."""
 

@@ -26,6 +26,7 @@ COMMANDS = {
     "graph": "draw the version graph",
     "report": "write a page to decide on an update by",
     "apply": "perform a plan",
+    "hold": "keep this host from being updated",
     "status": "show how the host stands",
     "history": "show what runs did on this host",
     "lint": "find mistakes in mapping files and catalogs",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
-from seamstep.base.errors import ExitCode, InputError, Problem, RefusedError, StalePlanError
+from seamstep.base.errors import ExitCode, HeldError, InputError, Problem, RefusedError, StalePlanError
 from seamstep.cli import options as shared
 from seamstep.cli.output import emit, plan_for_people
 from seamstep.show.text import printable
@@ -42,6 +42,9 @@ def add(commands: Any) -> None:
     parser.add_argument("--yes", action="store_true", help="don't ask")
     parser.add_argument("--max-hops", metavar="N", type=shared.count, help="stop after N hops")
     parser.add_argument("--dry-run", action="store_true", help="do everything up to staging; nothing is changed")
+    parser.add_argument(
+        "--despite-hold", action="store_true", help="go on although the host is held (seamstep hold); it is recorded"
+    )
     parser.add_argument("--retry-failed", action="store_true", help="try steps again that went wrong in this boot")
     shared.add_state_dir(parser)
     shared.add_output(parser)
@@ -67,7 +70,26 @@ def run(options: argparse.Namespace) -> ExitCode:
                 journal.transaction = begun.journal.transaction
             if begun.finding:
                 journal.recovered(begun.finding.state, begun.finding.run.transaction, begun.finding.message)
-            return _perform(options, begun, saved or shared.plan_from(options), journal)
+            at_hand = saved or shared.plan_from(options)
+            _respect_hold(options, folder, begun, at_hand)
+            return _perform(options, begun, at_hand, journal)
+
+
+def _respect_hold(options: argparse.Namespace, folder: str, begun: Transaction, at_hand: AtHand) -> None:
+    """Raise HeldError if the host is held and the plan has an update; with ``--despite-hold`` record that instead."""
+    from seamstep.plan.document import PlanOutcome
+    from seamstep.run import hold
+
+    found = None if options.simulate or at_hand.plan.outcome is not PlanOutcome.UPDATE else hold.read(folder)
+    if found is None:
+        return
+    if not options.despite_hold:
+        raise HeldError(f"{found}; nothing was changed; see seamstep hold --release, or give --despite-hold")
+    if begun.journal:
+        try:
+            begun.journal.append("despite-hold", message=str(found))
+        except OSError as error:
+            raise RefusedError(f"can't record --despite-hold: {error.strerror}; nothing was changed") from None
 
 
 def _is_real(options: argparse.Namespace) -> bool:

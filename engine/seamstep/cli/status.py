@@ -39,7 +39,8 @@ def run(options: argparse.Namespace) -> ExitCode:
 
     shared.check_output(options)
     facts = read_facts(shared.sysfs_host(options))
-    document = status.status(facts, *status.read_history(shared.state_folder(options)), _permitted(options, facts))
+    folder = shared.state_folder(options)
+    document = status.status(facts, *status.read_history(folder), _permitted(options, facts), folder=folder)
     if options.format == "prometheus":
         return _metrics(document, options)
     code = status.exit_code(document)

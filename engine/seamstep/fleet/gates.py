@@ -118,16 +118,23 @@ class Gates:
 
     def held(self, host: Host) -> Held | None:
         """The first gate that keeps a candidate from beginning; None if it may begin."""
-        class_ = self.state.classes[host.class_id]
         return (
-            of_halt(self.state, class_.group)
-            or of_measurements(self.state, class_)
-            or of_reserve(self.state, class_)
-            or self.of_retry(host)
-            or self.of_soak(host)
+            self.of_class(host.class_id)
+            or self.of_host(host)
             or self.of_stage(self.next_step(host))
-            or self.of_limits(host)
+            or self.of_limits(host.domain)
         )
+
+    def of_class(self, class_id: str) -> Held | None:
+        """The gates that are the same for all hosts of a class."""
+        class_ = self.state.classes[class_id]
+        return (
+            of_halt(self.state, class_.group) or of_measurements(self.state, class_) or of_reserve(self.state, class_)
+        )
+
+    def of_host(self, host: Host) -> Held | None:
+        """The gates of one host alone."""
+        return self.of_retry(host) or self.of_soak(host)
 
     def of_retry(self, host: Host) -> Held | None:
         """The wait of a busy host."""
@@ -160,12 +167,12 @@ class Gates:
         away = self.unproven(step) or "the next stage opens when a controller asks"
         return Held(2, code, f"{kind} of {step.source} → {step.target} soaked, but {away}", progress.last)
 
-    def of_limits(self, host: Host) -> Held | None:
-        """The most hosts that may be unavailable, in the host's domain and in all."""
+    def of_limits(self, domain: str) -> Held | None:
+        """The most hosts that may be unavailable, in a domain and in all."""
         rollout, sizes = self.state.rollout, self.state.sizes
-        limit = rollout.limit(sizes.get(host.domain, 0), domain=True)
-        if rollout.domain and self.unavailable[host.domain] >= limit:
-            reason = f"{rollout.domain} {host.domain}: {self.unavailable[host.domain]} hosts are unavailable"
+        limit = rollout.limit(sizes.get(domain, 0), domain=True)
+        if rollout.domain and self.unavailable[domain] >= limit:
+            reason = f"{rollout.domain} {domain}: {self.unavailable[domain]} hosts are unavailable"
             return Held(1, "domain", f"{reason}, and {limit} may be")
         if self.total >= self._limit_in_all:
             reason = f"{self.total} hosts of the fleet are unavailable, and {self._limit_in_all} may be"

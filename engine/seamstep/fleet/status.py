@@ -6,11 +6,13 @@ totals: {hosts, unavailable, limit, phases: {phase: hosts}}, halts: [{scope, kin
 blocked: [{group, classes, from, to, hosts, example, invariant, code, reason, since, until, remedy}], free: hosts,
 steps: [{group, classes, from, to, stage, stages, succeeded, in_flight}], unavailable: [HOST], aside: [HOST],
 outside: {reason: hosts}}`` with ``HOST = {host, class, group, domain, phase, note, remedy, since, lease, boot_id}``.
-Times are in ISO 8601, UTC. ``asked`` is when a controller asked last; ``free`` are hosts that may begin as soon as one asks.
+Times are in ISO 8601, UTC. ``asked`` is when a controller asked last; ``free`` are hosts that may begin as soon as one
+asks.
 """
 
 from __future__ import annotations
 
+import functools
 from collections import Counter, defaultdict
 from datetime import UTC, datetime
 from typing import Any
@@ -153,25 +155,32 @@ class Shown:
 def blocked(now: Gates, shown: Shown) -> tuple[list[dict[str, Any]], int]:
     """What keeps hosts that have steps to take, by step and gate; and the number of hosts that nothing keeps."""
     state, free = now.state, 0
-    found: dict[tuple[Step, str, str], list[tuple[Host, Held]]] = {}
+    of_class, of_stage = functools.cache(now.of_class), functools.cache(now.of_stage)
+    of_limits = functools.cache(now.of_limits)
+    found: dict[tuple[Step, str, str], Counter[str]] = {}
+    first: dict[tuple[Step, str, str], tuple[Host, Held]] = {}
     for host in state.hosts.values():
-        if host.phase in CANDIDATES:
-            held = now.held(host)
-            if held is None:
-                free += 1
-            else:
-                domain = host.domain if held.code == "domain" else ""
-                found.setdefault((now.next_step(host), held.code, domain), []).append((host, held))
+        if host.phase not in CANDIDATES:
+            continue
+        step = now.next_step(host)
+        held = of_class(host.class_id) or now.of_host(host) or of_stage(step) or of_limits(host.domain)
+        if held is None:
+            free += 1
+            continue
+        key = (step, held.code, host.domain if held.code == "domain" else "")
+        first.setdefault(key, (host, held))
+        found.setdefault(key, Counter())[host.class_id] += 1
     listed = []
-    for (step, code, domain), entries in sorted(found.items(), key=lambda item: item[0]):
-        host, held = entries[0]
+    for key, counts in sorted(found.items(), key=lambda item: item[0]):
+        step, code, domain = key
+        host, held = first[key]
         listed.append(
             {
                 "group": step.group,
-                "classes": sorted({state.classes[one.class_id].name for one, _ in entries}),
+                "classes": sorted(state.classes[class_id].name for class_id in counts),
                 "from": step.source,
                 "to": step.target,
-                "hosts": len(entries),
+                "hosts": counts.total(),
                 "example": host.name,
                 "invariant": held.invariant,
                 "code": code,

@@ -5,7 +5,7 @@ Shape: ``{schema, hostname, boot_id, profile, module_version, seamldr_version, r
 "running" | "lost" | "absent" | "unknown", upload_status, last_run: {transaction, started, ended, boot_id, this_boot,
 plan, policy, source, target, outcome, message, recovered} | null, permitted: {target, hops, outcome, policy, reason,
 held_up: {version, from, rules, known, reason} | null, window: {open, opens, reason} | null} | null,
-reboot_needed, journal: {problems: []}, unknown: {fact: reason}}``.
+hold: {reason, by, since} | null, reboot_needed, journal: {problems: []}, unknown: {fact: reason}}``.
 
 ``outcome`` is the state that the run ended in, ``running`` for a run that is under way, ``interrupted`` for a run that
 was killed before it committed a hop, and ``unknown`` for a run that committed a hop whose outcome is not recorded.
@@ -23,7 +23,7 @@ from typing import Any
 from seamstep.base.errors import ExitCode
 from seamstep.domain.facts import HostFacts
 from seamstep.plan import windows
-from seamstep.run import past_runs
+from seamstep.run import hold, past_runs
 from seamstep.run.journal import History, open_folder, read
 from seamstep.run.lock import holder
 
@@ -58,7 +58,13 @@ def read_history(folder: str) -> tuple[History | None, str, int | None]:
 
 
 def status(
-    facts: HostFacts, history: History | None, unreadable: str, running: int | None, permitted: dict[str, Any] | None
+    facts: HostFacts,
+    history: History | None,
+    unreadable: str,
+    running: int | None,
+    permitted: dict[str, Any] | None,
+    *,
+    folder: str = "",
 ) -> dict[str, Any]:
     """The status document of a host.
 
@@ -68,12 +74,13 @@ def status(
         unreadable: the reason why the journal can't be read; empty otherwise.
         running: the process that holds the lock; None if the lock is free.
         permitted: the document's ``permitted``; None if it was not computed.
+        folder: the state folder, where a hold is kept; empty if there is none.
     """
     past = past_runs.runs(history.records) if history else []
     tdx = _tdx(facts)
     unknown = dict(facts.unknown)
     if unreadable:
-        unknown["last_run"] = unreadable
+        unknown["last_run"] = unknown["hold"] = unreadable
     return {
         "schema": SCHEMA,
         **{name: _plain(getattr(facts, name)) for name in _FACTS},
@@ -81,6 +88,7 @@ def status(
         "upload_status": facts.upload.status if facts.upload else None,
         "last_run": _last_run(past[-1], facts.boot_id, running) if past else None,
         "permitted": permitted,
+        "hold": _hold(folder, unreadable),
         "reboot_needed": _reboot_needed(facts, tdx, had_updates=any(_had_updates(run) for run in past)),
         "journal": {"problems": list(history.problems) if history else []},
         "unknown": dict(sorted(unknown.items())),
@@ -96,6 +104,12 @@ def window(listed: Sequence[windows.Window], now: float) -> dict[str, Any] | Non
     opening = windows.opens(listed, now) if closed else None
     next_ = None if opening is None else datetime.fromtimestamp(opening, UTC).isoformat()
     return {"open": not closed, "opens": next_, "reason": closed or "a maintenance window is open"}
+
+
+def _hold(folder: str, unreadable: str) -> dict[str, Any] | None:
+    """The hold; null where there is none, and where the state folder can't be read by this user (see ``unknown``)."""
+    found = hold.read(folder) if folder and not unreadable else None
+    return found._asdict() if found else None
 
 
 def exit_code(document: dict[str, Any]) -> ExitCode:

@@ -37,6 +37,7 @@ def status_text(document: Mapping[str, Any]) -> str:
         ("upload", shown("upload_status", "upload")),
         *_last_run(document),
         *_permitted(document),
+        *_hold(document),
         ("reboot needed", _reboot(document)),
         *(("journal", problem) for problem in document["journal"]["problems"]),
     ]
@@ -80,6 +81,16 @@ def _permitted(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from (("", line) for line in held_up(permitted["held_up"]))
     if permitted["window"]:
         yield "", f"{'now' if permitted['window']['open'] else 'not now'}: {permitted['window']['reason']}"
+
+
+def _hold(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    held = document["hold"]
+    if held:
+        by = f" by {held['by']}" if held["by"] else ""
+        since = f" since {held['since']}" if held["since"] else ""
+        yield "HELD", f"no update begins{since}{by}: {held['reason']}"
+    elif "hold" in document["unknown"]:
+        yield "hold", f"unknown ({document['unknown']['hold']})"
 
 
 def _reboot(document: Mapping[str, Any]) -> str:

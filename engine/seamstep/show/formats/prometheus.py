@@ -49,7 +49,7 @@ class Metric(NamedTuple):
 
 def exposition(status: Mapping[str, Any], written: float) -> str:
     """A status document (``seamstep/status/v1``) as metrics; ``written`` is the time of writing in Unix seconds."""
-    metrics = (*_host(status), *_last_run(status.get("last_run")), *_record(status, written))
+    metrics = (*_host(status), *_hold(status), *_last_run(status.get("last_run")), *_record(status, written))
     return "\n".join(line for metric in metrics for line in metric.lines()) + "\n"
 
 
@@ -81,6 +81,17 @@ def _host(status: Mapping[str, Any]) -> Iterator[Metric]:
     yield Metric("seamstep_window_open", "Whether a maintenance window is open.", _one(now) if window else ())
     opens = _one(_seconds(window["opens"])) if window else ()
     yield Metric("seamstep_window_opens_timestamp_seconds", "When a maintenance window opens next.", opens)
+
+
+def _hold(status: Mapping[str, Any]) -> Iterator[Metric]:
+    if "hold" not in status or "hold" in status.get("unknown", {}):
+        return
+    held = status.get("hold")
+    yield Metric("seamstep_held", "Whether the host is held, so that no update begins.", _one(held is not None))
+    info = _info(reason=held["reason"], by=held["by"]) if held else ()
+    yield Metric("seamstep_hold_info", "Why the host is held, and by whom.", info)
+    since = _one(_seconds(held["since"])) if held else ()
+    yield Metric("seamstep_hold_since_timestamp_seconds", "Since when the host is held.", since)
 
 
 def _last_run(run: Mapping[str, Any] | None) -> Iterator[Metric]:
