@@ -203,10 +203,9 @@ class Checker:
         self.asserted(2, exposed <= self.wanted(step), f"{exposed} hosts began {step} before its canaries had soaked")
 
     def wanted(self, step: tuple[str, str, str]) -> int:
-        on_path = [
-            host for host in self.hosts.values() if step in host.steps and self.counts(host) and self.permitted(host)
-        ]
-        return min(self.rules.canaries, len(on_path))
+        standing = {one.host for one in self.successes.get(step, []) if one.broken == float("inf")}
+        to_come = {name for name, host in self.hosts.items() if step in host.steps and self.counts(host)}
+        return min(self.rules.canaries, len(standing | to_come))
 
     def counts(self, host: Seen) -> bool:
         return bool(host.boot) and host.remaining is not None and host.remaining - len(host.steps) >= self.rules.reserve
@@ -312,6 +311,8 @@ class Checker:
             self.stopped.add(host.group)
         elif outcome in {"busy", "not-begun"}:
             lease.attempt = False
+        elif outcome == "refused":
+            lease.attempt = host.planned = False
 
     def succeeded(self, entry: Mapping[str, Any], lease: Lease) -> None:
         self.successes.setdefault(lease.step, []).append(Success(lease.host, entry["time"]))

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from rollout_checker import BrokenInvariantError
-from rollout_world import LEASE, MEASURED, RETRY, SOAK, STRICT, World, klass, made, walk
+from rollout_world import CLASSES, LEASE, MEASURED, RETRY, SOAK, STRICT, World, klass, made, walk
 
 from conftest import THOROUGH
 from seamstep.fleet import gates, state
@@ -403,3 +403,20 @@ def reached(hosts: int, depth: int) -> int:
 @pytest.mark.parametrize(("hosts", "depth"), [(3, 60 if THOROUGH else 8), (4, 30 if THOROUGH else 7)])
 def test_no_order_of_events_breaks_an_invariant(hosts: int, depth: int) -> None:
     assert reached(hosts, depth) > 100
+
+
+def test_who_was_set_aside_comes_back_by_a_new_plan_alone() -> None:
+    """A host that was refused, or that rebooted, gets no lease until it is planned again, and then does."""
+    world = made(SMALL, 1, CLASSES[2:3], racks=1)
+    world.act(world.ask()[0], Outcome.REFUSED)
+    world.tell(world.mail.pop())
+    world.time += SOAK
+    assert world.ask() == []
+    world.replan("h0")
+    assert len(world.ask()) == 1
+    rebooted(world, "h0")
+    assert world.state.hosts["h0"].phase is Phase.READY
+    assert len(world.ask()) == 1
+    world.reboot("h0")
+    world.tell(world.look("h0"))
+    assert world.ask() == []

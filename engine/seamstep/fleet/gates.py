@@ -72,6 +72,7 @@ class Gates:
         flight: the number of hosts in flight for each step.
         able: the number of hosts for each step that are in flight, or may yet be given it.
         members: the number of hosts for each step whose path has it, wherever they stand.
+        pending: the number of these that have not taken it in their present boot.
         away: the unavailable hosts that took a step before in their boot.
     """
 
@@ -82,6 +83,7 @@ class Gates:
         self.flight: Counter[Step] = Counter()
         self.able: Counter[Step] = Counter()
         self.members: Counter[Step] = Counter()
+        self.pending: Counter[Step] = Counter()
         self._limit_in_all = state.rollout.limit(sum(state.sizes.values()), domain=False)
         permitted = {name: of_measurements(state, class_) is None for name, class_ in state.classes.items()}
         standing = Counter(
@@ -97,9 +99,9 @@ class Gates:
             in_flight = is_open and phase in IN_FLIGHT
             if in_flight:
                 self.flight[steps[done]] += count
-            if permitted[class_id]:
-                for step in steps:
-                    self.members[step] += count
+            for index, step in enumerate(steps):
+                self.members[step] += count
+                self.pending[step] += count * (index >= done)
             if in_flight or (phase in CANDIDATES and permitted[class_id]):
                 for step in steps[done:]:
                     self.able[step] += count
@@ -190,13 +192,13 @@ class Gates:
     def quota(self, step: Step) -> int:
         """How many hosts may have begun the step at its present stage.
 
-        The number of canaries does not depend on which hosts dropped out, in any order of events. Later waves don't
-        wait for hosts that did.
+        A host that dropped out before it took the step may come back, so that no order of events lowers the number of
+        canaries. Later waves don't wait for hosts that dropped out.
         """
         stages, progress = self.stages(step), self.progress(step)
-        possible = progress.succeeded + self.able[step]
         if progress.stage == 0:
-            return stages[0]
+            return min(self.state.rollout.canaries, progress.succeeded + self.pending[step])
+        possible = progress.succeeded + self.able[step]
         return possible if progress.stage >= len(stages) - 1 else min(stages[progress.stage], possible)
 
     def soak(self, progress: Progress) -> int:

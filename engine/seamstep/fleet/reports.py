@@ -91,7 +91,7 @@ def _of_status(about: Report, status: Mapping[str, Any]) -> Report:
     if tdx == "lost":
         return about._replace(outcome=Outcome.LOST, note=about.note or "status: TDX is lost")
     if isinstance(last, dict) and last.get("outcome") == "running":
-        return about._replace(outcome=Outcome.UNREACHABLE, note=about.note or "status: a run is under way")
+        return about._replace(outcome=Outcome.RUNNING, note=about.note or "status: a run is under way")
     if tdx != "running" or version is None:
         return about._replace(outcome=Outcome.UNREACHABLE, note=about.note or f"status: TDX is {tdx}")
     return about._replace(outcome=Outcome.SEEN, version=version, note=about.note)

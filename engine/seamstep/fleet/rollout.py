@@ -39,7 +39,6 @@ _BOOTS_MAX = 8
 #: What a report of each outcome makes of a host whose lease is open, and of its attempt.
 _PHASES = {
     Outcome.FAILED: Phase.FAILED,
-    Outcome.REFUSED: Phase.REFUSED,
     Outcome.LOST: Phase.LOST,
     Outcome.UNKNOWN: Phase.UNKNOWN,
 }
@@ -110,7 +109,8 @@ class _Turn:
             if refusal:
                 self.actions.append(refusal)
                 return
-            if (old.class_id, old.boot_id, old.domain) == (given.class_id, boot_id, given.domain):
+            same_plan = (old.class_id, old.boot_id, old.domain) == (given.class_id, boot_id, given.domain)
+            if same_plan and old.phase not in {Phase.VOID, Phase.REFUSED}:
                 return
             self.sizes[old.domain] -= 1
         self.sizes[given.domain] = self.sizes.get(given.domain, 0) + 1
@@ -270,7 +270,7 @@ class _Turn:
         boots = (*host.boots, host.boot_id)[-_BOOTS_MAX:]
         note = f"rebooted ({host.boot_id} → {boot_id}) when it was {host.phase}; plan it again"
         phase = Phase.VOID if self.state.classes[host.class_id].steps else Phase.OUTSIDE
-        self.move(host, phase, note, open=False, boot_id=boot_id, boots=boots, tried=(), home=None)
+        self.move(host, phase, note, open=False, boot_id=boot_id, boots=boots, tried=(), home=None, done=0)
 
     def seen(self, host: Host, given: Report) -> None:
         """The host runs, in the boot of its assignment."""
@@ -312,6 +312,8 @@ class _Turn:
                 self.reject(given, "begun", f"{host.name} has begun under that lease")
             else:
                 self.accept(self.unattempted(host), Phase.READY, given.note, open=False)
+        elif given.outcome is Outcome.REFUSED:  # nothing was tried; it may be once the host is planned again
+            self.accept(self.unattempted(host), Phase.REFUSED, given.note, open=False)
         else:
             self.accept(self.attempted(host), _PHASES[given.outcome], given.note, open=False)
 
