@@ -116,7 +116,7 @@ TestMachine.settings = hypothesis.settings(
 )
 
 
-@pytest.mark.parametrize("seed", range(2000 if THOROUGH else 100))
+@pytest.mark.parametrize("seed", range(1000 if THOROUGH else 100))
 def test_no_walk_breaks_an_invariant(seed: int) -> None:
     walks([seed])
 
@@ -400,7 +400,7 @@ def reached(hosts: int, depth: int) -> int:
     return len(found)
 
 
-@pytest.mark.parametrize(("hosts", "depth"), [(3, 60 if THOROUGH else 8), (4, 30 if THOROUGH else 7)])
+@pytest.mark.parametrize(("hosts", "depth"), [(3, 60 if THOROUGH else 8), (4, 16 if THOROUGH else 7)])
 def test_no_order_of_events_breaks_an_invariant(hosts: int, depth: int) -> None:
     assert reached(hosts, depth) > 100
 

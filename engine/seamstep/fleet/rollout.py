@@ -303,6 +303,8 @@ class _Turn:
             self.succeed(host, given, step)
         elif given.outcome is Outcome.APPLIED:
             reason = f"it reports {given.version}, and its lease was for {_words(step) if step else 'nothing'}"
+            if host.phase is Phase.UNKNOWN:  # its lease expired, and this is another reason to stop
+                self.count(UNKNOWN, host, reason)
             self.accept(self.attempted(host), Phase.UNKNOWN, reason, open=False)
         elif given.outcome is Outcome.BUSY:
             until = self.time + self.state.rollout.retry
