@@ -16,6 +16,7 @@ from check_page import check_page
 from lint_pages import lint_index, lint_page
 from manual import manual
 from policy_page import policy_page
+from rollout_page import rollout_page
 from rule_pages import every_rule, index, rule_page
 from seamstep.analysis.lint.codes import CODES
 
@@ -28,6 +29,7 @@ def pages() -> dict[str, str]:
     rules = {f"rules/{name}.md": rule_page(name) for name in every_rule()}
     codes = {f"lint/{name}.md": lint_page(name) for name in CODES}
     others = {"rules/README.md": index(), "lint/README.md": lint_index(), "policy.md": policy_page()}
+    others["rollout.md"] = rollout_page()
     others["checks.md"] = check_page()
     others["seamstep.1"] = manual()
     return dict(sorted((rules | codes | others).items()))

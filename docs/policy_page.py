@@ -11,7 +11,7 @@ from seamstep.base import resources
 
 #: A policy that says everything; a test plans with it.
 COMPLETE = Path(__file__).parents[1] / "tests" / "cases" / "accept" / "policy" / "complete.yaml"
-_HEAD = ("key", "required", "what it is", "what it means")
+HEAD = ("key", "required", "what it is", "what it means")
 _RULES = "rules"
 _Schema = Mapping[str, Any]
 _Row = tuple[str, str, str, str]
@@ -21,7 +21,7 @@ def policy_page() -> str:
     """The policy document, key by key."""
     schema = resources.schema("policy")
     keys = schema["properties"]
-    nested = [key for key, value in keys.items() if key != _RULES and _has_parts(value)]
+    nested = [key for key, value in keys.items() if key != _RULES and has_parts(value)]
     return page(
         "# The policy document",
         GENERATED,
@@ -34,19 +34,19 @@ def policy_page() -> str:
         "## An example of everything",
         f"```yaml\n{COMPLETE.read_text('utf-8').rstrip()}\n```",
         "## Keys",
-        table(_HEAD, (_top_row(key, schema) for key in keys)),
+        table(HEAD, (top_row(key, schema) for key in keys)),
         *_rules_section(keys[_RULES]),
-        *(block for key in nested for block in _section(key, keys[key])),
+        *(block for key in nested for block in section(key, keys[key])),
     )
 
 
-def _top_row(key: str, schema: _Schema) -> _Row:
+def top_row(key: str, schema: _Schema) -> _Row:
     value = schema["properties"][key]
-    name = f"[`{key}`](#{key})" if _has_parts(value) else f"`{key}`"
+    name = f"[`{key}`](#{key})" if has_parts(value) else f"`{key}`"
     return (name, *_row(key, value, schema)[1:])
 
 
-def _has_parts(schema: _Schema) -> bool:
+def has_parts(schema: _Schema) -> bool:
     return "properties" in schema or "items" in schema
 
 
@@ -57,20 +57,20 @@ def _row(path: str, schema: _Schema, parent: _Schema) -> _Row:
     return f"`{path}`", required, schema["title"], schema["description"]
 
 
-def _section(key: str, schema: _Schema) -> Iterator[str]:
+def section(key: str, schema: _Schema) -> Iterator[str]:
     yield f"## {key}"
     yield paragraph(schema["description"])
-    yield table(_HEAD, _parts(key, schema))
+    yield table(HEAD, parts(key, schema))
 
 
-def _parts(path: str, schema: _Schema) -> Iterator[_Row]:
+def parts(path: str, schema: _Schema) -> Iterator[_Row]:
     """A row for each key and item below a schema."""
     for key, value in schema.get("properties", {}).items():
         yield _row(f"{path}.{key}", value, schema)
-        yield from _parts(f"{path}.{key}", value)
+        yield from parts(f"{path}.{key}", value)
     if "items" in schema:
         yield _row(f"{path}[]", schema["items"], {})
-        yield from _parts(f"{path}[]", schema["items"])
+        yield from parts(f"{path}[]", schema["items"])
 
 
 def _rules_section(schema: _Schema) -> Iterator[str]:
@@ -82,7 +82,7 @@ def _rules_section(schema: _Schema) -> Iterator[str]:
     yield paragraph(schema["description"])
     yield table(("key", "what it is", "what it means"), links)
     yield "Where the level comes as an object, these are its keys:"
-    yield table(_HEAD, _settings(rules))
+    yield table(HEAD, _settings(rules))
 
 
 def _settings(rules: Mapping[str, _Schema]) -> Iterator[_Row]:

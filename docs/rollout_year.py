@@ -16,11 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from rule_pages import paragraph
 from seamstep.fleet import rollout as core
 from seamstep.fleet import rollout_file, waves
 from seamstep.fleet.messages import Ask, Assigned, Begin, Begun, Granted, Outcome, Planned, Report, Resume
 from seamstep.fleet.settings import Rollout
 from seamstep.fleet.state import Class, Moment, Phase, State
+from seamstep.fleet.state import Host as Standing
 
 HERE = Path(__file__).parent
 PAGE = HERE / "rollout.md"
@@ -70,7 +72,7 @@ def fleet(chance: random.Random, hosts: int = HOSTS) -> list[Host]:
 
 @dataclass
 class Month:
-    """One release under the core; ``silent``: a harmed host can't be reached any more, instead of saying what happened."""
+    """One release under the core; ``silent``: a harmed host can't be reached any more, instead of saying what it is."""
 
     hosts: list[Host]
     bad: bool
@@ -110,7 +112,7 @@ class Month:
             if state.halts and hour - called >= PERSON:
                 if self.bad:
                     break  # the person withdraws the release
-                state, _ = core.step(state, [Resume("operator", "looked at")], now)
+                state, _ = core.step(state, [*self.repaired(state), Resume("operator", "looked at")], now)
                 called = -1
             phases = {host.phase for host in state.hosts.values()}
             if not phases & {Phase.READY, Phase.WAITING, Phase.LEASED, Phase.UNREACHABLE}:
@@ -142,16 +144,22 @@ class Month:
             return Report(host.name, outcome, lease.lease, None if self.silent else lease.boot_id)
         return Report(host.name, Outcome.APPLIED, lease.lease, lease.boot_id, lease.target)
 
+    def repaired(self, state: State) -> list[Report]:
+        """The unknown hosts, which a person rebooted."""
+        return [self.rebooted(host) for host in state.hosts.values() if host.phase is Phase.UNKNOWN]
+
+    def rebooted(self, host: Standing) -> Report:
+        self.boots[host.name] = self.boots.get(host.name, 0) + 1
+        return Report(host.name, Outcome.SEEN, host.lease, f"{host.name}-{self.boots[host.name]}", "1")
+
     def reboots(self, state: State) -> list[Report]:
         """Hosts that rebooted in the last hour, as a controller sees them."""
         seen = []
         for number in range(len(self.hosts)):
             if self.chance.random() < REBOOTS:
                 host = state.hosts[self.hosts[number].name]
-                self.boots[host.name] = self.boots.get(host.name, 0) + 1
-                boot_id = f"{host.name}-{self.boots[host.name]}"
                 if host.phase is not Phase.LOST:
-                    seen.append(Report(host.name, Outcome.SEEN, host.lease, boot_id, "1"))
+                    seen.append(self.rebooted(host))
         return seen
 
 
@@ -201,10 +209,12 @@ def figures(hosts: int = HOSTS) -> str:
         "",
         "`serial` is Ansible's, with `max_fail_percentage: 0`.",
         "",
-        f"The {len(good)} good releases of that year reached {span([one.reached for one in good])} hosts each in",
-        f"{span([one.hours // 24 for one in good])} days; the other hosts rebooted meanwhile, and are planned again.",
-        f"A person was called {sum(one.calls for one in good)} times for hosts that could not be reached until their lease",
-        f"had expired, and {told.calls} time for the bad release.",
+        paragraph(
+            f"The {len(good)} good releases of that year reached {span([one.reached for one in good])} hosts each in"
+            f" {span([one.hours // 24 for one in good])} days; the other hosts rebooted meanwhile, and are planned"
+            f" again. A person was called {sum(one.calls for one in good)} times for hosts that could not be reached"
+            f" until their lease had expired, and {told.calls} time for the bad release."
+        ),
     ]
     return "\n".join(lines)
 

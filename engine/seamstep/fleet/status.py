@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -66,7 +67,7 @@ def status(state: State, ledger: str, wall: float, asked: float | None) -> dict[
         "blocked": held,
         "free": free,
         "steps": [_step(now, shown, step) for step in sorted(now.members)],
-        "unavailable": [shown.host(host) for host in state.hosts.values() if host.phase in UNAVAILABLE],
+        "unavailable": [shown.host(host) for host in shown.unavailable],
         "aside": [shown.host(host) for host in state.hosts.values() if host.phase in _ASIDE],
         "outside": dict(sorted(outside.items())),
     }
@@ -89,6 +90,7 @@ class Shown:
     def __init__(self, state: State, ledger: str, wall: float) -> None:
         self.state, self.ledger = state, ledger
         self._offset = wall - state.clock.time
+        self.unavailable = [host for host in state.hosts.values() if host.phase in UNAVAILABLE]
         self.operators = ", ".join(state.rollout.operators) or "anybody with access to the ledger"
         self.names: defaultdict[str, list[str]] = defaultdict(list)
         for class_ in state.classes.values():
@@ -144,10 +146,8 @@ class Shown:
     def away(self, domain: str | None, group: str = "") -> str:
         names = [
             f"{host.name} ({host.phase})"
-            for host in self.state.hosts.values()
-            if host.phase in UNAVAILABLE
-            and domain in {None, host.domain}
-            and group in {"", self.state.classes[host.class_id].group}
+            for host in self.unavailable
+            if domain in {None, host.domain} and group in {"", self.state.classes[host.class_id].group}
         ]
         return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
@@ -155,21 +155,16 @@ class Shown:
 def blocked(now: Gates, shown: Shown) -> tuple[list[dict[str, Any]], int]:
     """What keeps hosts that have steps to take, by step and gate; and the number of hosts that nothing keeps."""
     state, free = now.state, 0
-    of_class, of_stage = functools.cache(now.of_class), functools.cache(now.of_stage)
-    of_limits = functools.cache(now.of_limits)
     found: dict[tuple[Step, str, str], Counter[str]] = {}
     first: dict[tuple[Step, str, str], tuple[Host, Held]] = {}
-    for host in state.hosts.values():
-        if host.phase not in CANDIDATES:
-            continue
-        step = now.next_step(host)
-        held = of_class(host.class_id) or now.of_host(host) or of_stage(step) or of_limits(host.domain)
+    for held, hosts in _alike(now):
         if held is None:
-            free += 1
+            free += len(hosts)
             continue
-        key = (step, held.code, host.domain if held.code == "domain" else "")
+        host = hosts[0]
+        key = (now.next_step(host), held.code, host.domain if held.code == "domain" else "")
         first.setdefault(key, (host, held))
-        found.setdefault(key, Counter())[host.class_id] += 1
+        found.setdefault(key, Counter())[host.class_id] += len(hosts)
     listed = []
     for key, counts in sorted(found.items(), key=lambda item: item[0]):
         step, code, domain = key
@@ -185,7 +180,7 @@ def blocked(now: Gates, shown: Shown) -> tuple[list[dict[str, Any]], int]:
                 "invariant": held.invariant,
                 "code": code,
                 "reason": held.reason,
-                "since": shown.time(_since(state, held, domain)),
+                "since": shown.time(_since(shown, held, domain)),
                 "until": shown.time(held.until),
                 "remedy": shown.remedy(held, step.group, domain),
             }
@@ -193,12 +188,41 @@ def blocked(now: Gates, shown: Shown) -> tuple[list[dict[str, Any]], int]:
     return listed, free
 
 
-def _since(state: State, held: Held, domain: str) -> float | None:
+def _alike(now: Gates) -> Iterator[tuple[Held | None, list[Host]]]:
+    """The candidates, in lists of hosts of a class that the same gate keeps, each with that gate (None: no gate).
+
+    A gate is asked once for all hosts that it treats alike.
+    """
+    at_step: defaultdict[tuple[str, int], list[Host]] = defaultdict(list)
+    for host in now.state.hosts.values():
+        if host.phase in CANDIDATES:
+            at_step[host.class_id, host.done].append(host)
+    of_limits = functools.cache(now.of_limits)
+    for (class_id, _), hosts in at_step.items():
+        held = now.of_class(class_id)
+        if held:
+            yield held, hosts
+            continue
+        own = {host.name: now.of_host(host) for host in hosts if host.proved or host.phase is Phase.WAITING}
+        yield from ((reason, [host]) for host in hosts if (reason := own.get(host.name)))
+        others = [host for host in hosts if not own.get(host.name)]
+        stage = now.of_stage(now.next_step(others[0])) if others else None
+        if stage:
+            yield stage, others
+            continue
+        in_domain: defaultdict[str, list[Host]] = defaultdict(list)
+        for host in others:
+            in_domain[host.domain].append(host)
+        yield from ((of_limits(domain), members) for domain, members in in_domain.items())
+
+
+def _since(shown: Shown, held: Held, domain: str) -> float | None:
     """Since when a gate is closed. For the limits: since the last host became unavailable."""
     if held.code not in {"domain", "fleet"}:
         return held.since
-    away = (host for host in state.hosts.values() if host.phase in UNAVAILABLE)
-    return max((host.since for host in away if held.code == "fleet" or host.domain == domain), default=None)
+    return max(
+        (host.since for host in shown.unavailable if held.code == "fleet" or host.domain == domain), default=None
+    )
 
 
 def _step(now: Gates, shown: Shown, step: Step) -> dict[str, Any]:
