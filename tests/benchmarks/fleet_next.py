@@ -59,10 +59,10 @@ def main() -> int:
         size = ledger.stat().st_size >> 20
     memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10
     rows = {
-        "fleet start": start,
-        "fleet next, with leases": given,
-        "fleet next, with none": none,
-        "fleet status": status,
+        "`fleet start`": start,
+        "`fleet next` with leases to give": given,
+        "`fleet next` with none": none,
+        "`fleet status`": status,
     }
     lines = [
         f"{HOSTS:,} hosts in {CLASSES} classes, {KERNELS} of them different to canaries, and {RACKS:,} racks; at most"
@@ -70,7 +70,7 @@ def main() -> int:
         "",
         "| command | seconds |",
         "|---|---:|",
-        *(f"| `{name}` | {value:.2f} |" for name, value in rows.items()),
+        *(f"| {name} | {value:.2f} |" for name, value in rows.items()),
     ]
     if "--check" not in sys.argv:
         text = PAGE.read_text("utf-8")

@@ -65,11 +65,11 @@ class Seen:
 
 @dataclass
 class Rules:
-    """The settings that the invariants need, as plain numbers. ``limits`` are for a number of hosts in a domain, and in
-    all."""
+    """The settings that the invariants need. The most unavailable hosts, in a domain (None: there are no domains) and in
+    all, are a number or a text such as 10%."""
 
-    in_domain: Any
-    in_all: Any
+    in_domain: int | str | None
+    in_all: int | str
     canaries: int
     soak: float
     reserve: int
@@ -187,8 +187,12 @@ class Checker:
             (self.rules.in_domain, [host for host in self.hosts.values() if host.domain == domain]),
             (self.rules.in_all, list(self.hosts.values())),
         ):
-            away = [host for host in members if host.away]
-            self.asserted(1, len(away) <= rule(len(members)), f"{len(away)} of {len(members)} hosts are unavailable")
+            away = sum(bool(host.away) for host in members)
+            if isinstance(rule, str):
+                kept = 100 * away <= int(rule.rstrip("%")) * len(members)
+            else:
+                kept = rule is None or away <= rule
+            self.asserted(1, kept, f"{away} of {len(members)} hosts are unavailable")
 
     def canaries_first(self, step: tuple[str, str, str]) -> None:
         if step in self.proven:

@@ -113,8 +113,8 @@ class World:
         rollout = self.rollout
         self.checker = Checker(
             Rules(
-                in_domain=lambda size: rollout.limit(size, domain=True) if rollout.domain else size,
-                in_all=lambda size: rollout.limit(size, domain=False),
+                in_domain=_plain(rollout.unavailable_in_domain) if rollout.domain else None,
+                in_all=_plain(rollout.unavailable_in_all),
                 canaries=rollout.canaries,
                 soak=rollout.canary_soak,
                 reserve=rollout.reserve,
@@ -260,6 +260,10 @@ class World:
         if truth.lost:
             return Report(name, Outcome.LOST, lease, self.boot(name))
         return Report(name, Outcome.SEEN, lease, self.boot(name), truth.version)
+
+
+def _plain(amount: Amount) -> int | str:
+    return f"{amount.number}%" if amount.percent else amount.number
 
 
 def fleet(names: Sequence[str], classes: Sequence[Class] = CLASSES, racks: int = 3) -> dict[str, Truth]:
