@@ -11,12 +11,17 @@ import contextlib
 import io
 import json
 import os
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
+
+from fleet_plans import fleet_class, fleet_host, write_fleet
 
 from seamstep.analysis import inventory, policy_warnings, scenario_file, scenarios
 from seamstep.analysis.lint import run as linter
@@ -31,13 +36,15 @@ from seamstep.cli.output import to_json
 from seamstep.demo.synthetic import Signer, synthetic_image
 from seamstep.domain import facts, mapping
 from seamstep.domain.facts import HostFacts
+from seamstep.fleet import plan_folder, reports, rollout_file, waves
+from seamstep.fleet.settings import Rollout
 from seamstep.image import files, layout, sigstruct, verify
 from seamstep.image.layout import MODULE_OFFSET, SIGSTRUCT_SIZE, SIZE_MAX
 from seamstep.plan import document as plan_document
 from seamstep.policy import policy_file
 from seamstep.policy.effective import effective
 from seamstep.policy.layers import Layer, merge
-from seamstep.run import past_runs, recovery
+from seamstep.run import hold, past_runs, recovery
 from seamstep.run import status as run_status
 from seamstep.run.executor import ReadBack
 from seamstep.run.journal import NAME, Journal, open_folder
@@ -426,6 +433,95 @@ def settings_seeds() -> Iterator[bytes]:
     yield b"schema: seamstep/lint-settings/v1\nseverity: {x: y}\nsuppress:\n- {code: z, file: ./, until: never}\n"
 
 
+# -- rollouts
+
+
+def read_rollout(data: bytes) -> bool:
+    """Whether it is a rollout. What is read is written down, and read again as it was."""
+    path = _file(data, "rollout.yaml")
+
+    def read() -> None:
+        rollout = rollout_file.load(path)
+        assert Rollout.from_document(json.loads(to_json(rollout.to_document()))) == rollout
+        quotas = waves.stages(rollout, 1000)
+        assert list(quotas) == sorted(quotas)
+        assert quotas[-1] == 1000
+
+    return _accepted(read)
+
+
+def rollout_seeds() -> Iterator[bytes]:
+    yield from cases("rollout")()
+
+
+def read_reports(data: bytes) -> bool:
+    """Whether they are reports. Good news names a version or nothing was begun."""
+
+    def read() -> None:
+        for report in reports.read(data.decode("utf-8", "replace").splitlines(), "reports"):
+            to_json(report._asdict()).encode()
+            assert report.host
+
+    return _accepted(read)
+
+
+def report_seeds() -> Iterator[bytes]:
+    run = {"schema": "seamstep/run/v1", "exit_code": 0, "module_version": "1.5.24", "boot_id": "b", "message": "x"}
+    status = {"schema": "seamstep/status/v1", "tdx": "running", "module_version": "1.5.24", "last_run": None}
+    said: list[dict[str, object]] = [{"run": run}, {"status": status}, {"outcome": "unreachable"}]
+    yield "\n".join(json.dumps({"host": "h", "lease": "l", "boot_id": "b", **one}) for one in said).encode()
+
+
+def read_hold(data: bytes) -> bool:
+    """Whether it is a hold. What is none counts as one."""
+    _file(data, hold.NAME)
+    found = hold.read(_FOLDER.name)
+    assert found
+    printable(str(found)).encode()
+    return found.since is not None
+
+
+def hold_seeds() -> Iterator[bytes]:
+    yield b'{"schema":"seamstep/hold/v1","reason":"x","by":"alice","since":"2026-11-23T01:00:00+00:00"}'
+
+
+def read_fleet_hosts(data: bytes) -> bool:
+    """Whether they are the hosts of a fleet plan."""
+    classes = [fleet_class("c0001", "1.5.05", "1.5.06"), fleet_class("c0002", "1.5.06")]
+    folder = write_fleet(Path(_FOLDER.name), classes, [])
+    (folder / "hosts.jsonl").write_bytes(data)
+    rollout = rollout_file.load(f"{_FOLDER.name}/rollout.yaml")
+
+    def read() -> None:
+        for host in plan_folder.load(str(folder), rollout).hosts:
+            to_json(host._asdict()).encode()
+            f"{host.host}{host.boot_id}{host.domain}".encode()
+
+    return _accepted(read)
+
+
+def fleet_host_seeds() -> Iterator[bytes]:
+    hosts = [fleet_host("a"), fleet_host("b", domain="r1"), {**fleet_host("c", "c0002"), "boot_id": None}]
+    yield "".join(json.dumps(host) + "\n" for host in hosts).encode()
+
+
+def read_fleet_classes(data: bytes) -> bool:
+    """Whether they are the classes of a fleet plan."""
+    folder = write_fleet(Path(_FOLDER.name), [], [fleet_host("a"), fleet_host("b")])
+    (folder / "fleet.json").write_bytes(data)
+    rollout = rollout_file.load(f"{_FOLDER.name}/rollout.yaml")
+
+    def read() -> None:
+        to_json(plan_folder.load(str(folder), rollout).classes).encode()
+
+    return _accepted(read)
+
+
+def fleet_class_seeds() -> Iterator[bytes]:
+    classes = [fleet_class("c0001", "1.5.05", "1.5.06"), fleet_class("c0002", "1.5.06")]
+    yield json.dumps({"schema": "seamstep/fleet/v1", "classes": classes}).encode()
+
+
 READERS: dict[str, Reader] = {
     "image": Reader(read_image, image_seeds, "", 1 << 15),
     "mapping": Reader(read_mapping, mapping_seeds, "json"),
@@ -436,5 +532,10 @@ READERS: dict[str, Reader] = {
     "scenario": Reader(read_scenario, scenario_seeds, "yaml"),
     "journal": Reader(read_records, journal_seeds, "lines"),
     "baseline": Reader(read_baseline, baseline_seeds, "json", 1 << 16),
+    "rollout": Reader(read_rollout, rollout_seeds, "yaml"),
+    "reports": Reader(read_reports, report_seeds, "lines"),
+    "hold": Reader(read_hold, hold_seeds, "json"),
+    "fleet hosts": Reader(read_fleet_hosts, fleet_host_seeds, "lines"),
+    "fleet classes": Reader(read_fleet_classes, fleet_class_seeds, "json"),
     "settings": Reader(read_settings, settings_seeds, "yaml"),
 }

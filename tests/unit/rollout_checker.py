@@ -65,7 +65,7 @@ class Seen:
 
 @dataclass
 class Rules:
-    """The settings that the invariants need. The most unavailable hosts, in a domain (None: there are no domains) and in
+    """The settings that the invariants need. The most unavailable hosts, in a domain (None: no domains) and in
     all, are a number or a text such as 10%."""
 
     in_domain: int | str | None

@@ -13,9 +13,11 @@ import pytest
 from fleet_plans import ROLLOUT, fleet_class, fleet_host, mrseam, write_fleet
 from prometheus_client.parser import text_string_to_metric_families
 
-from conftest import Ran, Run
-from seamstep.fleet import ledger
+from conftest import Ran, Run, plan_for
+from seamstep.domain.facts import HostFacts
+from seamstep.fleet import ledger, plan_folder, rollout_file
 from seamstep.fleet.state import Moment
+from seamstep.plan import measurements
 
 CLASSES = [
     fleet_class("c0001", "1.5.05", "1.5.06"),
@@ -271,7 +273,7 @@ def test_start_refuses_what_could_never_end(run: Run, tmp_path: Path) -> None:
         ({**HOSTS[1]}, "stands twice"),
         ({**HOSTS[0], "host": 7}, "has to be a name"),
         ({"host": "x"}, "is missing"),
-        ([], "not a host"),
+        ([], "expected a host"),
     ],
 )
 def test_start_names_bad_lines(run: Run, tmp_path: Path, host: Any, told: str) -> None:
@@ -335,3 +337,35 @@ def current_umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def test_the_plans_of_the_planner_are_read(run: Run, spr: HostFacts, images: Path, tmp_path: Path) -> None:
+    """A class with a plan as it is: its steps, its updates and the measurements of the whole path."""
+    plan = dict(plan_for(spr, images).document)
+    assert len(plan["hops"]) > 1
+    class_ = {**fleet_class("c0001", "1.5.24", "1.5.34"), "plan": plan, "module": "1.5.24"}
+    write_fleet(tmp_path, [class_], [fleet_host("a"), fleet_host("b")], f"{ROLLOUT}allow_list: required\n")
+    read = plan_folder.load(str(tmp_path / "out"), rollout_file.load(str(tmp_path / "rollout.yaml"))).classes[0]
+    assert read.versions == ("1.5.24", *(hop["to"] for hop in plan["hops"]))
+    assert read.remaining == spr.remaining_updates
+    wanted = {row["mrseam"] for row in measurements.of_plan(plan)["during"]}
+    assert set(read.measurements) == wanted
+    (tmp_path / "allowed").write_text("\n".join(wanted))
+    fleet = ("--ledger", tmp_path / "ledger")
+    assert run("fleet", "start", tmp_path / "out", "--rollout", tmp_path / "rollout.yaml", *fleet).code == 0
+    assert run("fleet", "record", "--allow-list", tmp_path / "allowed", *fleet).code == 0
+    assert run("fleet", "next", *fleet, "--json").json["leases"][0]["step"] == {
+        "from": "1.5.24",
+        "to": read.versions[1],
+    }
+
+
+def test_many_unreachable_hosts_halt_if_the_rollout_says_so(run: Run, tmp_path: Path) -> None:
+    fleet = Fleet(run, tmp_path, f"{ROLLOUT}halt:\n  unreachable: {{hosts: 2, of: fleet}}\n")
+    fleet.start()
+    for host in ("h0", "new"):
+        assert fleet.status()["halts"] == []
+        fleet("record", "--host", host, "--outcome", "unreachable")
+    assert "(2 hosts since the last resume)" in fleet.status()["halts"][0]["reason"]
+    fleet("resume", "--by", "alice", "--reason", "the rack is being repaired")
+    assert fleet.status()["halts"] == []

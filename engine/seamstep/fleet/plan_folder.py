@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from types import NoneType
 from typing import Any, NamedTuple
 
-from seamstep.base.documents import read_json, unreadable
+from seamstep.base.documents import parse_object, read_json, unreadable
 from seamstep.base.errors import PROBLEMS_MAX, InputError, Problem
 from seamstep.fleet import waves
 from seamstep.fleet.messages import Assigned
@@ -39,7 +39,7 @@ def load(folder: str, rollout: Rollout) -> FleetPlan:
         raise InputError(document.problem(("schema",), f"expected the text {SCHEMA}"))
     try:
         classes = [_class(data) for data in document.data["classes"]]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise InputError(Problem(document.source, f"not a fleet plan: {_told(error)}")) from None
     twice = [name for name, count in Counter(class_.id for class_ in classes).items() if count > 1]
     if twice:
@@ -57,17 +57,15 @@ def _class(data: Mapping[str, Any]) -> Class:
     group = waves.group(data["platform"], data["module"], data["seamldr"], data["kernel"])
     if data["outcome"] != _UPDATE:
         reason = f"{data['outcome']}: {data.get('reason') or 'no update'}"
-        return Class(data["class_id"], data["class"], group, (str(data["module"]),), reason=reason)
+        return _checked(Class(data["class_id"], data["class"], group, (str(data["module"]),), reason=reason))
     plan = data["plan"]
     hops = plan["hops"]
+    if not hops:
+        raise ValueError(f"the plan of {data['class']} has no hop, and its outcome is an update")
     versions = (hops[0]["from"], *(hop["to"] for hop in hops))
     measured = [(plan["attestation"] or {}).get("before"), *(hop["image"] for hop in hops)]
     measurements = tuple(str((one or {}).get("mrseam") or "") for one in measured)
-    if plan.get("provisional"):
-        return Class(
-            data["class_id"], data["class"], group, versions[:1], reason="its plan is provisional; plan with images"
-        )
-    return Class(
+    class_ = Class(
         id=data["class_id"],
         name=data["class"],
         group=group,
@@ -75,18 +73,31 @@ def _class(data: Mapping[str, Any]) -> Class:
         remaining=plan["host"]["remaining_updates"],
         measurements=measurements if all(measurements) else (),
     )
+    if plan.get("provisional"):
+        class_ = class_._replace(versions=versions[:1], reason="its plan is provisional; plan with images")
+    return _checked(class_)
+
+
+def _checked(class_: Class) -> Class:
+    """The class. Raises ValueError if a value is not of its type."""
+    texts = (class_.id, class_.name, class_.reason, *class_.versions)
+    if not all(isinstance(text, str) for text in texts) or type(class_.remaining) not in {int, NoneType}:
+        raise ValueError(f"the class {class_.name!r} has a value of another type than it should have")
+    return class_
 
 
 def _hosts(path: str, classes: Mapping[str, Class], rollout: Rollout) -> Iterator[Assigned]:
     problems: list[Problem] = []
     seen: set[str] = set()
     for number, line in enumerate(_lines(path), 1):
+        if len(problems) > PROBLEMS_MAX:
+            break
         try:
-            host = _host(json.loads(line), classes, rollout, seen)
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            host = _host(parse_object(line, path, "host"), classes, rollout, seen)
+        except InputError as error:
+            problems += [problem._replace(line=number, column=problem.column or 1) for problem in error.problems]
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             problems.append(Problem(path, f"not a host of the fleet plan: {_told(error)}", (), number, 1))
-            if len(problems) > PROBLEMS_MAX:
-                break
         else:
             seen.add(host.host)
             yield host

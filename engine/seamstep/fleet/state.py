@@ -177,7 +177,7 @@ class Clock(NamedTuple):
         if now.boot != self.boot:
             return Clock(self.time, now.boot, now.monotonic)
         monotonic = max(self.monotonic, now.monotonic)
-        return Clock(self.time + monotonic - self.monotonic, now.boot, monotonic)
+        return Clock(self.time + (monotonic - self.monotonic), now.boot, monotonic)
 
 
 class State(NamedTuple):
