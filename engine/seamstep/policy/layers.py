@@ -73,7 +73,7 @@ def _contradiction(policies: Sequence[Policy]) -> str | None:
                 return f"the targets {exact} and {other} contradict each other"
     for waypoint in {waypoint for policy in policies for waypoint in policy.waypoints}:
         for denial in (denial for policy in policies for denial in policy.denials):
-            if waypoint in denial.versions:
+            if denial.sources is None and waypoint in denial.versions:
                 return f"every path has to stop at {waypoint}, but it is denied: {denial}"
     parameters: dict[str, dict[str, object]] = {}
     for applied in (applied for policy in policies for applied in policy.rules):
@@ -169,10 +169,11 @@ def _row(layers: Sequence[Layer], key: str, value: str) -> Effective:
 
 
 def _denial_rows(layer: Layer) -> Iterator[Effective]:
-    in_force = {denial.versions.text for denial in layer.policy.denials}
+    expired = {problem.path[:2] for problem in layer.policy.expired}
     for index, entry in enumerate(layer.document.data.get("deny", ())):
-        if entry["versions"].strip() in in_force:
-            yield Effective("deny", f"{entry['versions']} ({entry['reason']})", _place(layer, ("deny", index)))
+        if ("deny", index) not in expired:
+            steps = f"{entry['from']} to {entry['versions']}" if "from" in entry else entry["versions"]
+            yield Effective("deny", f"{steps} ({entry['reason']})", _place(layer, ("deny", index)))
 
 
 def _rule_row(layers: Sequence[Layer], applied: AppliedRule, value: str) -> Effective:

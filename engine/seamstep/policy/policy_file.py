@@ -194,9 +194,20 @@ class _Reader:
         found = []
         for path, item in self.items("deny"):
             versions = self.text((*path, "versions"), Specifier)
-            if self.in_force(path, "denial") and versions is not None:
-                found.append(Denial(versions, str(item.get("reason")), item.get("link"), item.get("until")))
+            sources = self.text((*path, "from"), Specifier)
+            self.steps(path, sources, versions)
+            if self.in_force(path, "denial") and versions is not None and (sources or "from" not in item):
+                texts = str(item.get("reason")), item.get("link"), item.get("until")
+                found.append(Denial(versions, *texts, sources))
         return found
+
+    def steps(self, path: KeyPath, sources: Specifier | None, versions: Specifier | None) -> None:
+        """Complain of a denial whose two releases no step connects."""
+        if not (sources and sources.version and versions and versions.version):
+            return
+        if sources.version.series != versions.version.series or sources.version >= versions.version:
+            message = f"no step leads from {sources} to {versions}: updates lead to newer releases of a series"
+            self.complain((*path, "from"), message)
 
     def waivers(self) -> list[Waiver]:
         found = []
@@ -238,7 +249,7 @@ class _Reader:
     def contradictions(self, denials: Sequence[Denial], waypoints: Sequence[ModuleVersion]) -> None:
         for version in waypoints:
             for denial in denials:
-                if version in denial.versions:
+                if denial.sources is None and version in denial.versions:
                     message = f"every path has to stop at {version}, but it is denied: {denial}"
                     self.complain(("waypoints",), message)
 
