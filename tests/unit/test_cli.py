@@ -458,3 +458,20 @@ def test_help_is_as_wide_as_the_terminal(
         cli.main(["plan", "--help"])
     lines = capsys.readouterr().out.splitlines()
     assert widest - 12 < max(map(len, lines)) <= widest
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["explian"], "; did you mean 'explain'?"),
+        (["policy", "chekc", "p.yaml"], "; did you mean 'check'?"),
+        (["image", "verfiy", "x"], "; did you mean 'verify'?"),
+        (["service", "instal"], "; did you mean 'install'?"),
+        (["status", "--format", "promethius"], "; did you mean 'prometheus'?"),
+        (["xyzzy"], ""),
+    ],
+)
+def test_a_command_that_is_nearly_right_gets_a_hint(run: Run, arguments: list[str], hint: str) -> None:
+    ran = run(*arguments)
+    assert ran.code == 2
+    assert f"){hint} (see seamstep" in ran.err
