@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -144,3 +145,9 @@ def test_scenarios_tell_denied_steps_apart(tmp_path: Path) -> None:
     policy = made_policy(denials=(denial("1.5.10", "1.5.01"), denial("1.5.10", "1.5.05"), denial("1.5.10")))
     texts = {part.text for part in scenarios.parts_of(policy) if part.kind == "denial"}
     assert texts == {"of 1.5.01 to 1.5.10: r", "of 1.5.05 to 1.5.10: r", "of 1.5.10: r"}
+
+
+def test_the_example_of_the_page_is_a_policy(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "policies.md").read_text()
+    (example,) = re.findall(r"```yaml\n(deny:\n.*?)```", page, re.DOTALL)
+    assert len(policy_file.load(written(tmp_path, "p", example), DAY).denials) == 2
