@@ -458,3 +458,50 @@ def test_help_is_as_wide_as_the_terminal(
         cli.main(["plan", "--help"])
     lines = capsys.readouterr().out.splitlines()
     assert widest - 12 < max(map(len, lines)) <= widest
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["explian"], "; did you mean 'explain'?"),
+        (["policy", "chekc", "p.yaml"], "; did you mean 'check'?"),
+        (["image", "verfiy", "x"], "; did you mean 'verify'?"),
+        (["service", "instal"], "; did you mean 'install'?"),
+        (["status", "--format", "promethius"], "; did you mean 'prometheus'?"),
+        (["xyzzy"], ""),
+    ],
+)
+def test_a_command_that_is_nearly_right_gets_a_hint(run: Run, arguments: list[str], hint: str) -> None:
+    ran = run(*arguments)
+    assert ran.code == 2
+    assert f"){hint} (see seamstep" in ran.err
+
+
+def test_what_holds_no_secret_has_the_mode_of_the_umask(run: Run, tmp_path: Path, images: Path, spr: HostFacts) -> None:
+    """Runs quote what the policy's commands printed; metrics are read by the user of node_exporter."""
+    before = os.umask(0o027)
+    tree(tmp_path / "root", COMMON, LAYOUTS["mainline"])
+    catalog, sysroot = ("--catalog", images, *TRUST), ("--sysroot", tmp_path / "root")
+    state = ("--state-dir", tmp_path / "state")
+    facts = write_facts(tmp_path / "made-up.json", spr._replace(simulated=True))
+    try:
+        commands: dict[str, tuple[object, ...]] = {
+            "facts": ("facts", *sysroot),
+            "plan": ("plan", *catalog, "--facts", facts),
+            "measurements": ("measurements", *catalog),
+            "graph.svg": ("graph", *catalog, "--facts", facts),
+            "lint": ("lint", LATEST),
+            "history": ("history", *sysroot, *state),
+            "status": ("status", *sysroot, *state),
+            "metrics": ("status", *sysroot, *state, "--format", "prometheus"),
+        }
+        modes = {}
+        for name, command in commands.items():
+            run(*command, "-o", tmp_path / name)
+            modes[name] = (tmp_path / name).stat().st_mode & 0o777
+        run("apply", tmp_path / "plan", *TRUST, "--simulate", "--yes", "-o", tmp_path / "apply")
+        modes["apply"] = (tmp_path / "apply").stat().st_mode & 0o777
+    finally:
+        os.umask(before)
+    private = dict.fromkeys(("history", "status", "apply"), 0o600)
+    assert modes == dict.fromkeys(commands, 0o640) | private | {"metrics": 0o644}

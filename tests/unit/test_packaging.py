@@ -58,3 +58,14 @@ def test_readme_links_lead_somewhere() -> None:
     assert links
     for link in links:
         assert "://" in link or (ROOT / link).exists(), link
+
+
+def test_what_pages_install_can_be_installed() -> None:
+    """No package index has seamstep: a page installs a checkout, a repository by its address, or wheels at hand."""
+    pages = [ROOT / "README.md", ROOT / "SECURITY.md", *(ROOT / "docs").rglob("*.md")]
+    lines = [
+        line for page in pages for line in page.read_text().splitlines() if re.search(r"\bpip (install|wheel) ", line)
+    ]
+    assert len(lines) > 5
+    for line in lines:
+        assert "--no-index --find-links wheels" in line or not re.search(r"(?<![/\w])seamstep(?![/\w])", line), line

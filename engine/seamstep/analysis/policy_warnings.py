@@ -70,11 +70,11 @@ def repeated(document: Document, policy: Policy) -> dict[tuple[str, int], int]:
 
 def effect(entry: Any) -> object:
     """A value that is equal for entries under one key that do the same: a waypoint, or the rule of a waiver (None for a
-    denial) and the versions."""
+    denial), the versions, and the sources of a denial of steps."""
     if isinstance(entry, str):
         return entry
-    versions = Specifier(entry["versions"])
-    return entry.get("rule"), str(versions.version or "".join(versions.text.split()))
+    named = (Specifier(entry[key]) if key in entry else None for key in ("versions", "from"))
+    return entry.get("rule"), *(one and str(one.version or "".join(one.text.split())) for one in named)
 
 
 def _on_window(window: Window, as_of: date) -> str:
@@ -117,7 +117,8 @@ def _on_waypoints(document: Document, policy: Policy, releases: Sequence[Release
 def _refused(policy: Policy, release: Release) -> str:
     """The reason why the policy permits no step to a release, whatever the host and the source; empty if it may."""
     step, host = Step(release, release), HostFacts()
-    for applied in (*policy.rules, AppliedRule(Deny(policy.denials))):
+    whatever_the_source = tuple(denial for denial in policy.denials if denial.sources is None)
+    for applied in (*policy.rules, AppliedRule(Deny(whatever_the_source))):
         rule = applied.rule
         judged = rule.scope is Scope.TARGET and rule.name in {*POLICY_RULES, Deny.name}
         if judged and applied.level is Level.REQUIRE and not applied.waivers_for(release.version):

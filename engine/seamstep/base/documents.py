@@ -276,8 +276,15 @@ def check_writable(path: Path, *, replace: bool) -> None:
         raise RefusedError(f"{path} exists; give --force to overwrite it")
 
 
-def write_atomic(path: Path, content: bytes, *, replace: bool, mode: int = 0o600) -> None:
+def write_atomic(path: Path, content: bytes, *, replace: bool, mode: int | None = 0o600) -> None:
     """Write a whole file or nothing; readers never see a part of it. Symbolic links are followed.
+
+    Args:
+        path: the file.
+        content: what it has to hold.
+        replace: whether a file that exists is replaced.
+        mode: the file's mode, whatever the umask; None for that of the file replaced, or of any new file under the
+            umask.
 
     Raises:
         RefusedError: the file exists and ``replace`` is false, or it is not a regular file.
@@ -289,15 +296,20 @@ def write_atomic(path: Path, content: bytes, *, replace: bool, mode: int = 0o600
 
     temporary = path.parent / f".seamstep.{secrets.token_hex(8)}"
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        if mode is None and path.exists():
+            mode = stat.S_IMODE(path.stat().st_mode) & 0o777
+        narrow = 0o666 if mode is None else 0o600
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, narrow)
         try:
             with os.fdopen(descriptor, "wb") as file:
+                if mode is not None:
+                    os.fchmod(descriptor, mode)
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             if not replace:
                 # O_EXCL claims the name without a race on any file system; the rename then replaces the empty file.
-                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode))
+                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, narrow))
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)

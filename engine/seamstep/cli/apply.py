@@ -172,7 +172,15 @@ def _state_folder(options: argparse.Namespace) -> Iterator[str]:
 def _report(document: object, text: str, options: argparse.Namespace, code: ExitCode) -> None:
     """Print the result of a run. A failure to write its copy to a file does not change the exit code."""
     try:
-        emit(document, text, as_json=options.json, code=code, output=options.output, replace=options.force)
+        emit(
+            document,
+            text,
+            as_json=options.json,
+            code=code,
+            output=options.output,
+            replace=options.force,
+            private=True,
+        )
     except (RefusedError, InputError) as error:
         with contextlib.suppress(OSError):
             print(f"seamstep: {printable(error)}", file=sys.stderr)
@@ -196,6 +204,7 @@ def _nothing_to_do(options: argparse.Namespace, plan: Plan, begun: Transaction, 
         code=code,
         output=options.output,
         replace=options.force,
+        private=True,
     )
     return code
 

@@ -54,5 +54,6 @@ def run(options: argparse.Namespace) -> ExitCode:
         as_json=options.json,
         output=options.output,
         replace=options.force,
+        private=True,
     )
     return ExitCode.DONE

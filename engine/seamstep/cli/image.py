@@ -147,7 +147,7 @@ def _write(image: Image, options: argparse.Namespace) -> ExitCode:
     from seamstep.image import files
 
     content = files.packed(image, options.to)
-    write_atomic(Path(options.output), content, replace=options.force)
+    write_atomic(Path(options.output), content, replace=options.force, mode=None)
     sha256 = hashlib.sha256(content).hexdigest()
     document = {
         "schema": "seamstep/converted/v1",

@@ -83,7 +83,7 @@ def run(options: argparse.Namespace) -> ExitCode:
         from seamstep.base.documents import write_atomic
 
         content = _report(linted, "json" if form == "text" else form, baseline=bool(options.baseline))
-        write_atomic(Path(options.output), content.encode(), replace=options.force)
+        write_atomic(Path(options.output), content.encode(), replace=options.force, mode=None)
     return code
 
 

@@ -43,10 +43,22 @@ def plan_for_people(document: Mapping[str, Any], stream: TextIO) -> str:
     return plan_text(document, time.time())
 
 
+#: The mode of files that may hold secrets: a run's messages quote what the policy's commands printed.
+_PRIVATE = 0o600
+
+
 def emit(
-    document: Any, text: str, *, as_json: bool, code: int = 0, output: str | None = None, replace: bool = False
+    document: Any,
+    text: str,
+    *,
+    as_json: bool,
+    code: int = 0,
+    output: str | None = None,
+    replace: bool = False,
+    private: bool = False,
 ) -> None:
-    """Print ``document`` as JSON or ``text``; with ``output`` the JSON is written to that file as well, atomically.
+    """Print ``document`` as JSON or ``text``; with ``output`` the JSON is written to that file as well, atomically. A
+    ``private`` file is readable by its owner only; otherwise the umask decides.
 
     Raises:
         OutputLostError: standard output can't be written to; carries ``code``, the command's exit code.
@@ -59,7 +71,8 @@ def emit(
 
         from seamstep.base.documents import write_atomic
 
-        write_atomic(Path(output), to_json(document).encode(), replace=replace)
+        mode = _PRIVATE if private else None
+        write_atomic(Path(output), to_json(document).encode(), replace=replace, mode=mode)
 
 
 def say(text: str, code: int = 0) -> None:
@@ -76,7 +89,8 @@ def say(text: str, code: int = 0) -> None:
 
 
 def deliver(text: str, output: str | None, code: int = 0, *, replace: bool) -> None:
-    """Write ``text`` to the file ``output``, atomically, or to standard output. Raises as :func:`emit`."""
+    """Write ``text`` to the file ``output``, atomically and with the mode that the umask gives, or to standard output.
+    Raises as :func:`emit`."""
     if not output:
         say(text, code)
         return
@@ -84,7 +98,7 @@ def deliver(text: str, output: str | None, code: int = 0, *, replace: bool) -> N
 
     from seamstep.base.documents import write_atomic
 
-    write_atomic(Path(output), text.encode(), replace=replace)
+    write_atomic(Path(output), text.encode(), replace=replace, mode=None)
 
 
 def drop_stdout() -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from seamstep.domain.model import Release
     from seamstep.policy.layers import Layer
 
-_SCHEMAS = ("policy", "scenario", "mapping", "facts", "plan")
+_SCHEMAS = ("policy", "scenario", "mapping", "facts", "plan", "measurements", "modules")
 
 
 def add(actions: Any) -> None:

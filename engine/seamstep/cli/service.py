@@ -20,6 +20,12 @@ Next:
   systemctl enable --now seamstep.timer              # and in maintenance windows
   systemctl enable --now seamstep-metrics.timer      # metrics for node_exporter
 """
+#: The same for another root, which no command for the systemd of this host is about.
+_NEXT_BELOW = """
+Next:
+  edit {settings}
+  enable in that root: seamstep.service, and as you like seamstep.timer and seamstep-metrics.timer
+"""
 
 
 def add(commands: Any) -> None:
@@ -65,8 +71,9 @@ def run_install(options: argparse.Namespace) -> ExitCode:
         "schema": "seamstep/service-install/v1",
         "files": [{"path": str(file.path), "fate": file.fate.name.lower()} for file in done],
     }
-    text = "\n".join(f"{file.fate.value}: {file.path}" for file in done) + "\n" + _NEXT.format(settings=root / SETTINGS)
-    say(to_json(document) if options.json else text)
+    following = _NEXT if root.resolve() == Path("/") else _NEXT_BELOW
+    text = "\n".join(f"{file.fate.value}: {file.path}" for file in done) + "\n"
+    say(to_json(document) if options.json else text + following.format(settings=root / SETTINGS))
     return ExitCode.DONE
 
 

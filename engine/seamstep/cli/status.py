@@ -50,6 +50,7 @@ def run(options: argparse.Namespace) -> ExitCode:
         code=code,
         output=options.output,
         replace=options.force,
+        private=True,
     )
     return code
 

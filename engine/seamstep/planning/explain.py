@@ -208,10 +208,10 @@ def _policy_changes(policy: Policy, ladder: Sequence[Release]) -> Iterator[Chang
         yield _on_policy("hold the creation of TDs back (td_creation: held)", creation_held=True, rules=tuple(held))
     versions = [release.version for release in ladder]
     for denial in policy.denials:
-        if not any(version in denial.versions for version in versions):
+        if not any(denial.forbids(source, target) for source, target in combinations(versions, 2)):
             continue
         others = tuple(other for other in policy.denials if other != denial)
-        yield _on_policy(f"lift the denial of {denial.versions.text} ({denial.reason})", denials=others)
+        yield _on_policy(f"lift the denial of {denial.steps} ({denial.reason})", denials=others)
     for waypoint in policy.waypoints:
         if not versions[0] < waypoint < versions[-1]:
             continue

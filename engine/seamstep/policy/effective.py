@@ -101,10 +101,11 @@ def _entries(layers: Sequence[Layer], key: str, said: Mapping[str, Any]) -> list
 
 
 def _denial_rows(layer: Layer) -> Iterator[Effective]:
-    for denial in layer.policy.denials:
-        said = {"versions": denial.versions.text, "reason": denial.reason, "link": denial.link, "until": denial.until}
-        found = _entries([layer], "deny", {name: text for name, text in said.items() if text is not None})
-        yield Effective("deny", f"{denial.versions} ({denial.reason})", _places(found))
+    expired = {problem.path[:2] for problem in layer.policy.expired}
+    for index, entry in enumerate(_stated(layer, "deny")):
+        if ("deny", index) not in expired:
+            steps = f"{entry['from']} to {entry['versions']}" if "from" in entry else entry["versions"]
+            yield Effective("deny", f"{steps} ({entry['reason']})", _place(layer, ("deny", index)))
 
 
 def _entry_rows(

@@ -151,9 +151,11 @@ def _measurement_lines(row: Mapping[str, Any]) -> Iterable[str]:
         yield f"{row['version']}  {printable(row['signature'])}"
         return
     svn = f"seamsvn 0x{row['seamsvn']:x} (minor {row['svn_minor']}, major {row['svn_major']}), {row['identity']}"
-    yield f"{row['version']}  {svn}" + (f", built {_date(row['build_date'])}" if "build_date" in row else "")
+    yield f"{row['version']}  {svn}" + (f", built {_date(row['build_date'])}" if row.get("build_date") else "")
     yield f"  MRSEAM     {printable(row['mrseam'])}"
-    if "platforms" in row:
+    if row.get("signature") == "given":
+        yield "  named by the user, no image of it was verified"
+    elif "platforms" in row:
         if row["debug"]:
             yield "  DEBUG      this is a debug module"
         yield f"  platforms  {', '.join(row['platforms'])}"
