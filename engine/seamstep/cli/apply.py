@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import os
 import re
+import select
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from seamstep.run.transaction import Transaction
 
 _REFERENCE_LIMIT = 16 << 20
+_ANSWER_SECONDS = 600.0
 _PLANNING = ("mapping", "images", "catalog", "policy", "target", "as_of")
 
 
@@ -251,7 +253,7 @@ def _refuse_drift(plan: Plan) -> None:
         path = reference.get("path")
         try:
             file = resources.policies()[reference["name"]] if path is None else path
-            content = read_regular(file, _REFERENCE_LIMIT, what)
+            content = read_regular(file, _REFERENCE_LIMIT, what, links=True)
         except (OSError, KeyError, InputError):
             drifted.append(f"the {what} it was made from can't be read: {path or reference.get('name')}")
             continue
@@ -276,5 +278,7 @@ def _confirm(options: argparse.Namespace, plan: Plan) -> None:
     if not sys.stdin or not sys.stdin.isatty():
         raise RefusedError("there is no terminal to ask on; give --yes to update without asking")
     print("\nUpdate this host now? [y/N] ", end="", file=sys.stderr, flush=True)
+    if not select.select([sys.stdin], [], [], _ANSWER_SECONDS)[0]:  # other runs find the host busy meanwhile
+        raise RefusedError(f"no answer within {_ANSWER_SECONDS:g} s; nothing was changed")
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         raise RefusedError("nothing was changed")

@@ -93,16 +93,16 @@ def settings_of(options: argparse.Namespace) -> Settings:
     Raises:
         InputError: the file is unreadable or invalid.
     """
-    from pathlib import Path
+    import os
 
     from seamstep.analysis.lint import settings
 
-    path = options.config or (settings.DEFAULT_FILE if Path(settings.DEFAULT_FILE).exists() else None)
+    path = options.config or (settings.DEFAULT_FILE if os.path.lexists(settings.DEFAULT_FILE) else None)
     if not path:
         return settings.Settings()
     from seamstep.analysis.lint.codes import CODES
 
-    return settings.load(path, CODES)
+    return settings.load(path, CODES, found=not options.config)
 
 
 def _lint(options: argparse.Namespace, chosen: Settings, as_of: Any, known: Counter[str]) -> Linted:
@@ -125,7 +125,8 @@ def _lint(options: argparse.Namespace, chosen: Settings, as_of: Any, known: Coun
             targets += linter.targets(path, options.images)
         except InputError as error:
             unreadable += error.problems
-    for target in dict.fromkeys(targets):
+    targets = list({(target.mapping, target.images): target for target in targets}.values())
+    for target in targets:
         try:
             found = linter.lint(target, trusted)
         except InputError as error:
@@ -134,7 +135,7 @@ def _lint(options: argparse.Namespace, chosen: Settings, as_of: Any, known: Coun
         findings += found
         incomplete += [target.mapping] if linter.incomplete(found) else []
     return Linted(
-        targets=tuple(dict.fromkeys(targets)),
+        targets=tuple(targets),
         results=settings.judge(findings, chosen, as_of, known),
         unreadable=unreadable,
         incomplete=incomplete,

@@ -61,7 +61,7 @@ def _of_catalog(options: argparse.Namespace) -> tuple[str, ExitCode]:
     from seamstep.show.images import csv_text, measurements_text
 
     mapping, images = shared.sources(options, why="measurements stand in the images")
-    loaded = catalog.load(mapping, images, TRUSTED | shared.signers(options))
+    loaded = catalog.load(mapping, images, TRUSTED | shared.signers(options), found=bool(options.catalog))
     shared.tell_of_images(loaded)
     rows = measurements.of_releases(loaded.releases)
     doubtful = [one for one in loaded.releases if not one.usable_image() and one.why_no_image() != NO_IMAGE]
