@@ -10,8 +10,10 @@ import errno
 import functools
 import hashlib
 import json
+import math
 import operator
 import os
+import re
 import stat
 import sys
 import time
@@ -29,6 +31,8 @@ T = TypeVar("T")
 _DIGITS_MAX = 64
 _VALUES_MAX = 1_000_000
 _PIPE_SECONDS = 60.0
+#: A string, or any other value, in JSON.
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"|[-+.\w]++', re.DOTALL)
 _CHUNK = 1 << 20  # bytes of one read
 #: How a file is opened for reading: the call does not wait, and a terminal does not become the controlling one.
 READING = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
@@ -239,14 +243,30 @@ def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return result
 
 
+class _NumberError(Exception):
+    """A number of a JSON text is not accepted. ``token`` is the number as written."""
+
+    def __init__(self, token: str, message: str) -> None:
+        self.token = token
+        super().__init__(message)
+
+
 def _bounded_integer(digits: str) -> int:
     if len(digits) > _DIGITS_MAX:
-        raise ValueError(f"a number of {len(digits)} digits; at most {_DIGITS_MAX} are allowed")
+        raise _NumberError(digits, f"a number of {len(digits)} digits; at most {_DIGITS_MAX} are allowed")
     return int(digits)
 
 
+def _finite(token: str) -> float:
+    number = float(token)
+    if not math.isfinite(number):
+        shown = token if len(token) <= _DIGITS_MAX else f"{token[:_DIGITS_MAX]}..."
+        raise _NumberError(token, f"{shown} is too large a number")
+    return number
+
+
 def _refuse_constant(constant: str) -> None:
-    raise ValueError(f"{constant} is not allowed in JSON")
+    raise _NumberError(constant, f"{constant} is not allowed in JSON")
 
 
 def read_json(
@@ -302,6 +322,7 @@ def parse_json(text: str, source: str, *, values_max: int = _VALUES_MAX, keep_du
             text,
             object_pairs_hook=None if keep_duplicates else _refuse_duplicates,
             parse_int=_bounded_integer,
+            parse_float=_finite,
             parse_constant=_refuse_constant,
         )
         if "\\u" in text:
@@ -317,9 +338,18 @@ def parse_json(text: str, source: str, *, values_max: int = _VALUES_MAX, keep_du
         raise InputError(Problem(source, "not JSON text: it escapes half of a surrogate pair")) from None
     except RecursionError:
         raise InputError(Problem(source, "nested too deeply")) from None
-    except ValueError as error:
-        raise InputError(Problem(source, f"not JSON: {error}")) from None
+    except _NumberError as error:
+        place = _place_of(error.token, text)
+        raise InputError(Problem(source, f"not JSON: {error}", line=place[0], column=place[1])) from None
     return data
+
+
+def _place_of(token: str, text: str) -> tuple[int, int]:
+    """Line and column of the first value that begins with ``token``, which no string does."""
+    from seamstep.base.positions import line_and_column
+
+    start = next(found.start() for found in _TOKEN.finditer(text) if found[0].startswith(token))
+    return line_and_column(text, start)
 
 
 def _duplicates(text: str, source: str) -> list[Problem]:
@@ -334,19 +364,22 @@ def _duplicates(text: str, source: str) -> list[Problem]:
 
 def canonical(data: Any) -> bytes:
     """JSON-able data as bytes for digests, the same for equal data: sorted keys, no spaces, ASCII."""
-    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode("ascii")
 
 
 def check_writable(path: Path, *, replace: bool) -> None:
     """Check that a result could be written to ``path``, before the work for it begins.
 
     Raises:
-        RefusedError: the file exists and ``replace`` is false, or it is not a regular file.
+        RefusedError: the file exists and ``replace`` is false, it is not a regular file, or it is a symbolic link that
+            leads to no file: what is new is created in the folder that the user named.
         InputError: the folder does not exist, or the path can't be examined.
     """
     try:
         found = os.stat(path)  # exists() hides errors that have to be reported
     except FileNotFoundError:
+        if os.path.islink(path):
+            raise RefusedError(f"{path} is a symbolic link to a file that does not exist; it is left alone") from None
         if not path.name or not path.parent.is_dir():
             raise InputError(Problem(str(path), "can't write: no such folder")) from None
         return
@@ -359,14 +392,15 @@ def check_writable(path: Path, *, replace: bool) -> None:
 
 
 def write_atomic(path: Path, content: bytes, *, replace: bool, mode: int = 0o600) -> None:
-    """Write a whole file or nothing; readers never see a part of it. Symbolic links are followed.
+    """Write a whole file or nothing; readers never see a part of it. A symbolic link to a regular file is followed if
+    ``replace``, and stays.
 
     Raises:
-        RefusedError: the file exists and ``replace`` is false, or it is not a regular file.
+        RefusedError: as :func:`check_writable`.
         InputError: the file can't be written.
     """
     check_writable(path, replace=replace)
-    path = path.resolve()
+    path = path.resolve() if replace else path.parent.resolve() / path.name  # a link made by now is never followed
     import secrets
 
     temporary = path.parent / f".seamstep.{secrets.token_hex(8)}"

@@ -159,9 +159,9 @@ def _state_folder(options: argparse.Namespace) -> Iterator[str]:
 
 
 def _report(document: object, text: str, options: argparse.Namespace, code: ExitCode) -> None:
-    """Print the result of a run. A failure to write its copy to a file does not change the exit code."""
+    """Print the result of a run. A failure to write it, or its copy to a file, does not change the exit code."""
     try:
-        emit(document, text, as_json=options.json, code=code, output=options.output, replace=options.force)
+        emit(document, text, as_json=options.json, code=code, output=options.output, replace=options.force, stands=True)
     except (RefusedError, InputError) as error:
         with contextlib.suppress(OSError):
             print(f"seamstep: {printable(error)}", file=sys.stderr)
@@ -185,6 +185,7 @@ def _nothing_to_do(options: argparse.Namespace, plan: Plan, begun: Transaction, 
         code=code,
         output=options.output,
         replace=options.force,
+        stands=True,
     )
     return code
 

@@ -97,10 +97,9 @@ def run_verify(options: argparse.Namespace) -> ExitCode:
     texts += [f"finding: {printable(problem)}" for problem in (*findings, *unreadable)]
     failed = sum(not image["ok"] for image in images)
     texts.append(f"{len(images)} images: {failed} with findings; {len(findings)} findings on the whole")
-    emit(document, "\n".join(texts), as_json=options.json)
-    if unreadable:
-        return ExitCode.INVALID
-    return ExitCode.NO if failed or findings else ExitCode.DONE
+    code = ExitCode.INVALID if unreadable else ExitCode.NO if failed or findings else ExitCode.DONE
+    emit(document, "\n".join(texts), as_json=options.json, code=code)
+    return code
 
 
 def _images(arguments: list[str], trusted: frozenset[str]) -> tuple[list[tuple[str, bool]], list[Problem]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from seamstep.base.errors import ExitCode, InputError, Problem
 from seamstep.cli import options as shared
-from seamstep.cli.output import say, to_json
+from seamstep.cli.output import save, say, to_json
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -76,14 +76,12 @@ def run(options: argparse.Namespace) -> ExitCode:
     if linted.unreadable:
         code = ExitCode.INVALID
     form = "json" if options.json else options.format
-    say(_report(linted, form, baseline=bool(options.baseline)), code)
-    if options.output:
-        from pathlib import Path
-
-        from seamstep.base.documents import write_atomic
-
-        content = _report(linted, "json" if form == "text" else form, baseline=bool(options.baseline))
-        write_atomic(Path(options.output), content.encode(), replace=options.force)
+    try:
+        say(_report(linted, form, baseline=bool(options.baseline)), code)
+    finally:
+        if options.output:
+            content = _report(linted, "json" if form == "text" else form, baseline=bool(options.baseline))
+            save(content, options.output, replace=options.force)
     return code
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from seamstep.base.errors import ExitCode, InputError, Problem
 from seamstep.cli import options as shared
 from seamstep.cli.output import say, to_json
+from seamstep.show.text import printable
 
 _NEXT = """
 Next:
@@ -65,7 +66,8 @@ def run_install(options: argparse.Namespace) -> ExitCode:
         "schema": "seamstep/service-install/v1",
         "files": [{"path": str(file.path), "fate": file.fate.name.lower()} for file in done],
     }
-    text = "\n".join(f"{file.fate.value}: {file.path}" for file in done) + "\n" + _NEXT.format(settings=root / SETTINGS)
+    lines = [printable(f"{file.fate.value}: {file.path}") for file in done]
+    text = "\n".join(lines) + "\n" + _NEXT.format(settings=printable(root / SETTINGS))
     say(to_json(document) if options.json else text)
     return ExitCode.DONE
 
