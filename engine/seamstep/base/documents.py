@@ -146,7 +146,8 @@ def check_kind(found: os.stat_result, *, pipes: bool = False) -> None:
     """Raise OSError unless the status is that of a regular file, or of a pipe if ``pipes``."""
     kind = stat.S_IFMT(found.st_mode)
     if kind != stat.S_IFREG and not (pipes and kind == stat.S_IFIFO):
-        raise OSError(errno.EINVAL, f"{_KINDS.get(kind, 'a special file')}, not a regular file")
+        number = errno.EISDIR if kind == stat.S_IFDIR else errno.EINVAL
+        raise OSError(number, f"{_KINDS.get(kind, 'a special file')}, not a regular file")
 
 
 def _read(descriptor: int, limit: int) -> bytes:
