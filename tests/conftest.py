@@ -27,6 +27,8 @@ from seamstep.image.sigstruct import LAYOUT
 from seamstep.plan.document import Plan
 from seamstep.planning import planner
 from seamstep.policy import policy_file
+from seamstep.rules import HARD_RULES, AppliedRule
+from seamstep.run.judging import Judge
 
 if TYPE_CHECKING:
     from guest import Guest
@@ -139,11 +141,19 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def plan_for(host: HostFacts, folder: Path, policy_name: str = "shortest-path") -> Plan:
+def plan_for(host: HostFacts, folder: Path, policy_name: str = "shortest-path", as_of: date = DAY) -> Plan:
     """A plan that can be applied."""
     loaded = catalog.load(str(folder / catalog.MAPPING_FILE), str(folder), TRUSTED)
     chosen = policy_file.load(policy_name, DAY).with_signers(TRUSTED)
-    return planner.make_plan(loaded.mapping, loaded.releases, host, chosen, as_of=DAY)
+    return planner.make_plan(loaded.mapping, loaded.releases, host, chosen, as_of=as_of)
+
+
+def judge_for(plan: Plan) -> Judge:
+    """The hard rules, and the releases and images that the plan was made from."""
+    path = plan.document["mapping"]["path"]
+    loaded = catalog.load(path, str(Path(path).parent), TRUSTED | plan.signers)
+    rules = tuple(AppliedRule(rule()) for rule in HARD_RULES.values())
+    return Judge(rules, {release.version: release for release in loaded.releases})
 
 
 def published_parts(release: dict[str, Any]) -> Parts:

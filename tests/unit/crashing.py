@@ -18,6 +18,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from conftest import judge_for
 from seamstep.host.simulated import SimulatedHost
 from seamstep.plan.document import Plan
 from seamstep.run import transaction
@@ -122,4 +123,4 @@ def _asked(asking: _Asking, name: str, call: Callable[..., Any]) -> Callable[...
 def again(plan: Plan, host: Any, folder: Path, reporter: Reporter | None = None, **settings: Any) -> RunResult:
     """Perform ``plan`` as ``apply`` does."""
     with transaction.begun(host, str(folder), reporter=reporter) as begun:
-        return begun.perform(plan, reporter=reporter, **settings)
+        return begun.perform(plan, judge_for(plan), reporter=reporter, **settings)

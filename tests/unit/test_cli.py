@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 from test_host_facts import COMMON, DOUBLE, LAYOUTS, tree
 
-from conftest import DAY, FACTS, LATEST, TRUST, Run, host_like, plan_for, write_facts
+from conftest import FACTS, LATEST, TRUST, Run, host_like, plan_for, write_facts
 from seamstep import cli
 from seamstep.base.versions import ModuleVersion
 from seamstep.cli import facts as facts_command
+from seamstep.cli.options import today
 from seamstep.cli.output import to_json
 from seamstep.domain.facts import HostFacts
 from seamstep.host.read_facts import read_facts
@@ -53,7 +54,7 @@ def catalog_copy(images: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def saved(run: Run, catalog_copy: Path, tmp_path: Path) -> Path:
     path = tmp_path / "plan.json"
-    sources = ("--catalog", catalog_copy, "--facts", FACTS, "--policy", "shortest-path", "--as-of", DAY.isoformat())
+    sources = ("--catalog", catalog_copy, "--facts", FACTS, "--policy", "shortest-path")
     assert run("plan", *TRUST, *sources, "-o", path).code == 0
     return path
 
@@ -111,7 +112,7 @@ def test_cpu_that_no_image_names(run: Run, images: Path, spr: HostFacts, tmp_pat
         (("plan", "--mapping", LATEST, "--images", "nowhere", "--facts", FACTS), "nowhere: can't read the images"),
         (("apply", "nowhere.json"), "nowhere.json: can't read the plan"),
         (("apply", FACTS), "is not the text seamstep/plan/v1"),
-        (("apply", "x.json", "--policy", "fewest-hops"), "is for planning"),
+        (("apply", "x.json", "--target", "1.5.34"), "is for planning"),
         (("apply", "--simulate"), "needs a saved PLAN"),
         (("facts", "--sysroot", "/nowhere", "-o", "/nowhere/f.json"), "can't write"),
     ],
@@ -448,7 +449,7 @@ def test_plan_of_a_live_tree_equals_plan_of_its_facts(run: Run, tmp_path: Path) 
 
 
 def test_saved_plan_is_what_was_planned(run: Run, saved: Path, catalog_copy: Path, spr: HostFacts) -> None:
-    assert saved.read_text() == to_json(plan_for(spr, catalog_copy).document)
+    assert saved.read_text() == to_json(plan_for(spr, catalog_copy, as_of=today()).document)
 
 
 @pytest.mark.parametrize(

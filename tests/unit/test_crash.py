@@ -12,7 +12,7 @@ import pytest
 from crashing import again, run_to
 from test_executor import V24, V28, V34, simulated
 
-from conftest import plan_for
+from conftest import judge_for, plan_for
 from seamstep.base.errors import RefusedError, SeamstepError, TdxLostError
 from seamstep.domain.facts import HostFacts
 from seamstep.host.read_facts import read_facts
@@ -69,7 +69,7 @@ def recover_and_finish(plan: Plan, host: SimulatedHost, folder: Path) -> None:
     assert all("torn" in problem for problem in known.problems)
     with transaction.begun(host, str(folder)) as begun:
         check_finding(begun.finding, host, before)
-        result = begun.perform(plan)
+        result = begun.perform(plan, judge_for(plan))
     assert (result.state, result.version, result.stopped) == (State.APPLIED, V34, None), result.message
     assert host.uploads == 2
     assert read_facts(host) == plan.host.after(V34, 2)
@@ -183,5 +183,6 @@ def test_a_fresh_plan_after_a_crash(spr: HostFacts, images: Path, place: Path) -
     with transaction.begun(host, str(place / "state")) as begun:
         assert begun.finding
         assert begun.finding.state == "applied"
-        result = begun.perform(plan_for(read_facts(host), images))
+        fresh = plan_for(read_facts(host), images)
+        result = begun.perform(fresh, judge_for(fresh))
     assert (result.version, host.uploads) == (V34, 2)

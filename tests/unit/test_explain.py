@@ -47,10 +47,26 @@ def smallest_changes(situation: explain.Situation, goal: ModuleVersion) -> list[
             made_policy(),
             [("wait until the update under way is done",)],
         ),
-        (made_host(upload=None), made_policy(), [("boot a kernel that offers TDX module updates",)]),
-        (made_host(remaining_updates=0), made_policy(), [("reboot, if this boot had updates before",)]),
-        (made_host(seamldr_version=SeamldrVersion("1.4.09")), made_policy(), [("raise the P-SEAMLDR to 1.5.00",)]),
-        (made_host(seamldr_version=SeamldrVersion("2.0.00")), made_policy(), [("change the P-SEAMLDR to 1.5.00",)]),
+        (
+            made_host(upload=None),
+            made_policy(),
+            [("boot a kernel that offers TDX module updates (a reboot ends every TD on the host)",)],
+        ),
+        (
+            made_host(remaining_updates=0),
+            made_policy(),
+            [("reboot, if this boot had updates before (a reboot ends every TD on the host)",)],
+        ),
+        (
+            made_host(seamldr_version=SeamldrVersion("1.4.09")),
+            made_policy(),
+            [("raise the P-SEAMLDR to 1.5.00 (a reboot ends every TD on the host)",)],
+        ),
+        (
+            made_host(seamldr_version=SeamldrVersion("2.0.00")),
+            made_policy(),
+            [("change the P-SEAMLDR to 1.5.00 (a reboot ends every TD on the host)",)],
+        ),
         (
             made_host(),
             made_policy(denials=(Denial(Specifier("1.5.10"), "bad"),)),
@@ -75,12 +91,12 @@ def smallest_changes(situation: explain.Situation, goal: ModuleVersion) -> list[
         (
             made_host(cpu_limits=("nr_cpus=8",)),
             made_policy(),
-            [("boot without nr_cpus=8 on the kernel's command line",)],
+            [("boot without nr_cpus=8 on the kernel's command line (a reboot ends every TD on the host)",)],
         ),
         (
             made_host(cpus_present="0-5", seamldr_version=SeamldrVersion("1.4.00")),
             made_policy(),
-            [("bring CPUs 4-5 online", "raise the P-SEAMLDR to 1.5.00")],
+            [("bring CPUs 4-5 online", "raise the P-SEAMLDR to 1.5.00 (a reboot ends every TD on the host)")],
         ),
     ],
 )
@@ -88,6 +104,49 @@ def test_the_smallest_changes(host: HostFacts, policy: Policy, expected: list[tu
     found = changes(FREE, host, policy, "1.5.10")
     assert found[: len(expected)] == expected
     assert {len(together) for together in found} == {len(expected[0])}
+
+
+DENIED = "permission: /sys/x can't be read by this user"
+
+
+@pytest.mark.parametrize(
+    ("unknown", "expected"),
+    [
+        (
+            {"seamldr_version": DENIED, "remaining_updates": DENIED},
+            "run as root, to read seamldr_version, remaining_updates; then ask again",
+        ),
+        ({"remaining_updates": "EIO: /sys/x"}, "find out remaining_updates (EIO: /sys/x); then ask again"),
+        ({"cpus_online": "missing: /sys/x"}, "find out cpus_online (missing: /sys/x); then ask again"),
+        ({"cpu_limits": "missing: old"}, "find out cpu_limits (missing: old); then ask again"),
+        ({"upload": "EIO: /sys/x"}, "find out upload (EIO: /sys/x); then ask again"),
+        ({"upload.status": DENIED}, "run as root, to read upload; then ask again"),
+        (
+            {"seamldr_version": DENIED, "cpus_online": "EIO: x"},
+            "run as root, to read seamldr_version; find out cpus_online (EIO: x); then ask again",
+        ),
+    ],
+)
+def test_what_can_not_be_read_is_to_be_read_and_nothing_else(unknown: dict[str, str], expected: str) -> None:
+    """A remedy for a fact that is not known would end every TD, and perhaps mend nothing."""
+    facts: dict[str, Any] = {fact: None for fact in unknown if "." not in fact}
+    if "upload.status" in unknown:
+        facts["upload"] = UploadNode("tdx_module", None)
+    host = made_host(**facts)._replace(unknown=unknown)
+    assert changes(FREE, host, made_policy(), "1.5.10") == [(expected,)]
+
+
+def test_what_is_known_to_be_bad_is_mended_beside_what_is_not_known() -> None:
+    host = made_host(cpus_present="0-5", remaining_updates=None)._replace(unknown={"remaining_updates": DENIED})
+    found = changes(FREE, host, made_policy(), "1.5.10")
+    assert found == [("run as root, to read remaining_updates; then ask again", "bring CPUs 4-5 online")]
+
+
+def test_a_kernel_without_the_interface_lacks_its_facts_too() -> None:
+    missing = dict.fromkeys(("profile", "upload", "seamldr_version", "remaining_updates"), "missing: no interface")
+    host = made_host(profile=None, upload=None, seamldr_version=None, remaining_updates=None)._replace(unknown=missing)
+    kernel = "boot a kernel that offers TDX module updates (a reboot ends every TD on the host)"
+    assert changes(FREE, host, made_policy(), "1.5.10") == [(kernel,)]
 
 
 def test_what_no_change_helps(run: Run, spr: HostFacts, tmp_path: Path) -> None:
@@ -191,7 +250,7 @@ def test_what_there_is_no_time_to_try_is_told(
     host = made_host(cpus_present="0-5", seamldr_version=SeamldrVersion("1.4.00"))
     situation = explain.Situation(FREE, host, made_policy())
     steps = len(FREE) * (len(FREE) - 1) // 2
-    both = ("bring CPUs 4-5 online", "raise the P-SEAMLDR to 1.5.00")
+    both = ("bring CPUs 4-5 online", "raise the P-SEAMLDR to 1.5.00 (a reboot ends every TD on the host)")
     for trials in range(0, 80, 4):
         monkeypatch.setattr(explain, "_STEPS_MAX", trials * steps)
         found = explain.smallest_changes(situation, situation.graph(), FREE[-1].version)

@@ -24,6 +24,7 @@ from seamstep.host.read_facts import read_facts
 from seamstep.host.simulated import SimulatedHost
 from seamstep.image import catalog, files, published
 from seamstep.image.pack import pack
+from seamstep.plan import at_hand
 from seamstep.rules import POLICY_RULES
 from seamstep.run.executor import Executor, Reporter, State, performing
 
@@ -38,6 +39,7 @@ def test_what_we_trust_by_ourselves_needs_no_option(
 ) -> None:
     monkeypatch.setattr(files, "TRUSTED", TRUSTED)
     monkeypatch.setattr(performing, "TRUSTED", TRUSTED)
+    monkeypatch.setattr(at_hand, "TRUSTED", TRUSTED)
     plan = tmp_path / "plan.json"
     assert run("plan", "--catalog", images, "--facts", FACTS, "-o", plan).code == 0
     assert run("apply", plan, "--simulate", "--yes").code == 0

@@ -188,6 +188,35 @@ def test_what_a_plan_was_made_from_is_looked_at_first(
     assert (run("apply", tmp_path / "plan.json", *TRUST, "--simulate", "--yes").code, opened) == (5, [])
 
 
+@pytest.mark.parametrize("make", [fifo, device, link_to_fifo, unix_socket])
+def test_a_policy_that_a_plan_names_is_looked_at_first(
+    make: Callable[[Path], None], spr: HostFacts, images: Path, run: Run, tmp_path: Path, opened: list[str]
+) -> None:
+    policy = tmp_path / "p.yaml"
+    policy.write_text("schema: seamstep/policy/v1\nname: p\n")
+    facts = spr_file(spr, tmp_path)
+    made = run("plan", "--catalog", images, "--facts", facts, *TRUST, "--policy", policy, "--json")
+    (tmp_path / "plan.json").write_text(made.out)
+    assert run("apply", tmp_path / "plan.json", *TRUST, "--simulate", "--yes").code == 0
+    odd_file(policy, make)
+    ran = run("apply", tmp_path / "plan.json", *TRUST, "--simulate", "--yes")
+    assert (ran.code, "not a regular file" in ran.err, opened) == (5, True, [])
+
+
+@pytest.mark.parametrize("make", ODD)
+def test_a_saved_plan_with_another_catalog(
+    make: Callable[[Path], None], spr: HostFacts, images: Path, run: Run, tmp_path: Path, opened: list[str]
+) -> None:
+    folder = tmp_path / "catalog"
+    shutil.copytree(images, folder)
+    (tmp_path / "plan.json").write_text(to_json(plan_for(spr, images).document))
+    apply = ("apply", tmp_path / "plan.json", *TRUST, "--simulate", "--yes", "--catalog", folder)
+    assert run(*apply).code == 0
+    odd_file(folder / MAPPING_FILE, make)
+    ran = run(*apply)
+    assert (ran.code, "not a regular file" in ran.err, opened) == (5, True, [])
+
+
 def spr_file(spr: HostFacts, folder: Path) -> Path:
     (folder / "facts.json").write_text(to_json(spr._replace(simulated=True).to_document()))
     return folder / "facts.json"

@@ -37,6 +37,7 @@ from seamstep.rules import HARD_RULES, AppliedRule, Level, image_authentic
 from seamstep.rules.seam_memory import SeamMemory
 from seamstep.rules.td_build import TdBuild
 from seamstep.run.executor import Executor, State
+from seamstep.run.judging import Judge
 
 #: Plans to make for each world.
 POLICIES = 4
@@ -132,11 +133,13 @@ class WithNewTds(SimulatedHost):
         return super().write(path, data, offset)
 
 
-def by_executor(world: World, plan: Plan) -> str:
+def by_executor(world: World, policy: Policy, plan: Plan) -> str:
     """Let the executor perform a plan; what came of it, in a word."""
     creating = world.creating and not plan.creation_held
     host = world.host(held=plan.creation_held, kind=WithNewTds if creating else SimulatedHost)
-    executor = Executor(host, image_bytes=lambda planned, _: MADE[planned.path].upload(planned.upload_format))
+    judge = Judge(policy.applied_rules(), {release.version: release for release in world.releases})
+    upload = lambda planned, _: MADE[planned.path].upload(planned.upload_format)  # noqa: E731
+    executor = Executor(host, image_bytes=upload, judge=judge)
     result = executor.run(plan._replace(running_image=None))
     tried = range(min(len(result.applied) + 1, len(plan.hops)))
     risks: set[str] = set().union(*(risks_of(plan, number) for number in tried))
@@ -190,7 +193,7 @@ def perform(world: World, policy: Policy, plan: Plan, seen: Counter[str]) -> Non
     for what, taken_by in harm(world, plan):
         assert taken_by, what
         seen[f"{what} ({taken_by})"] += 1
-    seen[by_executor(world, plan)] += 1
+    seen[by_executor(world, policy, plan)] += 1
     seen["of several hops"] += len(plan.hops) > 1
 
 

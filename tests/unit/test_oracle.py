@@ -118,7 +118,13 @@ policies = st.builds(
     max_hops=st.sampled_from([None, None, None, None, 1, 2, 3, 5]),
     keep_updates=st.sampled_from([0] * 8 + [1, 3]),
     denials=st.lists(
-        st.builds(Denial, st.sampled_from(["1.5.5", "1.5.10", ">=1.5.7,<1.5.9"]).map(Specifier), st.just("no")),
+        st.builds(
+            Denial,
+            st.sampled_from(["1.5.5", "1.5.10", ">=1.5.7,<1.5.9"]).map(Specifier),
+            st.just("no"),
+            st.none(),
+            st.none(),
+        ),
         max_size=1,
     ).map(tuple),
     waypoints=st.lists(st.sampled_from(LADDER), max_size=1, unique=True).map(tuple),

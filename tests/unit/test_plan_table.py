@@ -17,7 +17,7 @@ from seamstep.policy.policy import PathChoice, Policy, Target
 
 
 class Case(NamedTuple):
-    """``path`` is the way, "up to date", or the rule that refuses every first step."""
+    """``path`` is the way, "up to date", "not listed", or the rule that refuses every first step."""
 
     running: str
     seamldr: str
@@ -44,7 +44,8 @@ CASES = [
     Case("1.5.24", "2.0.00", "mainline", 5, "shortest-path", "1.5.24 1.5.25 1.5.28 1.5.34"),
     Case("1.5.34", "1.5.02", "mainline", 5, "fewest-hops", "up to date"),
     Case("1.5.34", "1.5.02", "mainline", 0, "fewest-hops", "up to date"),
-    Case("1.5.99", "1.5.02", "mainline", 5, "fewest-hops", "up to date"),
+    Case("1.5.99", "1.5.02", "mainline", 5, "fewest-hops", "not listed", 1),
+    Case("1.9.01", "1.5.02", "mainline", 5, "fewest-hops", "not listed", 1),
     Case("2.0.18", "2.0.00", "legacy", 5, "shortest-path", "up to date"),
     Case("1.5.16", "1.5.02", "mainline", 5, "fewest-hops", "1.5.16 1.5.34"),
     Case("1.5.16", "1.5.02", "mainline", 5, "shortest-path", "1.5.16 1.5.20 1.5.24 1.5.28 1.5.34"),
@@ -80,8 +81,12 @@ def test_plan_goes_the_way_of_the_table(case: Case, run: Run, spr: HostFacts, tm
         assert run(*arguments, "--exit-code").code == 10
     elif case.path == "up to date":
         assert (plan["outcome"], plan["hops"], plan["target"]) == ("up-to-date", [], None)
+    elif case.path == "not listed":
+        assert (plan["outcome"], plan["hops"], plan["held_up"]) == ("not-listed", [], None)
+        assert ran.json["mapping"]["sha256"][:12] in plan["reason"]
     else:
         assert plan["outcome"] == "no-path"
+        assert case.path in plan["held_up"]["rules"]
         refused = [step for step in plan["rejected"] if step["from"] == case.running]
         assert refused
         assert all(case.path in {verdict["rule"] for verdict in step["verdicts"]} for step in refused)

@@ -15,7 +15,9 @@ from test_oracle import LADDER, Oracle
 from test_policies import written
 
 from conftest import LATEST, TRUST, Run
-from seamstep.analysis import environments, policy_review
+from seamstep import service
+from seamstep.analysis import environments, policy_review, policy_warnings
+from seamstep.base import yaml_text
 from seamstep.base.versions import SeamldrVersion
 from seamstep.domain.model import INTEL_SIGNER
 from seamstep.policy import policy_file
@@ -240,3 +242,140 @@ def test_a_series_that_is_too_long_is_refused(run: Run, tmp_path: Path) -> None:
     for command in (("check", "fewest-hops"), ("diff", "fewest-hops", "shortest-path")):
         ran = run("policy", *command, "--mapping", mapping)
         assert (ran.code, "series 1.5 has 501 releases; at most 500 are judged" in ran.err) == (2, True)
+
+
+def checked(run: Run, policy: str, *more: object) -> list[str]:
+    """What ``policy check`` says, without the names of files and the count."""
+    ran = run("policy", "check", policy, *more, "--as-of", "2026-11-23", "--json")
+    return [f"{finding['path']}: {finding['message']}" for finding in ran.json["findings"]]
+
+
+NEVER = "this window never opens: it names no day"
+WHOLE = "'from' and 'to' are equal, so the window is open for a whole day; if that is meant, say 00:00 to 23:59"
+SKIPPED = "this window does not open on {}: the clocks of {} skip it; widen it past the change"
+
+
+@pytest.mark.parametrize(
+    ("window", "says"),
+    [
+        ("{from: 02:10, to: 02:50, timezone: Europe/Berlin}", SKIPPED.format("2027-03-28", "Europe/Berlin")),
+        (
+            "{from: 02:10, to: 02:50, timezone: America/New_York, days: [sun]}",
+            SKIPPED.format("2027-03-14", "America/New_York"),
+        ),
+        ("{from: 00:00, to: 00:30, timezone: Asia/Beirut}", SKIPPED.format("2027-03-28", "Asia/Beirut")),
+        ("{from: 02:10, to: 02:50, timezone: Europe/Berlin, days: [sat]}", None),
+        ("{from: 02:10, to: 03:10, timezone: Europe/Berlin}", None),
+        ("{from: 02:10, to: 02:50}", None),
+        ("{from: 22:00, to: 04:00, timezone: Europe/Berlin}", None),
+        ("{from: 02:30, to: 02:30, timezone: Europe/Berlin}", WHOLE),
+        ("{from: 01:00, to: 02:00, days: []}", NEVER),
+    ],
+)
+def test_check_warns_of_windows_that_can_hardly_be_meant(
+    run: Run, tmp_path: Path, window: str, says: str | None
+) -> None:
+    policy = written(tmp_path, "p", f"apply: {{windows: [{{from: 10:00, to: 11:00}}, {window}]}}\n")
+    assert checked(run, policy) == ([f"apply.windows[1]: {says}"] if says else [])
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])
+def test_check_at_the_ends_of_the_calendar(run: Run, tmp_path: Path, day: str) -> None:
+    policy = written(tmp_path, "p", "apply: {windows: [{from: 02:10, to: 02:50, timezone: Europe/Berlin}]}\n")
+    assert run("policy", "check", policy, "--as-of", day).code in {0, 1}
+
+
+@pytest.mark.parametrize(("soak", "long"), [("59m", False), ("3599s", False), ("1h", True), ("2h", True)])
+def test_check_warns_of_a_soak_that_the_service_does_not_wait_for(
+    run: Run, tmp_path: Path, soak: str, long: bool
+) -> None:
+    found = checked(run, written(tmp_path, "p", f"apply: {{soak: {soak}}}\n"))
+    assert len(found) == long
+    assert all(one.startswith(f"apply.soak: systemd ends a run that soaks for {soak} ") for one in found)
+
+
+def test_the_service_waits_as_long_as_check_says() -> None:
+    hours, unit = policy_warnings.SERVICE_WAITS // 3600, service.unit("seamstep.service", "/usr/bin/seamstep")
+    assert f"\nTimeoutStartSec={hours}h\n" in unit
+
+
+DENY_28 = "deny: [{versions: '>=1.5.25,<1.5.30', reason: broken}]\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "mapping", "says"),
+    [
+        ("target: 1.5.28\n" + DENY_28, False, "target: no path can lead to the target: 1.5.28 is denied: broken"),
+        ("target: 1.5.28\n" + DENY_28, True, "target: no path can lead to the target: 1.5.28 is denied: broken"),
+        (
+            "target: '>=1.5.25,<1.5.30'\n" + DENY_28,
+            True,
+            "target: no path can lead to any of the 2 releases that the target names: 1.5.28 is denied: broken",
+        ),
+        ("target: '>=1.5.25,<1.5.30'\n" + DENY_28, False, None),
+        ("target: '>=1.5.24'\n" + DENY_28, True, None),
+        ("target: 1.5.34\n" + DENY_28, True, None),
+        ("target: 1.5.29\n", True, "target: no release matches the target '1.5.29'; did you mean '1.5.28'?"),
+        (
+            "target: 2.0.08\nrules: {preproduction: require}\n",
+            False,
+            "target: no path can lead to the target: 2.0.08 holds pre-production interfaces",
+        ),
+        ("target: 1.5.28\n" + DENY_28[:-3] + ", until: 2026-11-22}]\n", False, "deny[0].until: this denial expired"),
+    ],
+)
+def test_check_warns_of_a_target_that_nothing_can_lead_to(
+    run: Run, tmp_path: Path, more: str, mapping: bool, says: str | None
+) -> None:
+    found = checked(run, written(tmp_path, "p", more), *(MAPPING if mapping else ()))
+    assert len(found) == bool(says)
+    assert not says or found[0].startswith(says)
+
+
+def test_check_warns_of_waypoints_at_which_no_path_can_stop() -> None:
+    """The floor on the SVN refuses the stop from everywhere; a waiver opens it again."""
+    releases = [
+        made_release(version, image=made_image(svn=svn, signer=INTEL_SIGNER))
+        for version, svn in (("1.5.01", 0x105), ("1.5.03", 0x105), ("1.5.04", 0x106), ("1.5.07", 0x107))
+    ]
+    text = (
+        "schema: seamstep/policy/v1\nname: p\nwaypoints: [1.5.4, 1.5.03]\n"
+        "rules: {minimum-svn: {level: require, svn: 0x106}}\n"
+    )
+
+    def found(more: str, *, target: str = "newest", known: bool = True) -> list[str]:
+        document = yaml_text.read(f"{text}target: {target}\n{more}".encode(), "p.yaml")
+        policy = policy_file.parse(document, None, date(2026, 11, 23))
+        return list(map(str, policy_warnings.warnings(document, policy, releases if known else (), date(2026, 11, 23))))
+
+    refused = "1.5.03 has SVN 0x105, below 0x106"
+    stop = f"p.yaml:3:20: waypoints[1]: every path across 1.5.03 has to stop there, and none can: {refused}"
+    assert found("") == [stop]
+    assert found("", known=False) == []
+    target = f"p.yaml:5:1: target: no path can lead to the target: {refused}"
+    assert found("", target="1.5.03") == [target, stop]
+    waiver = "accept: [{rule: minimum-svn, versions: 1.5.03, reason: r, by: us, until: 2030-01-01}]\n"
+    assert found(waiver) == []
+
+
+def test_identical_entries_are_told_once(run: Run, tmp_path: Path) -> None:
+    waiver = "{rule: td-build, versions: 1.5.13, reason: r, by: us, until: 2030-01-01}"
+    policy = written(
+        tmp_path,
+        "p",
+        "deny:\n- {versions: 1.5.28, reason: broken}\n- {versions: 1.5.34, reason: bad}\n"
+        "- {versions: 1.5.28, reason: broken}\n- {versions: ==1.5.28, reason: other}\n"
+        f"accept: [{waiver}, {waiver}]\n",
+    )
+    expected = [
+        "deny[2]: this denial is identical to deny[0]; keep one",
+        "deny[3]: this denial has the same effect as deny[0]; keep one",
+        "accept[1]: this waiver is identical to accept[0]; keep one",
+    ]
+    assert checked(run, policy) == expected
+    assert checked(run, policy, *MAPPING) == expected
+    useless = written(tmp_path, "q", "deny: [{versions: 2.0.02, reason: r}, {versions: 2.0.02, reason: r}]\n")
+    assert checked(run, useless, *MAPPING) == [
+        "deny[0]: this denial changes nothing: every step that it forbids is forbidden anyway",
+        "deny[1]: this denial is identical to deny[0]; keep one",
+    ]

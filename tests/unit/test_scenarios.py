@@ -386,6 +386,10 @@ def test_one_format_at_a_time(run: Run) -> None:
 TWO_IMAGES: dict[str, Any] = {"1.5.24": {}, "1.5.4": {}, "v1": {}, "1.5.024": {}}
 INVALID: list[tuple[dict[str, Any], Sequence[str]]] = [
     ({"schema": "seamstep/scenario/v2"}, ["1:1: schema: 'seamstep/scenario/v2' is not the text seamstep/scenario/v1"]),
+    (
+        {"schema": "seamstep/scenario/v2", "images": {"1.5.24": "x"}},
+        ["1:1: schema: 'seamstep/scenario/v2' is not the text seamstep/scenario/v1"],
+    ),
     ({"name": None}, ["1:1: the key 'name' is missing"]),
     ({"expects": {}}, ["7:1: expects: unknown key; did you mean 'expect'?"]),
     ({"policy": "fewest-hop"}, ["5:1: policy: fewest-hop: no policy of this name ships with seamstep; did you mean"]),
@@ -413,7 +417,7 @@ INVALID: list[tuple[dict[str, Any], Sequence[str]]] = [
     ({"as_of": "today"}, ["7:1: as_of: 'today' is not a day such as 2027-03-31"]),
     ({"expect": {}}, ["6:1: expect: expected either 'path' or 'outcome'"]),
     ({"expect": FORWARD | {"outcome": "no-path"}}, ["6:1: expect: expected either 'path' or 'outcome'"]),
-    ({"expect": {"outcome": "update"}}, ["6:10: expect.outcome: 'update' is not up-to-date or no-path"]),
+    ({"expect": {"outcome": "update"}}, ["6:10: expect.outcome: 'update' is not up-to-date, no-path or not-listed"]),
     ({"expect": {"path": ["1.5.24"]}}, ['6:10: expect.path: ["1.5.24"] is not a list of two or more versions']),
     ({"expect": {"path": ["1.5.16", "1.5.34"]}}, ["6:19: expect.path[0]: a path begins with the running version"]),
     (
@@ -439,6 +443,12 @@ def test_what_is_wrong_is_told_with_its_place(
     for line, text in zip(lines, expected, strict=True):
         assert line.startswith(f"seamstep: {path}:")
         assert text.format(folder=tmp_path) in line if "{folder}" in text else text in line
+
+
+def test_a_value_is_not_read_when_too_many_others_are_wrong_to_name_it(write: Write, run: Run) -> None:
+    """Its own problem is not among the hundred that are told."""
+    ran = run("policy", "test", write({f"k{number}": 1 for number in range(101)} | {"images": {"1.5.24": "x"}}))
+    assert (ran.code, "images" in ran.err, "problems more" in ran.err) == (2, False, True)
 
 
 def test_all_problems_of_all_documents_and_files_at_once(write: Write, run: Run, tmp_path: Path) -> None:

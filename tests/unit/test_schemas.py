@@ -96,7 +96,7 @@ def test_a_list_that_would_take_minutes_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "m.json"
     path.write_text(json.dumps(document))
     with pytest.raises(
-        InputError, match=r"m\.json:\d+:\d+: .*strict_compat_versions: .* is not a list of at most 500 versions"
+        InputError, match=r"m\.json:\d+:\d+: .*compat_versions: .* is not a list of at most 500 versions"
     ):
         mapping.load(str(path))
 

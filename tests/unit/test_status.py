@@ -60,13 +60,69 @@ def test_status_in_one_screen(run: Run, root: Path, images: Path) -> None:
         "TDs                0 TDs run on this host",
         "upload             idle",
         "last run           none",
-        "permitted          1.5.34 (update, 1 hops) by policy fewest-hops",
+        "permitted          1.5.34, 1 hop, by policy fewest-hops",
         "reboot needed      no",
     ]
     document = run("status", "--sysroot", root, "--json").json
     assert (document["schema"], document["tdx"], document["permitted"]) == ("seamstep/status/v1", "running", None)
     assert "give --catalog DIR" in run("status", "--sysroot", root).out
     assert not (root / "var").exists(), "reading leaves no trace"
+
+
+NODE = "sys/devices/faux/tdx_host/"
+HELD = [
+    ({"sys/devices/system/cpu/online": "0\n"}, "cpus-online", "no update now, by policy fewest-hops", True),
+    ({f"{NODE}num_remaining_updates": "0\n"}, "updates-remaining", "no update now", True),
+    ({"sys/class/firmware/tdx_module/status": "transferring\n"}, "upload-interface", "no update now", True),
+    ({f"{NODE}seamldr_version": "nonsense\n"}, "seamldr-minimum", "no update now", False),
+]
+
+
+@pytest.mark.parametrize(("files", "rule", "told", "known"), HELD)
+def test_what_is_held_up_is_not_called_up_to_date(
+    run: Run, root: Path, images: Path, files: dict[str, str], rule: str, told: str, known: bool
+) -> None:
+    tree(root, files)
+    looking = ("status", "--sysroot", root, "--catalog", images, *TRUST)
+    text = " ".join(run(*looking).out.split())
+    assert told in text
+    assert "nothing newer" not in text
+    assert (f"1.5.34 is held up by {rule}" in text) == known
+    assert ("whether 1.5.34 is permitted can't be told" in text) != known
+    held = run(*looking, "--json").json["permitted"]["held_up"]
+    assert (held["version"], held["rules"], held["known"]) == ("1.5.34", [rule], known)
+    metrics = run(*looking, "--format", "prometheus").out
+    assert f'outcome="no-path",policy="fewest-hops",held_up="1.5.34",rules="{rule}"' in metrics
+    assert "seamstep_update_permitted 0" in metrics
+
+
+@pytest.mark.parametrize(
+    ("version", "told"),
+    [
+        (
+            "1.5.40",
+            "list 1.5.40; its newest release of series 1.5 is 1.5.34; it is older than the running module",
+        ),
+        ("1.5.26", "1.5.34, 1 hop"),
+        ("1.9.01", "has no release of series 1.9, so it can't tell what is newer than 1.9.01"),
+        (
+            "1.5.34",
+            "nothing newer, by policy fewest-hops: 1.5.34 is the newest release of series 1.5 in the",
+        ),
+    ],
+)
+def test_what_the_mapping_file_does_not_list_is_told(
+    run: Run, root: Path, images: Path, version: str, told: str
+) -> None:
+    tree(root, {f"{NODE}version": f"{version}\n"})
+    looking = ("--sysroot", root, "--catalog", images, *TRUST)
+    text = " ".join(run("status", *looking).out.split())
+    assert told in text or (version == "1.5.26" and "can't be told" in text)
+    if version in {"1.5.40", "1.9.01"}:
+        assert run("plan", *looking).code == 1
+        ran = run("status", *looking)
+        assert "was last changed on" in ran.err
+        assert 'outcome="not-listed"' in run("status", *looking, "--format", "prometheus").out
 
 
 STATES: list[tuple[dict[str, Any], str, int, bool | None]] = [
@@ -134,10 +190,11 @@ def test_a_run_that_is_under_way(run: Run, spr: HostFacts, images: Path, tmp_pat
     settings = {"before": [["sh", "-c", f"until [ -e {released} ]; do sleep 0.1; done"]], "after": [["true"]]}
     plan.write_text(to_json(with_settings(plan_for(spr, images), **settings).document))
     program = (
-        "import sys; from seamstep.plan import document as plan; from seamstep.run import transaction;"
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r}); from conftest import judge_for;"
+        "from seamstep.plan import document as plan; from seamstep.run import transaction;"
         "from seamstep.host.simulated import SimulatedHost;"
         "loaded = plan.load(sys.argv[1]); host = SimulatedHost(loaded.host, {})\n"
-        "with transaction.begun(host, sys.argv[2]) as begun: begun.perform(loaded)"
+        "with transaction.begun(host, sys.argv[2]) as begun: begun.perform(loaded, judge_for(loaded))"
     )
 
     def seen() -> Any:
@@ -176,9 +233,11 @@ def test_nothing_to_do_but_what_a_killed_run_owes(
     files = {"version": "1.5.34\n", "num_remaining_updates": "4\n"}
     tree(root, {f"sys/devices/faux/tdx_host/{name}": text for name, text in files.items()})
     tree(root, {"proc/sys/kernel/random/boot_id": f"{spr.boot_id}\n"})
-    assert run("plan", "--catalog", images, *TRUST, "--sysroot", root, "-o", saved).code == 0
-    reseal(saved, apply=settings)
-    apply = ("apply", saved, *TRUST, "--sysroot", root, "--state-dir", state, "--yes", "--json")
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(json.dumps({"schema": "seamstep/policy/v1", "name": "p", "apply": settings}))
+    planning = ("--catalog", images, *TRUST, "--policy", policy)
+    assert run("plan", *planning, "--sysroot", root, "-o", saved).code == 0
+    apply = ("apply", saved, *planning, "--sysroot", root, "--state-dir", state, "--yes", "--json")
     for _ in range(2):
         ran = run(*apply)
         assert (ran.code, ran.json["outcome"]) == (0, "up-to-date")

@@ -15,7 +15,7 @@ from crashing import again, run_to
 from test_crash import applied_hops, history
 from test_executor import V24, V28, V34, Recorder, simulated
 
-from conftest import plan_for
+from conftest import judge_for, plan_for
 from seamstep.base.errors import ExitCode, NotUpdatableError, RefusedError, UnknownOutcomeError
 from seamstep.domain.facts import HostFacts
 from seamstep.host.read_facts import read_facts
@@ -456,7 +456,7 @@ def test_a_dry_run_changes_nothing(spr: HostFacts, images: Path, tmp_path: Path)
 
     def dry(host: SimulatedHost, **settings: Any) -> RunResult:
         with transaction.begun(host, str(tmp_path), dry_run=True) as begun:
-            return begun.perform(plan, **settings)
+            return begun.perform(plan, judge_for(plan), **settings)
 
     result = dry(ReadOnly(plan.host, {}))
     assert (result.exit_code, result.version, result.applied) == (0, V24, ())

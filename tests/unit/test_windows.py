@@ -172,3 +172,36 @@ def test_settings_that_can_not_be_kept_are_refused(
     with pytest.raises(InputError) as raised:
         read(Document("plan", spoilt, "", lambda path: None))
     assert says in str(raised.value)
+
+
+def layered(*layers: list[dict[str, Any]]) -> tuple[Window, ...]:
+    document = {"windows": [one | {"layer": layer} for layer, windows in enumerate(layers) for one in windows]}
+    return ApplySettings.from_document(document).windows
+
+
+def test_a_window_of_each_layer_has_to_be_open() -> None:
+    night = [{"from": "22:00", "to": "04:00", "timezone": "Europe/Berlin"}, {"from": "12:00", "to": "13:00"}]
+    saturday = [{"from": "00:00", "to": "00:00", "days": ["sat"]}]
+    both = layered(night, saturday)
+    assert closed(both, at("2026-11-28 12:30")) == "", "Saturday noon"
+    assert closed(both, at("2026-11-28 23:30")) == ""
+    outside = "outside the maintenance windows of the policies; the next time in all of them is "
+    assert closed(both, at("2026-11-27 12:30")) == f"{outside}2026-11-28 00:00 (UTC)", "the night before, in Berlin"
+    assert closed(both, at("2026-11-28 03:30")) == f"{outside}2026-11-28 12:00 (UTC)"
+    assert closed(both, at("2026-11-28 13:00")) == f"{outside}2026-11-28 22:00 (Europe/Berlin)"
+    apart = layered([{"from": "01:00", "to": "02:00"}], [{"from": "02:00", "to": "03:00"}])
+    never = "outside the maintenance windows of the policies, and no time in the next 15 days is in the windows of all"
+    assert {closed(apart, at(f"2026-11-28 {hour:02}:30")) for hour in range(24)} == {never}
+
+
+@given(TIMES, TIMES, TIMES, TIMES, ZONES, MOMENTS)
+def test_when_layers_are_told_to_open_they_do(a: str, b: str, c: str, d: str, zone: str, now: float) -> None:
+    both = layered([{"from": a, "to": b, "timezone": zone}], [{"from": c, "to": d}])
+    told = closed(both, now)
+    assert (not told) is all(one.is_open(now) for one in both)
+    if " is 20" in told:
+        when, _, named = told.rpartition(" is ")[2].rpartition(" (")
+        opening = at(when, named.rstrip(")"))
+        assert opening > now - 60, "the minute is told, not the second"
+        folds = [at(when, named.rstrip(")"), fold) for fold in (0, 1)]
+        assert any(closed(both, fold + 60 * later) == "" for fold in folds for later in (0, 1))

@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Mapping
+from datetime import UTC, datetime, time
 from itertools import product
 from random import Random
 from types import MappingProxyType
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from made import GOOD_FEATURES, made_host
 
-from conftest import SIGNER
+from conftest import DAY, SIGNER
 from seamstep.base.versions import ModuleVersion, SeamldrVersion, Specifier
 from seamstep.demo.synthetic import Parts, Signer, synthetic_module
 from seamstep.domain.facts import IMAGE_FORMATS, HostFacts, UploadNode
@@ -319,7 +320,7 @@ class World(NamedTuple):
             faults=[None] * self.busy + [Fault(error="firmware-invalid")] if self.busy is not None else (),
             layouts=self.layouts,
             phase_seconds=0,
-            epoch=0,
+            epoch=datetime.combine(DAY, time(12), UTC).timestamp(),
         )
         if not held:
             made.running_tds -= self.unfinished if self.facts.running_tds else 0  # it counts them already

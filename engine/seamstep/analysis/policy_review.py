@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 from seamstep.analysis import environments
 from seamstep.analysis.environments import Environment, Pair, judged, searched
+from seamstep.analysis.policy_warnings import NOUNS, effect, repeated, warnings
 from seamstep.base.documents import Document
-from seamstep.base.errors import Problem
+from seamstep.base.errors import Problem, in_reading_order
 from seamstep.base.validation import did_you_mean
 from seamstep.base.versions import ModuleVersion, Specifier
 from seamstep.domain.model import Release, ladders
@@ -19,7 +20,6 @@ from seamstep.policy import policy_file
 from seamstep.policy.policy import Policy
 from seamstep.rules import Level, policy_rules
 
-_ENTRIES = {"deny": "denial", "accept": "waiver", "waypoints": "waypoint"}
 #: How many releases are compared with an entry while one step is judged.
 _MATCHED = 4
 _MAPPING = "the mapping file"
@@ -63,41 +63,39 @@ class _Entry(NamedTuple):
 
 
 def findings(document: Document, policy: Policy, releases: Sequence[Release], as_of: date) -> list[Problem]:
-    """What has expired, and which denials, waivers and waypoints change nothing.
+    """What has expired, what can hardly be meant, and which denials, waivers and waypoints change nothing.
 
-    An entry changes nothing if without it the same steps are permitted in every environment, at the same cost.
-    ``releases`` may be empty: then only what has expired is told.
+    An entry changes nothing if without it, and without its repetitions, the same steps are permitted in every
+    environment, at the same cost. ``releases`` may be empty: then such entries are not looked for.
 
     Raises:
         InputError: no release names a P-SEAMLDR, or it is too much to judge.
     """
-    problems = list(policy.expired)
-    if not releases:
-        return problems
-    entries = _in_force(document, policy, releases)
-    for entry in _idle(document, policy, releases, entries, as_of):
+    entries = _in_force(document, policy, releases) if releases else {}
+    problems = [*policy.expired, *warnings(document, policy, releases, as_of)]
+    for entry in _idle(document, policy, releases, entries, as_of) if releases else ():
         reason = _why_nothing(entry, entries, releases, policy)
-        message = f"this {_ENTRIES[entry.key]} changes nothing: {reason}"
+        message = f"this {NOUNS[entry.key]} changes nothing: {reason}"
         problems.append(document.problem((entry.key, entry.position), message))
-    return problems
+    return in_reading_order(problems)
 
 
 def _in_force(document: Document, policy: Policy, releases: Sequence[Release]) -> dict[_Entry, Any]:
-    """The entries that have not expired, as they are written. A waiver of a rule that looks into images is left out
-    where there are none to tell what it changes."""
-    listed = [(key, index, entry) for key in _ENTRIES for index, entry in enumerate(document.data.get(key, []))]
+    """The entries that have not expired, as they are written, the first of those that repeat each other. A waiver of a
+    rule that looks into images is left out where there are none to tell what it changes."""
+    listed = [(key, index, entry) for key in NOUNS for index, entry in enumerate(document.data.get(key, []))]
     compared = f"{len(listed)} × {len(releases):,} comparisons of entries with releases"
     environments.check_size(len(listed) * len(releases) // _MATCHED, _MAPPING, compared, _FEWER_ENTRIES)
-    expired = {problem.path[:2] for problem in policy.expired}
+    left_out = {problem.path[:2] for problem in policy.expired} | repeated(document, policy).keys()
     if not environments.has_images(releases):
-        expired |= {
+        left_out |= {
             (key, index)
             for key, index, entry in listed
             if key == "accept" and _looks_into_images(policy, entry["rule"])
         }
     found = {}
     for key, index, entry in listed:
-        if (key, index) not in expired:
+        if (key, index) not in left_out:
             named = {ModuleVersion(entry)} if key == "waypoints" else _matched(entry["versions"], releases)
             found[_Entry(key, index, frozenset(named))] = entry
     return found
@@ -135,8 +133,8 @@ def _looks_into_images(policy: Policy, rule: str) -> bool:
 
 
 def _without(document: Document, entry: _Entry, as_of: date) -> Policy:
-    listed = enumerate(document.data[entry.key])
-    rest = [other for position, other in listed if position != entry.position]
+    listed = document.data[entry.key]
+    rest = [other for other in listed if effect(other) != effect(listed[entry.position])]
     return policy_file.parse(document._replace(data={**document.data, entry.key: rest}), None, as_of)
 
 

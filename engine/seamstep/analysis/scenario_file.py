@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 from seamstep.analysis.scenarios import Expectation, Part, Scenario, parts_of
 from seamstep.base import cpus, resources, yaml_text
-from seamstep.base.documents import Document, check_kind, read_regular, unreadable
+from seamstep.base.documents import Document, read_regular, require_regular
 from seamstep.base.errors import InputError, KeyPath, Problem, in_reading_order
-from seamstep.base.validation import check, did_you_mean
+from seamstep.base.validation import breaches, check, did_you_mean
 from seamstep.base.versions import ModuleVersion
 from seamstep.domain import facts, mapping
 from seamstep.domain.facts import HostFacts
@@ -129,7 +129,8 @@ class _Reader:
         self.data: Mapping[str, Any] = self.document.data
         self.problems = check(self.document, "scenario")
         self._inputs = inputs
-        self._broken = {problem.path[0] for problem in self.problems if problem.path}
+        # Not from the problems: of a document with another schema, or with too many problems, these are not all.
+        self._broken = {breach.path[0] for breach in breaches(self.document.data, "scenario") if breach.path}
 
     def complain(self, path: KeyPath, message: str) -> None:
         """Note a problem."""
@@ -177,12 +178,7 @@ class _Reader:
     def path(self, text: str) -> str:
         """A path as the scenario file means it. Raises InputError if it leads to a pipe or a device."""
         path = text if text.startswith("/") else f"{Path(self.document.source).parent}/{text}"
-        try:
-            check_kind(os.stat(path))
-        except FileNotFoundError:
-            pass  # the reader reports it
-        except (OSError, ValueError) as error:
-            raise unreadable(path, "file", error) from None
+        require_regular(path, "file")
         return path
 
     def host(self, value: str | dict[str, Any]) -> HostFacts:

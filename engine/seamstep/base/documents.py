@@ -150,6 +150,20 @@ def check_kind(found: os.stat_result, *, pipes: bool = False) -> None:
         raise OSError(number, f"{_KINDS.get(kind, 'a special file')}, not a regular file")
 
 
+def require_regular(path: str, what: str) -> None:
+    """Check a path that a document names, before it is read as one that the user named.
+
+    Raises:
+        InputError: it leads to a folder, a pipe or a device. That it leads to nothing is left to the reader.
+    """
+    try:
+        check_kind(os.stat(path))
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:
+        raise unreadable(path, what, error) from None
+
+
 def _read(descriptor: int, limit: int) -> bytes:
     """The first ``limit`` bytes of a file or pipe, which is closed afterwards."""
     with os.fdopen(descriptor, "rb", buffering=0) as file:

@@ -19,14 +19,14 @@ from seamstep.show.text import printable
 
 if TYPE_CHECKING:
     from seamstep.host.base import Host
+    from seamstep.plan.at_hand import AtHand
     from seamstep.plan.document import Plan
-    from seamstep.run.executor import Reporter
+    from seamstep.run.executor import Reporter, RunResult
     from seamstep.run.journald import JournalReporter
     from seamstep.run.transaction import Transaction
 
-_REFERENCE_LIMIT = 16 << 20
 _ANSWER_SECONDS = 600.0
-_PLANNING = ("mapping", "images", "catalog", "policy", "target", "as_of")
+_PLANNING = ("target", "as_of")
 
 
 def add(commands: Any) -> None:
@@ -58,10 +58,7 @@ def run(options: argparse.Namespace) -> ExitCode:
     shared.check_output(options)
     _refuse_user(options)
     saved = _saved_plan(options)
-    if saved:
-        _refuse_drift(saved)
-        _refuse_signers(saved, options)
-    host = _host(options, saved)
+    host = _host(options, saved and saved.plan)
     with _state_folder(options) as folder:
         from seamstep.run import transaction
 
@@ -88,25 +85,38 @@ def _beside(reporter: Reporter, journal: JournalReporter) -> Reporter:
     return journal if stderr_is_journal() else Reporters(reporter, journal)
 
 
-def _perform(options: argparse.Namespace, begun: Transaction, plan: Plan, journal: JournalReporter) -> ExitCode:
+def _perform(options: argparse.Namespace, begun: Transaction, at_hand: AtHand, journal: JournalReporter) -> ExitCode:
     from seamstep.plan.document import PlanOutcome
+    from seamstep.run.executor import Stop
+    from seamstep.run.judging import Judge
     from seamstep.show.progress import LineReporter, reporter
 
+    plan = at_hand.plan
     if plan.outcome is not PlanOutcome.UPDATE:
         return _nothing_to_do(options, plan, begun, _beside(LineReporter(sys.stderr), journal))
-    if plan.provisional:
-        raise RefusedError("the plan is provisional: rules that need an image were left open; plan with --images")
-    _confirm(options, plan)
-    committed = _committed(options)
+    judge = Judge(at_hand.policy.applied_rules(), {release.version: release for release in at_hand.releases})
+    if not options.yes and not options.dry_run:
+        result = begun.check(plan, judge, limit=options.max_hops, retry_failed=options.retry_failed)
+        if result.stopped is not Stop.DRY_RUN:
+            return _tell(options, begun, plan, result, journal)
+        _confirm(plan, begun)
     with reporter() as progress:
         result = begun.perform(
             plan,
+            judge,
             reporter=_beside(progress, journal),
             limit=options.max_hops,
             retry_failed=options.retry_failed,
-            committed=committed,
+            committed=_committed(options),
             commands=not options.simulate,
         )
+    return _tell(options, begun, plan, result, journal)
+
+
+def _tell(
+    options: argparse.Namespace, begun: Transaction, plan: Plan, result: RunResult, journal: JournalReporter
+) -> ExitCode:
+    """Report the result of a run."""
     journal.ended(result)
     document = {
         "schema": "seamstep/run/v1",
@@ -227,8 +237,10 @@ def _refuse_signers(plan: Plan, options: argparse.Namespace) -> None:
         raise RefusedError(f"the plan trusts signers besides Intel; to trust them too, give {flags}")
 
 
-def _saved_plan(options: argparse.Namespace) -> Plan | None:
-    from seamstep.plan import document as plan
+def _saved_plan(options: argparse.Namespace) -> AtHand | None:
+    """The saved plan with what it was made from; None without one."""
+    from seamstep.plan import document
+    from seamstep.plan.at_hand import Named, at_hand
 
     if not options.plan:
         if options.simulate:
@@ -237,31 +249,11 @@ def _saved_plan(options: argparse.Namespace) -> Plan | None:
     given = [f"--{name.replace('_', '-')}" for name in _PLANNING if getattr(options, name)]
     if given:
         raise InputError(Problem(given[0], "is for planning; a saved plan already says what to do"))
-    return plan.load(options.plan)
-
-
-def _refuse_drift(plan: Plan) -> None:
-    """Raise StalePlanError if the mapping file or a policy has changed since the plan was made from it."""
-    import hashlib
-
-    from seamstep.base import resources
-    from seamstep.base.documents import read_regular
-
-    drifted = []
-    references = [("mapping", plan.document["mapping"])]
-    references += [("policy", layer) for layer in plan.document["policy"]["layers"]]
-    for what, reference in references:
-        path = reference.get("path")
-        try:
-            file = resources.policies()[reference["name"]] if path is None else path
-            content = read_regular(file, _REFERENCE_LIMIT, what, links=True)
-        except (OSError, KeyError, InputError):
-            drifted.append(f"the {what} it was made from can't be read: {path or reference.get('name')}")
-            continue
-        if hashlib.sha256(content).hexdigest() != reference.get("sha256"):
-            drifted.append(f"the {what} changed: {path or reference.get('name')}")
-    if drifted:
-        raise StalePlanError(f"stale plan: {'; '.join(drifted)}; plan again")
+    mapping, images = shared.named_sources(options)
+    plan = document.load(options.plan)
+    _refuse_signers(plan, options)
+    named = Named(mapping, bool(options.catalog), images, options.policy or ())
+    return at_hand(plan, named, shared.today(), strict=not options.simulate)
 
 
 def _host(options: argparse.Namespace, plan: Plan | None) -> Host:
@@ -272,10 +264,12 @@ def _host(options: argparse.Namespace, plan: Plan | None) -> Host:
     return shared.sysfs_host(options)
 
 
-def _confirm(options: argparse.Namespace, plan: Plan) -> None:
-    if options.yes or options.dry_run:
-        return
-    print(plan_for_people(plan.document, sys.stderr), file=sys.stderr)
+def _confirm(plan: Plan, begun: Transaction) -> None:
+    """Show what is going to be done on this host, and ask."""
+    from seamstep.host.read_facts import read_facts
+
+    host = read_facts(begun.host).to_document()
+    print(plan_for_people({**plan.document, "host": host}, sys.stderr), file=sys.stderr)
     if not sys.stdin or not sys.stdin.isatty():
         raise RefusedError("there is no terminal to ask on; give --yes to update without asking")
     print("\nUpdate this host now? [y/N] ", end="", file=sys.stderr, flush=True)

@@ -14,7 +14,7 @@ from seamstep.domain.facts import HostFacts
 if TYPE_CHECKING:
     from seamstep.host.sysfs import SysfsHost
     from seamstep.image.catalog import Catalog
-    from seamstep.plan.document import Plan
+    from seamstep.plan.at_hand import AtHand
     from seamstep.policy.policy import Policy
 
 DEFAULT_POLICY = "fewest-hops"
@@ -227,19 +227,39 @@ def _named(chosen: Policy) -> str:
     return " + ".join(source.file or source.name for source in chosen.sources)
 
 
-def plan_from(options: argparse.Namespace, *, without_images: bool = False) -> Plan:
+def plan_from(options: argparse.Namespace, *, without_images: bool = False) -> AtHand:
     """Make the plan that the options ask for. Raises as :func:`inputs`, and InputError for an unlisted target."""
+    from seamstep.plan.at_hand import AtHand
+    from seamstep.plan.document import PlanOutcome
     from seamstep.planning import planner
 
     given_ = inputs(options, without_images=without_images)
-    return planner.make_plan(
+    plan = planner.make_plan(
         given_.catalog.mapping,
         given_.catalog.releases,
         given_.host,
         given_.policy,
         as_of=given_.as_of,
+        hypothetical=given_.as_of != today(),
         without_images=without_images,
     )
+    if plan.outcome is PlanOutcome.NOT_LISTED:
+        _tell_of_age(given_.catalog.mapping.path)
+    return AtHand(plan, given_.policy, given_.catalog.releases)
+
+
+def _tell_of_age(path: str) -> None:
+    """Print on standard error when a mapping file that lacks the running version was last changed."""
+    import contextlib
+    import os
+    import sys
+
+    from seamstep.show.text import printable
+
+    with contextlib.suppress(OSError, ValueError, OverflowError):
+        changed = datetime.fromtimestamp(os.stat(path).st_mtime, UTC).date()
+        told = f"the mapping file {path} was last changed on {changed}; a newer one may list the running module"
+        print(f"seamstep: note: {printable(told)}", file=sys.stderr)
 
 
 def tell_of_images(loaded: Catalog) -> None:
@@ -276,10 +296,15 @@ def policy(options: argparse.Namespace, as_of: date) -> Policy:
     return chosen.with_signers(signers(options))
 
 
+def today() -> date:
+    """Today in UTC. No other function reads the clock to decide on expiry."""
+    return datetime.now(UTC).date()
+
+
 def day(options: argparse.Namespace) -> date:
-    """The day of ``--as-of``, or today in UTC. No other function reads the clock to decide on expiry."""
+    """The day of ``--as-of``, or today."""
     if not options.as_of:
-        return datetime.now(UTC).date()
+        return today()
     try:
         return date.fromisoformat(options.as_of)
     except ValueError:
@@ -293,14 +318,20 @@ def sources(options: argparse.Namespace, *, why: str) -> tuple[str, str | None]:
     Raises:
         InputError: one is missing, or both ways of naming them are mixed.
     """
+    mapping, images = named_sources(options)
+    if not mapping:
+        raise InputError(Problem("--mapping", "a mapping file is needed: give --mapping FILE or --catalog DIR"))
+    if why and not images:
+        raise InputError(Problem("--images", f"give --images DIR or --catalog DIR: {why}"))
+    return mapping, images
+
+
+def named_sources(options: argparse.Namespace) -> tuple[str | None, str | None]:
+    """The mapping file and the folder of images that the options name, each None if they do not. Raises InputError if
+    both ways of naming them are mixed."""
     from seamstep.image.catalog import MAPPING_FILE
 
     if options.catalog and (options.mapping or options.images):
         raise InputError(Problem("--catalog", "stands for --mapping and --images; give either"))
     mapping = f"{options.catalog}/{MAPPING_FILE}" if options.catalog else options.mapping
-    if not mapping:
-        raise InputError(Problem("--mapping", "a mapping file is needed: give --mapping FILE or --catalog DIR"))
-    images = options.images or options.catalog
-    if why and not images:
-        raise InputError(Problem("--images", f"give --images DIR or --catalog DIR: {why}"))
-    return mapping, images
+    return mapping, options.images or options.catalog

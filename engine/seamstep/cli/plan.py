@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> ExitCode:
     import sys
 
     shared.check_output(options)
-    plan = shared.plan_from(options, without_images=options.without_images)
+    plan = shared.plan_from(options, without_images=options.without_images).plan
     code = ExitCode.UPDATE_AVAILABLE if options.exit_code and plan.hops else plan.exit_code
     document = plan.document
     emit(

@@ -99,14 +99,14 @@ def _releases(options: argparse.Namespace, layer: Layer) -> Sequence[Release]:
 
 def run_show(options: argparse.Namespace) -> ExitCode:
     """Show policies as written, or with ``--effective`` the values they merge into."""
-    from seamstep.policy import layers as policy_layers
     from seamstep.policy import policy_file
+    from seamstep.policy.effective import effective
     from seamstep.show.effective import effective_document, effective_text
 
     as_of = shared.day(options)
     layers = [policy_file.layer(name, as_of) for name in options.policies]
     if options.effective:
-        rows = policy_layers.effective(layers)
+        rows = effective(layers)
         emit(effective_document(rows), effective_text(rows), as_json=options.json)
         return ExitCode.DONE
     document = {"schema": "seamstep/policies/v1", "policies": [layer.document.data for layer in layers]}

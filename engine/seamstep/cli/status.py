@@ -74,10 +74,12 @@ def _permitted(options: argparse.Namespace, facts: HostFacts) -> dict[str, Any] 
     """The outcome of planning; None if the options name no catalog or the running version is not known."""
     if not (options.mapping or options.catalog) or facts.module_version is None:
         return None
-    plan = shared.plan_from(options, without_images=not (options.images or options.catalog))
+    plan = shared.plan_from(options, without_images=not (options.images or options.catalog)).plan
     return {
         "target": plan.document["target"],
         "hops": len(plan.hops),
         "outcome": plan.outcome.value,
         "policy": plan.document["policy"]["name"],
+        "reason": plan.document["reason"],
+        "held_up": plan.document["held_up"],
     }

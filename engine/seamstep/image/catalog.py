@@ -108,11 +108,22 @@ def load(
 def with_images(bare: Iterable[Release], mapping_path: str, images: str, trusted: frozenset[str] = TRUSTED) -> Images:
     """The releases of a mapping file with the images below the folder ``images``. Raises InputError as :func:`find`
     does."""
+    paths, skipped = find(images)
+    found = with_paths(bare, paths, trusted)
+    findings = [Finding(Kind.PASSED_OVER, problem) for problem in skipped]
+    findings += found.findings
+    for release in found.releases:
+        if release.image is None and release.image_problem == NO_IMAGE:
+            problem = Problem(mapping_path, f"release {release.version} has no image")
+            findings.append(Finding(Kind.MISSING, problem, release.version))
+    return found._replace(findings=tuple(findings))
+
+
+def with_paths(bare: Iterable[Release], paths: Iterable[str], trusted: frozenset[str] = TRUSTED) -> Images:
+    """The releases with the images among ``paths``."""
     found: dict[ModuleVersion, list[str]] = {}
     findings: list[Finding] = []
     unreadable: list[Problem] = []
-    paths, skipped = find(images)
-    findings += [Finding(Kind.PASSED_OVER, problem) for problem in skipped]
     for path in paths:
         version = version_of(path)
         if version is None:
@@ -128,10 +139,6 @@ def with_images(bare: Iterable[Release], mapping_path: str, images: str, trusted
     for version, extra in sorted(found.items()):
         message = f"an image without a release: the mapping file lacks {version}"
         findings += [Finding(Kind.WITHOUT_RELEASE, Problem(path, message), version) for path in extra]
-    for release in releases:
-        if release.image is None and release.image_problem == NO_IMAGE:
-            problem = Problem(mapping_path, f"release {release.version} has no image")
-            findings.append(Finding(Kind.MISSING, problem, release.version))
     return Images(_without_impostors(releases, findings), tuple(findings), tuple(unreadable))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import operator
 from collections.abc import Iterator, Mapping
+from datetime import date
 from enum import StrEnum
 from typing import Any, NamedTuple, Self
 
@@ -30,11 +31,17 @@ _VALUES_MAX = 8_000_000
 
 
 class PlanOutcome(StrEnum):
-    """The outcome of planning."""
+    """The outcome of planning.
+
+    UPDATE: there is a path. UP_TO_DATE: the mapping file lists the running version and no newer release of its series
+    that the policy wants. NO_PATH: it lists one, and no permitted path leads to any. NOT_LISTED: it lists neither the
+    running version nor such a release, so nobody can tell.
+    """
 
     UPDATE = "update"
     UP_TO_DATE = "up-to-date"
     NO_PATH = "no-path"
+    NOT_LISTED = "not-listed"
 
 
 class PlannedImage(NamedTuple):
@@ -95,6 +102,9 @@ class Plan(NamedTuple):
         running_image: path and SHA-256 of the running module's image that the rules read; None if there was none.
         settings: the executor's settings.
         creation_held: whether the policy says that no TD is created while hops are performed.
+        as_of: the day for which the policy was read.
+        valid_until: the last day on which the policy decides as on that day; None if it does so for ever.
+        hypothetical: whether the plan was made as of another day than its own.
     """
 
     document: Mapping[str, Any]
@@ -108,13 +118,21 @@ class Plan(NamedTuple):
     running_image: tuple[str, str] | None
     settings: ApplySettings
     creation_held: bool
+    as_of: date
+    valid_until: date | None
+    hypothetical: bool
+
+    def decides(self, day: date) -> bool:
+        """Whether the policy decides on ``day`` as on the day for which the plan was made."""
+        return self.as_of <= day and (self.valid_until is None or day <= self.valid_until)
 
     @property
     def exit_code(self) -> ExitCode:
-        """The exit code of planning: DONE for an update or nothing to do. Without a path, BUSY while another update is
-        under way, NOT_UPDATABLE where the host can't be updated to any release at run time, else NO."""
+        """The exit code of planning: DONE for an update or nothing to do, NO where the running version is not listed.
+        Without a path, BUSY while another update is under way, NOT_UPDATABLE where the host can't be updated to any
+        release at run time, else NO."""
         if self.outcome is not PlanOutcome.NO_PATH:
-            return ExitCode.DONE
+            return ExitCode.NO if self.outcome is PlanOutcome.NOT_LISTED else ExitCode.DONE
         first = [step["verdicts"] for step in self.document["rejected"] if step["from"] == str(self.source)]
         evidence = {one["rule"]: one["evidence"] for step in first for one in step if one["outcome"] == Outcome.BLOCK}
         if "status" in evidence.get("upload-interface", {}):
@@ -124,8 +142,9 @@ class Plan(NamedTuple):
 
     @classmethod
     def of(cls, document: Mapping[str, Any], host: HostFacts) -> Self:
-        """The plan in a document that fits its schema. Raises ValueError for an impossible version or time zone."""
-        image = document["source_image"]
+        """The plan in a document that fits its schema. Raises ValueError for an impossible version, day or time
+        zone."""
+        image, until = document["source_image"], document["valid_until"]
         return cls(
             document=document,
             id=document["id"],
@@ -138,6 +157,9 @@ class Plan(NamedTuple):
             running_image=image and (image["path"], image["sha256"]),
             settings=ApplySettings.from_document(document["apply"]),
             creation_held=document["td_creation"] == "held",
+            as_of=date.fromisoformat(document["as_of"]),
+            valid_until=until and date.fromisoformat(until),
+            hypothetical=document["hypothetical"],
         )
 
 

@@ -25,7 +25,7 @@ class ApplySettings(NamedTuple):
     """The settings for performing a plan.
 
     Attributes:
-        windows: the maintenance windows in which hops may begin; empty for any time.
+        windows: the maintenance windows; a hop may begin while each layer of policies that has any has one open.
         soak: the seconds between two hops.
         busy_retries: the number of retries after ``device-busy``.
         busy_wait: the seconds before each retry.
@@ -42,8 +42,9 @@ class ApplySettings(NamedTuple):
 
     @property
     def after_sha256(self) -> str:
-        """A digest that identifies the commands ``after``, in hex."""
-        return hashlib.sha256(json.dumps(self.after).encode()).hexdigest()
+        """A digest that identifies the commands ``after`` in any order, in hex: the order depends on that of the layers
+        of policies."""
+        return hashlib.sha256(json.dumps(sorted(self.after)).encode()).hexdigest()
 
     @classmethod
     def from_document(cls, data: Mapping[str, Any]) -> Self:
@@ -69,6 +70,7 @@ def _window(data: Mapping[str, Any]) -> Window:
         end=time.fromisoformat(data["to"]),
         days=frozenset(map(DAYS.index, data.get("days", DAYS))),
         zone=_zone(data.get("timezone", "UTC")),
+        layer=data.get("layer", 0),
     )
 
 

@@ -7,7 +7,7 @@ all steps anew, so in a long series there is time for the first few only; ``Chan
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import combinations, islice
 from math import comb
 from typing import Any, NamedTuple
@@ -24,6 +24,10 @@ from seamstep.rules import HARD_RULES, Deny, Level, Scope, Waiver, Waypoint
 from seamstep.rules.td_build import TdBuild
 
 _PLENTY = 1 << 16
+_IDLE = UploadNode("tdx_module", "idle")
+#: Facts that a kernel without the interface for updates lacks.
+_OF_INTERFACE = {"profile", "upload", "seamldr_version", "remaining_updates"}
+_REBOOT = "a reboot ends every TD on the host"
 #: Hard rules that hold for a module that is loaded at boot, too.
 _AT_BOOT = {rule.name for rule in HARD_RULES.values() if rule.scope is Scope.TARGET}
 _SETS_MAX = 5
@@ -122,23 +126,59 @@ def _on_policy(text: str, **changes: Any) -> Change:
 
 
 def _host_changes(host: HostFacts, ladder: Sequence[Release]) -> Iterator[Change]:
-    if host.cpus_present and host.cpus_online != host.cpus_present:
-        offline = cpus.parse_list(host.cpus_present) - cpus.parse_list(host.cpus_online or "")
-        yield _on_host(f"bring CPUs {cpus.format_list(offline)} online", cpus_online=host.cpus_present)
+    good = _good_facts(host, ladder)
+    unknown = {fact: host.why_unknown(fact) for fact in good if getattr(host, fact) is None}
+    if host.upload and host.upload.status is None:
+        unknown["upload"] = host.why_unknown("upload.status")
+    no_interface = [fact for fact in unknown if fact in _OF_INTERFACE and unknown[fact].startswith("missing")]
+    offered = {fact: good[fact] for fact in no_interface}
+    to_read = {fact: unknown[fact] for fact in unknown if fact not in no_interface}
+    if to_read:
+        yield _on_host(_how_to_read(to_read), **{fact: good[fact] for fact in to_read})
+    online, present = host.cpus_online, host.cpus_present
+    if online and present and online != present:
+        offline = cpus.parse_list(present) - cpus.parse_list(online)
+        yield _on_host(f"bring CPUs {cpus.format_list(offline)} online", cpus_online=present)
     if host.cpu_limits:
-        yield _on_host(f"boot without {' '.join(host.cpu_limits)} on the kernel's command line", cpu_limits=())
-    if host.upload is None or host.upload.status != "idle":
-        busy = host.upload is not None and host.upload.status is not None
-        text = "wait until the update under way is done" if busy else "boot a kernel that offers TDX module updates"
-        profile = host.profile or "mainline"
-        yield _on_host(text, upload=UploadNode("tdx_module", "idle"), profile=profile, cpu_bugs=host.cpu_bugs or ())
-    if (host.remaining_updates or 0) < len(ladder):
-        yield _on_host("reboot, if this boot had updates before", remaining_updates=_PLENTY)
-    minimums = sorted({minimum for release in ladder for minimum in release.minimum_seamldrs})
-    for minimum in minimums:
-        if host.seamldr_version is None or not _covers(host.seamldr_version, minimum):
-            verb = "raise" if host.seamldr_version and host.seamldr_version < minimum else "change"
-            yield _on_host(f"{verb} the P-SEAMLDR to {minimum}", seamldr_version=minimum)
+        text = f"boot without {' '.join(host.cpu_limits)} on the kernel's command line"
+        yield _on_host(f"{text} ({_REBOOT})", cpu_limits=())
+    if "upload" in no_interface:
+        yield _on_host(f"boot a kernel that offers TDX module updates ({_REBOOT})", **offered)
+    elif host.upload and host.upload.status not in {None, "idle"}:
+        yield _on_host("wait until the update under way is done", upload=_IDLE)
+    if host.remaining_updates is not None and host.remaining_updates < len(ladder):
+        yield _on_host(f"reboot, if this boot had updates before ({_REBOOT})", remaining_updates=_PLENTY)
+    for minimum in sorted({minimum for release in ladder for minimum in release.minimum_seamldrs}):
+        if host.seamldr_version and not _covers(host.seamldr_version, minimum):
+            verb = "raise" if host.seamldr_version < minimum else "change"
+            yield _on_host(f"{verb} the P-SEAMLDR to {minimum} ({_REBOOT})", seamldr_version=minimum)
+
+
+def _good_facts(host: HostFacts, ladder: Sequence[Release]) -> dict[str, Any]:
+    """For every fact that a rule needs a value that no rule refuses."""
+    minimums = [minimum for release in ladder[-1:] for minimum in release.minimum_seamldrs]
+    tables = [release.image.sigstruct.cpuid for release in ladder[-1:] if release.image]
+    return {
+        "profile": "mainline",
+        "upload": _IDLE,
+        "seamldr_version": max(minimums, default=None),
+        "remaining_updates": _PLENTY,
+        "cpu_signatures": tuple(signature for table in tables for signature in table)[:1],
+        "cpus_present": host.cpus_online or "0",
+        "cpus_online": host.cpus_present or "0",
+        "cpu_limits": (),
+        "running_tds": 0,
+        "cpu_bugs": (),
+    }
+
+
+def _how_to_read(unknown: Mapping[str, str]) -> str:
+    """How to learn facts that could not be read, by their reasons. What is not known to be bad is not to be mended, so
+    no other change of the host is offered for them."""
+    as_root = [fact for fact in unknown if unknown[fact].startswith("permission")]
+    told = [f"run as root, to read {', '.join(as_root)}"] if as_root else []
+    told += [f"find out {fact} ({reason})" for fact, reason in unknown.items() if fact not in as_root]
+    return f"{'; '.join(told)}; then ask again"
 
 
 def _covers(running: SeamldrVersion, minimum: SeamldrVersion) -> bool:
@@ -151,7 +191,7 @@ def _module_changes(graph: VersionGraph, ladder: Sequence[Release], goal: Module
             continue
         refusing = {verdict.rule for verdict in graph.judge(graph.running, release.version, 0).blocking}
         if not refusing & _AT_BOOT:
-            text = f"let the BIOS or the boot loader start {release.version}"
+            text = f"let the BIOS or the boot loader start {release.version} ({_REBOOT})"
             yield _on_host(text, module_version=release.version)
 
 

@@ -53,8 +53,8 @@ class VersionGraph:
     ``steps`` is a DiGraph: nodes are versions with their ``release``; an edge leads to a newer release of the series
     and carries its ``judgement``, permitted or not, with no update used before. ``permitted`` holds the permitted steps
     with their ``cost``. ``ranks`` are the versions' positions in their series. ``host`` are the host's facts,
-    ``running`` the version of its module, a node even if no release has it. With ``without_images``, a rule that needs
-    an image leaves a step open where one is missing.
+    ``running`` the version of its module, a node even if no release has it, that is if not ``listed``. With
+    ``without_images``, a rule that needs an image leaves a step open where one is missing.
     """
 
     def __init__(
@@ -79,8 +79,9 @@ class VersionGraph:
         self._rules = [applied for applied in in_force if not applied.rule.looks_ahead]
         self._ahead = [applied for applied in in_force if applied.rule.looks_ahead]
         self._answers: dict[tuple[str, str | int], Verdict] = {}
-        self._ladders = ladders([Release(self.running), *releases])
+        self._ladders = ladders([bare := Release(self.running), *releases])
         self.ranks = {one.version: rank for ladder in self._ladders.values() for rank, one in enumerate(ladder)}
+        self.listed = self.release(self.running) is not bare
         self.steps: nx.DiGraph[ModuleVersion] = nx.DiGraph()
         for ladder in self._ladders.values():
             for release in ladder:

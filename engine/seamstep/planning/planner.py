@@ -53,7 +53,8 @@ def find_way(graph: VersionGraph, policy: Policy, start: ModuleVersion | None = 
     """The best path for the host under the policy, from its running module or from ``start``."""
     found = router(graph, policy, start)
     best = found.best(policy.choice)
-    outcome = PlanOutcome.UPDATE if best else PlanOutcome.NO_PATH if found.wanted else PlanOutcome.UP_TO_DATE
+    nothing_newer = PlanOutcome.UP_TO_DATE if graph.listed else PlanOutcome.NOT_LISTED
+    outcome = PlanOutcome.UPDATE if best else PlanOutcome.NO_PATH if found.wanted else nothing_newer
     return Answer(outcome, found, best)
 
 
@@ -64,6 +65,7 @@ def make_plan(
     policy: Policy,
     *,
     as_of: date,
+    hypothetical: bool = False,
     without_images: bool = False,
 ) -> Plan:
     """The plan for a host under a policy.
@@ -74,6 +76,7 @@ def make_plan(
         host: the facts; the running version must be known.
         policy: the policy.
         as_of: the day for which the policy was read; the plan records it.
+        hypothetical: whether that is another day than today; such a plan is not applied.
         without_images: leave rules open that need a missing image, and mark the plan provisional.
 
     Raises:
@@ -91,7 +94,7 @@ def make_plan(
     elif wanted:
         reason = _why_no_path(graph, policy, wanted, budget_of(host, policy))
     else:
-        reason = _why_up_to_date(graph, policy)
+        reason = _why_nothing_newer(graph, policy, mapping)
     judgements = _hops(graph, best)
     document = {
         "outcome": outcome.value,
@@ -105,6 +108,8 @@ def make_plan(
             "layers": [{"name": one.name, "sha256": one.sha256, "path": one.file} for one in policy.sources],
         },
         "as_of": as_of.isoformat(),
+        "valid_until": policy.valid_until,
+        "hypothetical": hypothetical,
         "mapping": {"sha256": mapping.sha256, "path": absolute(mapping.path)},
         "source": str(graph.running),
         "target": str(best.versions[-1]) if best else None,
@@ -114,6 +119,7 @@ def make_plan(
         "source_image": _source_image(graph.release(graph.running)) if best else None,
         "hops": [_hop_document(judgement, host, policy) for judgement in judgements],
         "alternatives": _alternatives(found, best) if best else [],
+        "held_up": _held_up(graph, found),
         "rejected": _rejected(graph, found, wanted),
         "attestation": {
             "before": _measurement(graph.release(graph.running)),
@@ -150,11 +156,37 @@ def check_target(graph: VersionGraph, policy: Policy) -> None:
         raise InputError(Problem("target", message))
 
 
-def _why_up_to_date(graph: VersionGraph, policy: Policy) -> str:
-    series = graph.running.series
+def _why_nothing_newer(graph: VersionGraph, policy: Policy, mapping: MappingFile) -> str:
+    series, running = graph.running.series, graph.running
+    listed = [release.version for release in mapping.releases if release.version.series == series]
+    if not graph.listed:
+        file = f"the mapping file (SHA-256 {mapping.sha256[:12]}…)"
+        if not listed:
+            return f"{file} has no release of series {series}, so it can't tell what is newer than {running}"
+        age = "; it is older than the running module" if listed[-1] < running else ""
+        return f"{file} does not list {running}; its newest release of series {series} is {listed[-1]}{age}"
     if not policy.target.specifiers:
-        return f"{graph.running} is the newest release of series {series}"
-    return f"series {series} has no release newer than {graph.running} that the target {policy.target.text} names"
+        return f"{running} is the newest release of series {series} in the mapping file"
+    return f"series {series} has no release newer than {running} that the target {policy.target.text} names"
+
+
+def _held_up(graph: VersionGraph, found: Router) -> dict[str, Any] | None:
+    """The newest release that is wanted and out of reach, with the rules that refuse the step into it that the fewest
+    refuse; None if it can be reached. ``known`` is false if no rule says more than that it can't tell."""
+    wanted = max(found.wanted, default=None)
+    if wanted is None or found.target == wanted:
+        return None
+    sources = sorted(version for version in found.reached if version < wanted)
+    steps = [graph.judge(source, wanted, found.reached[source]) for source in sources]
+    nearest = min(steps, key=lambda judgement: len(judgement.blocking))
+    said = [f"{verdict.rule}: {verdict.reason}" for verdict in nearest.blocking]
+    return {
+        "version": str(wanted),
+        "from": str(nearest.step.source.version),
+        "rules": [verdict.rule for verdict in nearest.blocking],
+        "known": not said or any(verdict.outcome is Outcome.BLOCK for verdict in nearest.blocking),
+        "reason": "; ".join(said) or "it takes more updates than the policy and the host have left",
+    }
 
 
 def _why_no_path(graph: VersionGraph, policy: Policy, wanted: Sequence[ModuleVersion], budget: int) -> str:

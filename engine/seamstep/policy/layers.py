@@ -1,20 +1,30 @@
 """Layers of policies (organisation, then team, then host): a step has to satisfy all of them.
 
-The stricter value wins: the higher level of a rule, the fewer hops, the larger reserve of updates, the targets and
-signers that all layers name, and the denials and waypoints of all layers. A waiver is in force only if every layer that
-sets the rule accepts the step. Values without an order (the choice of path, the executor's settings) are those of the
-first layer that states them.
+No order of layers permits a step, a time or an omission that another order forbids:
+
+- Rules: the highest level, the strictest parameters. A waiver is in force only if every layer that sets the rule
+  accepts the step.
+- Targets and signers: those that all layers name. Denials and waypoints: those of any layer.
+- ``max_hops``: the smallest. ``keep_updates``: the largest. ``td_creation``: held if all layers with ``td-build`` say
+  so.
+- Windows: each layer that has any needs one open. ``soak``: the longest. ``busy``: the fewest retries and the longest
+  wait of the layers that state it.
+- Commands: those of all layers, ``before`` in the order of the layers, ``after`` in the reverse order.
+
+The order decides three things that permit nothing: that of the commands, the ``path`` (the first layer that states it
+chooses among the permitted paths) and the ``description`` (that of the first layer).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
+from seamstep.base import resources
 from seamstep.base.documents import Document
-from seamstep.base.errors import InputError, KeyPath, Problem
+from seamstep.base.errors import InputError, Problem
 from seamstep.policy.policy import Policy, Target
-from seamstep.rules import AppliedRule, Level, Rule
+from seamstep.rules import AppliedRule, Level
 from seamstep.rules.td_build import TdBuild
 
 _STRICTNESS = {Level.WARN: 1, Level.PREFER: 2, Level.REQUIRE: 3}
@@ -41,27 +51,32 @@ def merge(layers: Sequence[Layer]) -> Policy:
     if not others:
         return first
     policies = (first, *others)
-    problem = _contradiction(policies)
+    settings = _apply(policies)
+    problem = _contradiction(policies) or _excess(settings)
     if problem:
         raise InputError(Problem(" + ".join(policy.name for policy in policies), problem))
     held = _creation_held(policies)
     limits = [policy.max_hops for policy in policies if policy.max_hops is not None]
-    choosing = next((layer.policy for layer in layers if layer.states("path")), first)
     return Policy(
         sources=tuple(source for policy in policies for source in policy.sources),
         target=Target(tuple(specifier for policy in policies for specifier in policy.target.specifiers)),
-        choice=choosing.choice,
+        choice=choosing(layers).policy.choice,
         max_hops=min(limits, default=None),
         keep_updates=max(policy.keep_updates for policy in policies),
         rules=tuple(_with_held(applied, held=held) for applied in _rules(policies)),
         denials=tuple(dict.fromkeys(denial for policy in policies for denial in policy.denials)),
         waypoints=tuple(sorted({waypoint for policy in policies for waypoint in policy.waypoints})),
         signers=frozenset.intersection(*(policy.signers for policy in policies)),
-        apply=_apply(policies),
+        apply=settings,
         creation_held=held,
         expired=tuple(problem for policy in policies for problem in policy.expired),
         description=first.description,
     )
+
+
+def choosing(layers: Sequence[Layer]) -> Layer:
+    """The layer that chooses among permitted paths: the first that states ``path``; the first of all if none does."""
+    return next((layer for layer in layers if layer.states("path")), layers[0])
 
 
 def _contradiction(policies: Sequence[Policy]) -> str | None:
@@ -75,12 +90,21 @@ def _contradiction(policies: Sequence[Policy]) -> str | None:
         for denial in (denial for policy in policies for denial in policy.denials):
             if waypoint in denial.versions:
                 return f"every path has to stop at {waypoint}, but it is denied: {denial}"
-    parameters: dict[str, dict[str, object]] = {}
+    parameters: dict[tuple[str, tuple[int, ...]], dict[str, object]] = {}
     for applied in (applied for policy in policies for applied in policy.rules):
         mine = vars(applied.rule)
-        known = parameters.setdefault(applied.rule.name, mine)
-        if known != mine and not applied.rule.strictness():
+        if parameters.setdefault((applied.rule.name, applied.rule.strictness()), mine) != mine:
             return f"the layers give {applied.rule.name} different parameters, and it can't tell which is stricter"
+    return None
+
+
+def _excess(settings: Mapping[str, Any]) -> str | None:
+    """Windows or commands that are too many for one plan; None if there are none."""
+    bounds = resources.schema("plan")["properties"]["apply"]["properties"]
+    for key in ("windows", "before", "after"):
+        count, most = len(settings.get(key, ())), bounds[key]["maxItems"]
+        if count > most:
+            return f"the layers have {count} entries under apply.{key} together; a plan holds at most {most}"
     return None
 
 
@@ -112,84 +136,24 @@ def _strictest(applied: Sequence[AppliedRule]) -> AppliedRule:
     return AppliedRule(strictest.rule, strictest.level, strictest.cost, groups if everyone_waives else ())
 
 
-def _apply(policies: Sequence[Policy]) -> Mapping[str, object]:
-    merged: dict[str, object] = {}
-    for policy in policies:
-        merged = {**policy.apply, **merged}
-    return merged
+def _apply(policies: Sequence[Policy]) -> dict[str, Any]:
+    """The executor's settings with the demands of all policies, in the form that plans have."""
+    settings = [policy.apply for policy in policies]
+    busy = [one["busy"] for one in settings if "busy" in one]
+    merged = {
+        "windows": [
+            {**window, "layer": layer} for layer, one in enumerate(settings) for window in _listed(one, "windows")
+        ],
+        "soak": max(one.get("soak", 0) for one in settings),
+        "busy": {"retries": min(one["retries"] for one in busy), "wait": max(one["wait"] for one in busy)}
+        if busy
+        else {},
+        "before": [command for one in settings for command in _listed(one, "before")],
+        "after": [command for one in reversed(settings) for command in _listed(one, "after")],
+    }
+    return {key: value for key, value in merged.items() if value}
 
 
-class Effective(NamedTuple):
-    """A value in force.
-
-    Attributes:
-        key: its key path in the policy document.
-        value: the value in words.
-        origin: file and line of the documents that state it, or ``default``. For a waiver, its reason and author.
-    """
-
-    key: str
-    value: str
-    origin: str
-
-
-def effective(layers: Sequence[Layer]) -> list[Effective]:
-    """Every value of the merged layers, in the order of the policy document."""
-    merged = merge(layers)
-    rows = [
-        _row(layers, "target", merged.target.text),
-        _row(layers, "path", merged.choice.value),
-        _row(layers, "max_hops", "no limit" if merged.max_hops is None else str(merged.max_hops)),
-        _row(layers, "keep_updates", str(merged.keep_updates)),
-        _row(layers, "td_creation", "held" if merged.creation_held else "not held"),
-    ]
-    for applied in merged.rules:
-        cost = f", cost {applied.cost}" if applied.level is Level.PREFER else ""
-        parameters = _parameters(applied.rule)
-        rows.append(_rule_row(layers, applied, f"{applied.level.value}{cost}{parameters}"))
-        for group in applied.waivers:
-            rows += [
-                Effective(f"accept.{one.rule}", f"{one.versions} until {one.until}", f"{one.reason}, by {one.by}")
-                for one in group
-            ]
-    rows += [row for layer in layers for row in _denial_rows(layer)]
-    rows += [_row(layers, "waypoints", str(waypoint)) for waypoint in merged.waypoints]
-    rows += [_row(layers, "signers", signer) for signer in sorted(merged.signers)]
-    rows += [_row(layers, "apply", f"{key} {value}") for key, value in merged.apply.items()]
-    return rows
-
-
-def _parameters(rule: Rule) -> str:
-    return f", at least 0x{rule.strictness()[0]:x}" if rule.parameters and rule.strictness() else ""
-
-
-def _row(layers: Sequence[Layer], key: str, value: str) -> Effective:
-    stated = [_place(layer, (key,)) for layer in layers if layer.states(key)]
-    return Effective(key, value, ", ".join(stated) or "default")
-
-
-def _denial_rows(layer: Layer) -> Iterator[Effective]:
-    in_force = {denial.versions.text for denial in layer.policy.denials}
-    for index, entry in enumerate(layer.document.data.get("deny", ())):
-        if entry["versions"].strip() in in_force:
-            yield Effective("deny", f"{entry['versions']} ({entry['reason']})", _place(layer, ("deny", index)))
-
-
-def _rule_row(layers: Sequence[Layer], applied: AppliedRule, value: str) -> Effective:
-    name = applied.rule.name
-    origins = []
-    for layer in layers:
-        own = next((one for one in layer.policy.rules if one.rule.name == name), None)
-        if own and (own.level, own.cost, own.rule.strictness()) == (
-            applied.level,
-            applied.cost,
-            applied.rule.strictness(),
-        ):
-            stated = name in layer.document.data.get("rules", {})
-            origins.append(_place(layer, ("rules", name)) if stated else f"default of {layer.policy.name}")
-    return Effective(f"rules.{name}", value, ", ".join(origins))
-
-
-def _place(layer: Layer, path: KeyPath) -> str:
-    line, _ = layer.document.locate(path) or (1, 1)
-    return f"{layer.document.source}:{line}"
+def _listed(settings: Mapping[str, Any], key: str) -> Sequence[Any]:
+    found: Sequence[Any] = settings.get(key, ())
+    return found

@@ -105,6 +105,14 @@ class Policy(NamedTuple):
         digests = [source.sha256 for source in self.sources]
         return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
+    @property
+    def valid_until(self) -> str | None:
+        """The first day, as ISO 8601, on which a denial or waiver in force is in force for the last time; None if all
+        are for ever. Until then the policy decides alike."""
+        days = {denial.until for denial in self.denials if denial.until}
+        days |= {waiver.until for applied in self.rules for group in applied.waivers for waiver in group}
+        return min(days, default=None)
+
     def applied_rules(self) -> tuple[AppliedRule, ...]:
         """Every rule in force: the hard rules, the policy rules, the denials and the waypoints."""
         hard = tuple(AppliedRule(rule()) for rule in HARD_RULES.values())

@@ -3,7 +3,8 @@ with the reason under ``unknown``.
 
 Shape: ``{schema, hostname, boot_id, profile, module_version, seamldr_version, remaining_updates, running_tds, tdx:
 "running" | "lost" | "absent" | "unknown", upload_status, last_run: {transaction, started, ended, boot_id, this_boot,
-plan, policy, source, target, outcome, message, recovered} | null, permitted: {target, hops, outcome, policy} | null,
+plan, policy, source, target, outcome, message, recovered} | null, permitted: {target, hops, outcome, policy, reason,
+held_up: {version, from, rules, known, reason} | null} | null,
 reboot_needed, journal: {problems: []}, unknown: {fact: reason}}``.
 
 ``outcome`` is the state that the run ended in, ``running`` for a run that is under way, ``interrupted`` for a run that

@@ -29,6 +29,7 @@ from seamstep.run.executor import LOST, Executor, Reporter, RunResult, State, St
 from seamstep.run.executor.commands import Commands
 from seamstep.run.executor.signals import deferred_signals
 from seamstep.run.journal import Journal, open_folder, read
+from seamstep.run.judging import Judge
 from seamstep.run.lock import locked
 from seamstep.run.recovery import Finding, Now, classify_interrupted
 
@@ -50,9 +51,19 @@ class Transaction(NamedTuple):
     past: list[past_runs.PastRun]
     finding: Finding | None
 
+    def check(self, plan: Plan, judge: Judge, *, limit: int | None = None, retry_failed: bool = False) -> RunResult:
+        """The result of performing ``plan`` that can be told without changing or waiting for anything: what it would
+        stop with, or that it could be performed now. Arguments and errors are those of :meth:`perform`."""
+        start = self._first(plan, limit, retry_failed=retry_failed)
+        if start == len(plan.hops):
+            return self._already_done(plan)
+        executor = Executor(self.host, judge=judge, last_applied=past_runs.last_applied(self.past, self.boot_id))
+        return executor.check(plan, start=start) or _would_do(plan, start, limit)
+
     def perform(
         self,
         plan: Plan,
+        judge: Judge,
         *,
         reporter: Reporter | None = None,
         limit: int | None = None,
@@ -64,6 +75,7 @@ class Transaction(NamedTuple):
 
         Args:
             plan: a plan whose outcome is an update.
+            judge: the rules and releases that every hop is judged by again.
             reporter: receives the progress.
             limit: perform at most this many hops; None for all.
             retry_failed: also perform steps that failed in this boot.
@@ -77,27 +89,22 @@ class Transaction(NamedTuple):
         """
         if commands:
             self.make_up(plan, reporter)
-        if kernel.version_now(self.host)[1]:
-            raise TdxLostError(LOST)
-        start = self._start(plan)
-        if start == len(plan.hops):
-            return self._already_done(plan)
-        if not retry_failed:
-            self._refuse_failed(plan.hops[start:] if limit is None else plan.hops[start : start + limit])
-        last_applied = past_runs.last_applied(self.past, self.boot_id)
         journal = self.journal
         if journal is None:
-            found = Executor(self.host, reporter, last_applied=last_applied).check(plan, start=start)
-            return found or _would_do(plan, start, limit)
+            return self.check(plan, judge, limit=limit, retry_failed=retry_failed)
+        start = self._first(plan, limit, retry_failed=retry_failed)
+        if start == len(plan.hops):
+            return self._already_done(plan)
         policy = str(plan.document["policy"]["name"])
         self._begin(journal, plan, start, policy)
         executor = Executor(
             self.host,
             reporter,
             record=_rotating(journal),
+            judge=judge,
             committed=committed,
             commands=Commands(plan.settings, self._variables(plan, start), journal.append) if commands else None,
-            last_applied=last_applied,
+            last_applied=past_runs.last_applied(self.past, self.boot_id),
         )
         result = executor.run(plan, start=start, limit=limit)
         try:
@@ -164,6 +171,15 @@ class Transaction(NamedTuple):
             "SEAMSTEP_SOURCE": str(plan.hops[start].source),
             "SEAMSTEP_TARGET": str(plan.hops[-1].target),
         }
+
+    def _first(self, plan: Plan, limit: int | None, *, retry_failed: bool) -> int:
+        """The index of the first hop to perform. Raises TdxLostError and RefusedError as :meth:`perform`."""
+        if kernel.version_now(self.host)[1]:
+            raise TdxLostError(LOST)
+        start = self._start(plan)
+        if not retry_failed:
+            self._refuse_failed(plan.hops[start:] if limit is None else plan.hops[start : start + limit])
+        return start
 
     def _start(self, plan: Plan) -> int:
         """The index of the first hop to perform.

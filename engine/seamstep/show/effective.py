@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from seamstep.policy.layers import Effective
+from seamstep.policy.effective import Effective
 from seamstep.show.text import printable
 
 

@@ -22,9 +22,11 @@ from seamstep.show.text import (
     SHOWN_STEPS,
     Note,
     conditions,
+    held_up,
     hop_notes,
     not_shown,
     passed,
+    performing,
     printable,
     way,
     way_of,
@@ -32,7 +34,7 @@ from seamstep.show.text import (
 
 _STYLES = {
     **dict.fromkeys(("update", "permitted", "ok"), "green"),
-    **dict.fromkeys(("no-path", "refused", "BLOCKS"), "bold red"),
+    **dict.fromkeys(("no-path", "not-listed", "refused", "BLOCKS"), "bold red"),
     **dict.fromkeys(("note", "waived", "accepted"), "yellow"),
     **dict.fromkeys(("open", "provisional"), "magenta"),
 }
@@ -145,9 +147,15 @@ def _plan_parts(plan: Mapping[str, Any], screen: _Screen) -> Iterator[Renderable
         yield screen.steps(title, ((way_of(hop), passed(hop), list(hop_notes(hop))) for hop in plan["hops"]))
     else:
         yield screen.text(plan["reason"])
+    yield from map(screen.text, held_up(plan["held_up"]))
     for signer in plan["signers"]:
         yield Text()
         yield screen.text(f"trusted besides Intel: signer {signer}")
+    performed = list(performing(plan))
+    if performed:
+        yield Text()
+        yield screen.title("when it is applied")
+        yield from (screen.text(f"  {line}") for line in performed)
     if plan["provisional"]:
         yield Text()
         yield screen.word("provisional", f": {PROVISIONAL}")

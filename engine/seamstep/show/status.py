@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from seamstep.run.journal import Record
-from seamstep.show.text import printable
+from seamstep.show.text import held_up, printable
 
 _TDX = {
     "running": "running",
@@ -14,6 +14,7 @@ _TDX = {
     "absent": "absent: no TDX module runs here",
     "unknown": "unknown",
 }
+_NOT_LOOKED_UP = "not looked up; give --catalog DIR, or --mapping FILE"
 #: The fields in the line of a record, after its time, transaction, event and step.
 _TOLD = ("state", "version", "remaining", "remaining_before", "reported", "phase", "argv", "name", "message", "output")
 
@@ -35,7 +36,7 @@ def status_text(document: Mapping[str, Any]) -> str:
         ("TDs", _tds(document)),
         ("upload", shown("upload_status", "upload")),
         *_last_run(document),
-        ("permitted", _permitted(document["permitted"])),
+        *_permitted(document),
         ("reboot needed", _reboot(document)),
         *(("journal", problem) for problem in document["journal"]["problems"]),
     ]
@@ -61,11 +62,22 @@ def _tds(document: Mapping[str, Any]) -> str:
     return f"{count} TD{' runs' if count == 1 else 's run'} on this host"
 
 
-def _permitted(permitted: Mapping[str, Any] | None) -> str:
+def _permitted(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    permitted = document["permitted"]
     if permitted is None:
-        return "not looked up; give --catalog DIR, or --mapping FILE"
-    target = permitted["target"] or "nothing newer"
-    return f"{target} ({permitted['outcome']}, {permitted['hops']} hops) by policy {permitted['policy']}"
+        unknown = document["module_version"] is None
+        yield "permitted", "not known, as the module's version is not" if unknown else _NOT_LOOKED_UP
+        return
+    policy = f"by policy {permitted['policy']}"
+    if permitted["target"]:
+        yield "permitted", f"{permitted['target']}, {permitted['hops']} hop{'s' * (permitted['hops'] != 1)}, {policy}"
+    elif permitted["outcome"] == "no-path":
+        yield "permitted", f"no update now, {policy}"
+    elif permitted["outcome"] == "not-listed":
+        yield "permitted", f"not known, {policy}: {permitted['reason']}"
+    else:
+        yield "permitted", f"nothing newer, {policy}: {permitted['reason']}"
+    yield from (("", line) for line in held_up(permitted["held_up"]))
 
 
 def _reboot(document: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -88,12 +89,16 @@ def plan_text(plan: Mapping[str, Any]) -> str:
         f"policy {plan['policy']['name']}: {plan['outcome']}",
         "",
         plan["reason"] + ("" if cost is None else f", cost {cost}"),
+        *held_up(plan["held_up"]),
     ]
     for hop in plan["hops"]:
         lines += ["", f"{hop['from']} → {hop['to']}", f"  {passed(hop)}"]
         lines += [f"  {note.mark}{f': {note.rule}:' if note.rule else ''} {note.text}" for note in hop_notes(hop)]
     if plan["signers"]:
         lines += ["", *(f"trusted besides Intel: signer {signer}" for signer in plan["signers"])]
+    performed = list(performing(plan))
+    if performed:
+        lines += ["", "when it is applied", *(f"  {line}" for line in performed)]
     if plan["provisional"]:
         lines += ["", f"provisional: {PROVISIONAL}"]
     if plan["alternatives"]:
@@ -107,6 +112,35 @@ def plan_text(plan: Mapping[str, Any]) -> str:
             lines += [f"  {way_of(step)}  {verdict['rule']}: {verdict['reason']}" for verdict in step["verdicts"]]
         lines += [f"  {more}" for more in not_shown(plan["rejected"])]
     return "\n".join(map(printable, lines))
+
+
+def held_up(held: Mapping[str, Any] | None) -> Iterator[str]:
+    """A sentence on the newest release that is wanted and out of reach; none if there is none."""
+    if held and held["known"]:
+        by = f" by {', '.join(held['rules'])}" if held["rules"] else ""
+        yield f"{held['version']} is held up{by} (from {held['from']}): {held['reason']}"
+    elif held:
+        yield f"whether {held['version']} is permitted can't be told (from {held['from']}): {held['reason']}"
+
+
+def performing(plan: Mapping[str, Any]) -> Iterator[str]:
+    """What is waited for and run when a plan is performed, and the days on which it can be; a line each."""
+    settings = plan["apply"] if plan["hops"] else {}
+    for window in settings.get("windows", ()):
+        days = ", ".join(window.get("days", ())) or "every day"
+        yield f"hops begin only {days} from {window['from']} to {window['to']} ({window.get('timezone', 'UTC')})"
+    if settings.get("soak"):
+        yield f"{settings['soak']} s are waited between two hops"
+    busy = settings.get("busy", {})
+    if busy.get("retries"):
+        times = "once" if busy["retries"] == 1 else f"{busy['retries']} times"
+        yield f"a hop that meets a busy host is tried again {times}, at first after {busy.get('wait', 0)} s"
+    for key, when in (("before", "before the first hop"), ("after", "after the last")):
+        yield from (f"run {when}: {shlex.join(command)}" for command in settings.get(key, ()))
+    if plan["hypothetical"]:
+        yield f"it can't be: the plan was made as of {plan['as_of']}, another day"
+    elif plan["valid_until"] and plan["hops"]:
+        yield f"until {plan['valid_until']}: a denial or waiver of the policy ends then"
 
 
 def conditions(plan: Mapping[str, Any]) -> str:

@@ -6,8 +6,9 @@ import contextlib
 import functools
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 
 from seamstep.base.documents import read_regular
 from seamstep.base.errors import InputError, RefusedError
@@ -27,6 +28,7 @@ from seamstep.run.executor.reporter import Quietly, Reporter
 from seamstep.run.executor.signals import Interrupted, deferred_signals
 from seamstep.run.executor.states import Machine, RunResult, State, Stop
 from seamstep.run.executor.upload_image import read_for_upload
+from seamstep.run.judging import Judge
 
 _BUSY_WAIT_MAX = 600.0  # seconds; doubling does not lengthen a shorter wait beyond this
 
@@ -41,6 +43,8 @@ class Executor:
         record: writes a record of the journal; None for no journal.
         committed: makes a context manager that is held from staging until the outcome was recorded, such as a lock
             against shutdown; its errors are ignored.
+        judge: the rules and releases that every hop is judged by again; None where the caller made the plan itself,
+            for the same host.
         commands: the policy's commands; None leaves them out.
         last_applied: the time of the last applied hop of this boot, in seconds on the host's monotonic clock; None if
             there is none.
@@ -54,6 +58,7 @@ class Executor:
         image_bytes: Callable[[PlannedImage, frozenset[str]], bytes] | None = None,
         *,
         record: Record | None = None,
+        judge: Judge | None = None,
         committed: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext,
         commands: Commands | None = None,
         last_applied: float | None = None,
@@ -63,6 +68,7 @@ class Executor:
         self._tell = Quietly(reporter or Reporter())
         self._image_bytes = image_bytes or functools.partial(read_for_upload, verified=set())
         self._record = record or _forget
+        self._judge = judge
         self._committed = committed
         self._commands = commands
         self._last_applied = last_applied
@@ -83,7 +89,7 @@ class Executor:
             limit: perform at most this many hops; None for all.
 
         Raises:
-            RefusedError: the plan's outcome is no update, or the plan is provisional.
+            RefusedError: the plan's outcome is no update, or the plan is provisional or hypothetical.
         """
         with self._prepared(plan) as interrupted:
             result = self._ready(plan, start, interrupted)
@@ -105,6 +111,8 @@ class Executor:
             raise RefusedError(f"the plan holds no update: its outcome is {plan.outcome.value}")
         if plan.provisional:
             raise RefusedError("the plan is provisional: rules that need an image were left open; plan with --images")
+        if plan.hypothetical:
+            raise RefusedError(f"the plan is hypothetical: it was made as of {plan.as_of}, another day; plan again")
         self._trusted = TRUSTED | plan.signers
         return deferred_signals()
 
@@ -236,9 +244,25 @@ class Executor:
         if hazard:
             return RunResult(State.PREFLIGHT, facts.module_version, (), f"stale plan: {hop}: {hazard}", Stop.STALE)
         problem = next(contradictions(plan, number, facts), None)
-        if problem:
-            return RunResult(State.PREFLIGHT, facts.module_version, (), f"stale plan: its hops {problem}", Stop.STALE)
+        refusals = [f"its hops {problem}"] if problem else list(self._refusals(plan, number, facts))
+        if refusals:
+            message = f"stale plan: {'; '.join(refusals)}"
+            return RunResult(State.PREFLIGHT, facts.module_version, (), message, Stop.STALE)
         return None
+
+    def _refusals(self, plan: Plan, number: int, facts: HostFacts) -> Iterator[str]:
+        """The reasons why the hops from ``number`` on may not be performed on a host with ``facts`` any more: the day,
+        and the rules. Later hops are judged by the facts predicted for them."""
+        day = datetime.fromtimestamp(self._host.wall(), UTC).date()
+        if not plan.decides(day):
+            until = f" to {plan.valid_until}" if plan.valid_until else " on"
+            yield f"its policy decides so from {plan.as_of}{until}, and today is {day}"
+        for updates, hop in enumerate(plan.hops[number:] if self._judge else ()):
+            yield from self._refused(hop, facts.after(hop.source, updates))
+
+    def _refused(self, hop: Hop, facts: HostFacts) -> Iterator[str]:
+        for reason in self._judge.refusals(hop, facts) if self._judge else ():
+            yield f"{hop} is refused: {reason}"
 
     def _attempt(self, plan: Plan, number: int, attempt: int, interrupted: Interrupted) -> RunResult:
         hop, before = plan.hops[number], plan.host.after(plan.hops[number].source, number)
@@ -248,7 +272,7 @@ class Executor:
             hop=hop,
             number=attempt,
             remaining=before.remaining_updates,
-            changes=functools.partial(changes, self._host, plan, hop, self._facts),
+            changes=functools.partial(changes, self._host, plan, hop, self._facts, self._refused),
             machine=self._machine,
             record=self._record,
             tell=self._tell,

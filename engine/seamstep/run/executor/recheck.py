@@ -6,7 +6,7 @@ down.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from seamstep.domain.facts import HostFacts
 from seamstep.host.base import PROFILES, Host
@@ -37,8 +37,11 @@ def td_hazard(plan: Plan, hop: Hop, before: int | None, now: int | None) -> str:
     return ""
 
 
-def changes(host: Host, plan: Plan, hop: Hop, facts: HostFacts) -> Iterator[str]:
-    """The facts that ``hop`` depends on and that changed since preflight, which read ``facts``; a clause each."""
+def changes(
+    host: Host, plan: Plan, hop: Hop, facts: HostFacts, refused: Callable[[Hop, HostFacts], Iterator[str]]
+) -> Iterator[str]:
+    """The facts that ``hop`` depends on and that changed since preflight, which read ``facts``; a clause each. Where
+    none did but the number of TDs, ``refused`` tells what the rules say to the new number."""
     online = cpus_online(host)
     if online != facts.cpus_online:
         yield f"CPUs {facts.cpus_online} were online, now {online or 'unknown'}"
@@ -48,6 +51,9 @@ def changes(host: Host, plan: Plan, hop: Hop, facts: HostFacts) -> Iterator[str]
     version, lost, unreadable = kernel.version_now(host)
     if version != hop.source:
         yield "TDX is lost" if lost else f"{version} runs" if version else f"the version can't be read: {unreadable}"
-    hazard = td_hazard(plan, hop, facts.running_tds, running_tds(host))
+    now = running_tds(host)
+    hazard = td_hazard(plan, hop, facts.running_tds, now)
     if hazard:
         yield hazard
+    elif now != facts.running_tds:
+        yield from refused(hop, facts._replace(running_tds=now))

@@ -64,8 +64,16 @@ def _host(status: Mapping[str, Any]) -> Iterator[Metric]:
     yield Metric("seamstep_running_tds", "TDs on this host, those being built too.", _one(status.get("running_tds")))
     yield Metric("seamstep_reboot_needed", "Whether the host needs a reboot.", _one(status.get("reboot_needed")))
     info = permitted or {}
-    policy = _info(outcome=info.get("outcome"), policy=info.get("policy"), target=info.get("target"))
-    yield Metric("seamstep_permitted_info", "What the policy permits: the outcome of planning, and the target.", policy)
+    held = info.get("held_up") or {}
+    policy = _info(
+        outcome=info.get("outcome"),
+        policy=info.get("policy"),
+        target=info.get("target"),
+        held_up=held.get("version"),
+        rules=",".join(held.get("rules", ())) or None,
+    )
+    told = "What the policy permits: the outcome of planning, the target, and the release that rules hold up."
+    yield Metric("seamstep_permitted_info", told, policy)
     wanted = _one(info.get("outcome") == "update") if permitted else ()
     yield Metric("seamstep_update_permitted", "Whether the policy permits an update now.", wanted)
 

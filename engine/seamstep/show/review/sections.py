@@ -19,12 +19,13 @@ from seamstep.show.drawing.scene import route_text
 from seamstep.show.findings import place
 from seamstep.show.images import PHASES, SVN_2_QUOTES, svn_2_text
 from seamstep.show.review.material import Material, Planned
-from seamstep.show.text import facts_rows, way_of
+from seamstep.show.text import facts_rows, held_up, way_of
 
 _OUTCOMES = {
     PlanOutcome.UPDATE: "update",
     PlanOutcome.UP_TO_DATE: "up to date",
     PlanOutcome.NO_PATH: "no permitted path",
+    PlanOutcome.NOT_LISTED: "the running version is not listed",
 }
 
 
@@ -44,6 +45,7 @@ def _card(planned: Planned, *, chosen: bool) -> Element:
         facts += [("cost", str(document["objective"]["cost"]))]
     else:
         facts += [("why", document["reason"])]
+    facts += [("held up", line) for line in held_up(document["held_up"])]
     facts += [("chosen by", document["objective"]["path"]), ("target", document["policy"]["target"])]
     facts += [("accepted", _waiver(waiver)) for hop in document["hops"] for waiver in hop["waived"]]
     for hop in document["hops"]:

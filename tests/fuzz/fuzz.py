@@ -1,0 +1,49 @@
+#!/usr/bin/env python3
+"""Coverage-guided fuzzing of one reader of untrusted documents (readers.py).
+
+    python tests/fuzz/fuzz.py policy CORPUS -max_total_time=60
+
+CORPUS is a folder; the reader's seeds are written into it, and inputs that reach new code. Half of the inputs are
+changed as bytes, half as values: a value is replaced, taken out, put in or moved, and the document written anew. Needs
+atheris (pip install -e '.[fuzz]').
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from pathlib import Path
+
+import atheris
+from mutations import changed, parsed, pool_of, written
+
+with atheris.instrument_imports(include=["seamstep"]):
+    from readers import READERS, Reader
+
+
+def fuzz(reader: Reader, corpus: Path, options: list[str]) -> None:
+    """Fuzz until the time is over; libFuzzer ends the process."""
+    contents = list(reader.seeds())
+    for number, content in enumerate(contents):
+        (corpus / f"seed-{number}").write_bytes(content)
+    pool = pool_of(contents, reader.text)
+
+    def mutate(data: bytes, max_size: int, seed: int) -> bytes:
+        rng = random.Random(seed)
+        value = parsed(data, reader.text) if reader.text and rng.random() < 0.5 else None
+        if value is not None:
+            new = written(changed(value, pool, rng), reader.text)
+            if len(new) <= max_size:
+                return new
+        return bytes(atheris.Mutate(data, max_size))
+
+    def one_input(data: bytes) -> None:
+        reader.read(data)
+
+    arguments = [sys.argv[0], *options, f"-max_len={reader.length}", str(corpus)]
+    atheris.Setup(arguments, one_input, custom_mutator=mutate)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    fuzz(READERS[sys.argv[1]], Path(sys.argv[2]), sys.argv[3:])

@@ -1,0 +1,440 @@
+"""The readers of untrusted documents, each as a function that takes any bytes.
+
+A reader may refuse with one of our own errors. Any other exception, an error without a problem, text that can't be
+printed, or a broken promise (an assertion below) is a mistake in seamstep. The seeds are the files of the accept and
+refuse cases, and documents made here where there are none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from seamstep.analysis import inventory, policy_warnings, scenario_file, scenarios
+from seamstep.analysis.lint import run as linter
+from seamstep.analysis.lint import settings as lint_settings
+from seamstep.analysis.lint.codes import CODES
+from seamstep.base import resources
+from seamstep.base.documents import Document
+from seamstep.base.errors import InputError, SeamstepError
+from seamstep.base.versions import ModuleVersion
+from seamstep.cli import main
+from seamstep.cli.output import to_json
+from seamstep.demo.synthetic import Signer, synthetic_image
+from seamstep.domain import facts, mapping
+from seamstep.domain.facts import HostFacts
+from seamstep.image import files, layout, sigstruct, verify
+from seamstep.image.layout import MODULE_OFFSET, SIGSTRUCT_SIZE, SIZE_MAX
+from seamstep.plan import document as plan_document
+from seamstep.policy import policy_file
+from seamstep.policy.effective import effective
+from seamstep.policy.layers import Layer, merge
+from seamstep.run import past_runs, recovery
+from seamstep.run import status as run_status
+from seamstep.run.executor import ReadBack
+from seamstep.run.journal import NAME, Journal, open_folder
+from seamstep.run.journal import read as read_journal
+from seamstep.show.effective import effective_text
+from seamstep.show.findings import Linted, findings_document, findings_text
+from seamstep.show.scenarios import results_text
+from seamstep.show.status import history_text, status_text
+from seamstep.show.text import facts_text, plan_text, printable
+
+TESTS = Path(__file__).parents[1]
+DAY = date(2026, 11, 23)
+NOBODY: frozenset[str] = frozenset()
+FACTS = TESTS / "data" / "facts-spr.json"
+_FOLDER = tempfile.TemporaryDirectory(prefix="fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
+
+
+class Reader(NamedTuple):
+    """A reader of untrusted bytes.
+
+    Attributes:
+        read: reads them; raises nothing but what it should.
+        seeds: bytes to begin with.
+        text: how the documents are written, for mutations of their values: json, yaml, lines (of JSON); empty for none.
+        length: the most bytes of an input.
+    """
+
+    read: Callable[[bytes], bool]
+    seeds: Callable[[], Iterator[bytes]]
+    text: str
+    length: int = 1 << 14
+
+
+def _file(content: bytes, name: str) -> str:
+    path = Path(_FOLDER.name, name)
+    path.write_bytes(content)
+    return str(path)
+
+
+def _refusal(error: SeamstepError) -> None:
+    """What every error of ours is good for: a line for people, a document for programs."""
+    printable(error).encode()
+    if isinstance(error, InputError):
+        assert error.problems
+        to_json([problem.to_document() for problem in error.problems]).encode()
+
+
+def _accepted(read: Callable[[], object]) -> bool:
+    """Whether our own errors don't refuse it."""
+    try:
+        read()
+    except SeamstepError as error:
+        _refusal(error)
+        return False
+    return True
+
+
+# -- images
+
+
+def read_image(data: bytes) -> bool:
+    """Whether the bytes have the structure of an image. None is accepted, since nobody is trusted."""
+    content = memoryview(data)
+    found = verify.joined(content, NOBODY)
+    assert tuple(check.name for check in found) == tuple(verify.CHECKS)
+    assert not all(check.ok for check in found), "nobody is trusted, and yet it passes"
+    assert all(check.message for check in found if not check.ok)
+    structure = layout.of(content)
+    verify.separate(content[:SIGSTRUCT_SIZE], content[SIGSTRUCT_SIZE:], NOBODY)
+    if not structure.sound:
+        assert not _accepted(lambda: files.repack("x", content, None, "2.0")), "an unsound image was repacked"
+        return False
+    assert len(data) <= SIZE_MAX
+    assert len(data) == MODULE_OFFSET + len(structure.module)
+    assert len(structure.sigstruct) == SIGSTRUCT_SIZE
+    assert len(sigstruct.parse(bytes(structure.sigstruct)).cpuid) <= sigstruct.CPUID_TABLE_MAX
+    for form in ("2.0", "1.0"):
+        again = layout.of(memoryview(files.repack("x", content, None, form)))
+        assert again.sound
+        assert (again.sigstruct, again.module) == (structure.sigstruct, structure.module)
+    return True
+
+
+def image_seeds() -> Iterator[bytes]:
+    yield from (path.read_bytes() for path in sorted((TESTS / "fuzz" / "corpus" / "image").iterdir()))
+    yield synthetic_image(ModuleVersion("1.5.24"), Signer())
+
+
+# -- mapping files, facts, lists of facts
+
+
+def read_mapping(data: bytes) -> bool:
+    """Whether it is a mapping file. The linter, which reads it in its own way, finds a reason for each refusal."""
+    path = _file(data, "mapping_file.json")
+    accepted = _accepted(lambda: mapping.load(path))
+    try:
+        found = linter.lint(linter.Target(path))
+    except SeamstepError as error:
+        _refusal(error)
+        assert not accepted, f"accepted, and refused by the linter: {error}"
+        return False
+    assert accepted or found, "refused, and nothing to find"
+    results = lint_settings.judge(found, lint_settings.Settings(), DAY, Counter())
+    linted = Linted((linter.Target(path),), tuple(results), (), (), None)
+    findings_text(linted).encode()
+    to_json(findings_document(linted)).encode()
+    return accepted
+
+
+def read_facts(data: bytes) -> bool:
+    """Whether it is a facts document. What was read is written such that it reads the same again."""
+    path = _file(data, "facts.json")
+
+    def read() -> None:
+        host = facts.load(path)
+        facts_text(host).encode()
+        to_json(host.to_document()).encode()
+        assert facts.read(Document("again", host.to_document(), "", lambda _: None)) == host
+        assert not host.differences(host)
+
+    return _accepted(read)
+
+
+def read_inventory(data: bytes) -> bool:
+    """Whether it is a list of facts, one document a line."""
+    path = _file(data, "hosts.jsonl")
+    return _accepted(lambda: inventory.load(path))
+
+
+def cases(kind: str) -> Callable[[], Iterator[bytes]]:
+    """The accept and refuse cases of a kind of document."""
+
+    def seeds() -> Iterator[bytes]:
+        for path in sorted(TESTS.glob(f"cases/*/{kind}/*")):
+            if path.suffix != ".expected" and path.stat().st_size <= 1 << 16:
+                yield path.read_bytes()
+
+    return seeds
+
+
+def mapping_seeds() -> Iterator[bytes]:
+    yield from cases("mapping")()
+    yield from (path.read_bytes() for path in sorted(TESTS.glob("cases/lint/*/*.json")))
+    yield Path(resources.demo_mapping()).read_bytes()
+
+
+def facts_seeds() -> Iterator[bytes]:
+    yield from cases("facts")()
+    yield FACTS.read_bytes()
+
+
+def inventory_seeds() -> Iterator[bytes]:
+    host = json.loads(FACTS.read_text())
+    yield b"".join(json.dumps(host | {"hostname": name}).encode() + b"\n" for name in ("a", "b", "c"))
+    yield json.dumps(host).encode() + b"\n\n" + json.dumps(host | {"running_tds": 0}).encode()
+    yield from cases("facts")()
+
+
+# -- plans
+
+
+def read_plan(data: bytes) -> bool:
+    """Whether it is a plan, as it is or with the digest that it should have: else no mutation gets past the digest."""
+    return _is_plan(data) | _is_plan(_sealed(data))
+
+
+def _is_plan(data: bytes) -> bool:
+    path = _file(data, "plan.json")
+
+    def read() -> None:
+        plan = plan_document.load(path)
+        plan_text(plan.document).encode()
+        to_json(plan.document).encode()
+        assert plan.exit_code in set(type(plan.exit_code))
+        list(plan_document.contradictions(plan, 1, plan.host))
+
+    return _accepted(read)
+
+
+def _sealed(data: bytes) -> bytes:
+    try:
+        document = json.loads(data)
+        return json.dumps(document | {"id": plan_document.digest(document)}).encode()
+    except (ValueError, TypeError, RecursionError, AttributeError):
+        return data
+
+
+def _said(*arguments: str) -> bytes:
+    """What a command writes to standard output."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        main(list(arguments))
+    return out.getvalue().encode()
+
+
+def plan_seeds() -> Iterator[bytes]:
+    demo = resources.demo_mapping()
+    plan = ["plan", "--mapping", demo, "--without-images", "--facts", str(FACTS), "--json", "--as-of", str(DAY)]
+    everything = str(TESTS / "cases" / "accept" / "policy" / "everything.yaml")
+    for policy in ("fewest-hops", "shortest-path", "cautious", everything):
+        provisional = json.loads(_said(*plan, "--policy", policy))
+        yield json.dumps(provisional).encode()
+        yield _sealed(json.dumps(_with_images(provisional)).encode())
+    yield _said(*plan, "--target", "1.5.20")
+
+
+def _with_images(plan: dict[str, Any]) -> dict[str, Any]:
+    """The plan as if it had been made with images."""
+    hops = []
+    for hop in plan["hops"]:
+        upload = {"format": "2.0", "sha256": "11" * 32}
+        image = {"path": f"/images/{hop['to']}.blob", "sigstruct": None, "sha256": "22" * 32, "format": "2.0"}
+        hops.append(hop | {"image": image | {"mrseam": "33" * 48, "seamsvn": 0x10D, "upload": upload}})
+    return plan | {"provisional": False, "hops": hops}
+
+
+# -- policies, scenarios
+
+
+def read_policy(data: bytes) -> bool:
+    """Whether it is a policy. It can be layered with a strict one in either order, shown and checked."""
+    path = _file(data, "policy.yaml")
+
+    def read() -> None:
+        layer = policy_file.layer(path, DAY)
+        for layers in ([layer], [layer, layer], [layer, _strict()], [_strict(), layer]):
+            _accepted(lambda layers=layers: effective_text(effective(layers)).encode())  # type: ignore[misc]
+        orders = [_merges([layer, _strict()]), _merges([_strict(), layer])]
+        assert orders[0] == orders[1]
+        warnings = list(policy_warnings.warnings(layer.document, layer.policy, (), DAY))
+        "\n".join(map(printable, warnings)).encode()
+        to_json(layer.document.data).encode()
+
+    return _accepted(read)
+
+
+def _strict() -> Layer:
+    return policy_file.layer(str(TESTS / "cases" / "accept" / "policy" / "everything.yaml"), DAY)
+
+
+def _merges(layers: list[Layer]) -> bool:
+    return _accepted(lambda: merge(layers))
+
+
+def policy_seeds() -> Iterator[bytes]:
+    yield from cases("policy")()
+    yield from (path.read_bytes() for path in sorted(Path(resources.folder("policies")).glob("*.yaml")))
+
+
+def read_scenario(data: bytes) -> bool:
+    """Whether it is a file of scenarios, which then run."""
+    path = _file(data, "scenario.yaml")
+
+    def read() -> None:
+        results = scenarios.run_all(scenario_file.load([path]))
+        results_text(results, scenarios.coverage(results), 0).encode()
+
+    return _accepted(read)
+
+
+def scenario_seeds() -> Iterator[bytes]:
+    for path in sorted(Path(scenario_file.shipped()).glob("*.yaml")):
+        documents = path.read_bytes().split(b"\n---\n")
+        yield from (documents[0] + b"\n---\n" + document for document in documents[1:])
+
+
+# -- the journal
+
+
+def read_records(data: bytes) -> bool:
+    """Whether every line is a record. Whatever it is, it is read, shown, and written on."""
+    with tempfile.TemporaryDirectory(dir=_FOLDER.name) as folder:
+        Path(folder, NAME).write_bytes(data)
+        descriptor = open_folder(folder, create=True)
+        try:
+            history = read_journal(descriptor)
+            history_text(history.records, history.problems).encode()
+            to_json([dict(record.data) for record in history.records]).encode()
+            _judge_past(past_runs.runs(history.records))
+            document = run_status.status(HostFacts(boot_id="b"), history, "", None, None)
+            to_json(document).encode()
+            status_text(document).encode()
+            journal = Journal(descriptor, "b", lambda: 1.0, lambda: 1.7e9)
+            journal.append("run-ended", state="applied")
+            journal.close()
+            again = read_journal(descriptor)
+            assert again.records[-1].event == "run-ended"
+            assert len(again.records) > len(history.records)
+        finally:
+            os.close(descriptor)
+    return bool(history.records) and not history.problems
+
+
+def _judge_past(past: list[past_runs.PastRun]) -> None:
+    past_runs.failed_steps(past, "b")
+    past_runs.applied_steps(past, "b", "p")
+    past_runs.last_applied(past, "b")
+    past_runs.left_quiesced(past, "b", "")
+    past_runs.unfinished(past)
+    seen = ReadBack(ModuleVersion("1.5.24"), False, "", "", "", True, 3)
+    for run in past:
+        assert recovery.classify_interrupted(run, recovery.Now(run.boot_id, seen, False)).message
+
+
+def journal_seeds() -> Iterator[bytes]:
+    """A run that ended, a run that was killed while it committed, and each with a torn end."""
+    hop: Mapping[str, Any] = {"source": "1.5.24", "target": "1.5.34", "image": "11" * 32}
+    events: list[tuple[str, dict[str, Any]]] = [
+        ("run-started", {"plan": "p", "policy": "q", "source": "1.5.24", "target": "1.5.34", "hops": 1, "pid": 7}),
+        ("before-hooks", {"after_sha256": "22" * 32}),
+        ("hook", {"phase": "before", "argv": ["/cordon"], "code": 0, "message": "", "output": ""}),
+        ("preflight", {**hop, "remaining_before": 5}),
+        ("staged", {**hop, "remaining_before": 5}),
+        ("committing", {**hop, "remaining_before": 5}),
+        ("outcome", {**hop, "state": "applied", "message": "", "remaining": 4}),
+        ("after-hooks", {}),
+        ("run-ended", {"state": "applied", "exit_code": 0, "version": "1.5.34", "message": "m", "warnings": 0}),
+        ("recovered", {**hop, "of": "0011223344556677", "state": "unknown", "version": None, "message": "m"}),
+    ]
+    for end in (9, 10, 6, 5, 2):
+        with tempfile.TemporaryDirectory(dir=_FOLDER.name) as folder:
+            descriptor = open_folder(folder, create=True)
+            journal = Journal(descriptor, "b", lambda: 1.0, lambda: 1.7e9)
+            for event, details in events[:end]:
+                journal.append(event, **details)
+            journal.close()
+            os.close(descriptor)
+            content = Path(folder, NAME).read_bytes()
+        yield content
+        yield content[:-20]
+
+
+# -- the linter's baseline and settings
+
+
+def read_baseline(data: bytes) -> bool:
+    """Whether it is an earlier report of the linter."""
+    path = _file(data, "baseline.json")
+
+    def read() -> None:
+        known = lint_settings.load_baseline(path)
+        assert all(count > 0 for count in known.values())
+        lint_settings.judge(_findings(), lint_settings.Settings(), DAY, known)
+
+    return _accepted(read)
+
+
+def read_settings(data: bytes) -> bool:
+    """Whether they are settings of the linter, which then judge findings."""
+    path = _file(data, "lint.yaml")
+
+    def read() -> None:
+        results = lint_settings.judge(_findings(), lint_settings.load(path, CODES), DAY, Counter())
+        findings_text(Linted((), tuple(results), (), (), None)).encode()
+
+    return _accepted(read)
+
+
+def _findings() -> list[Any]:
+    if not _FOUND:
+        _FOUND.extend(linter.lint(linter.Target(str(TESTS / "data" / "mapping_file-2026-02.json"))))
+    return _FOUND
+
+
+_FOUND: list[Any] = []
+
+
+def baseline_seeds() -> Iterator[bytes]:
+    yield _said("lint", str(TESTS / "data" / "mapping_file-2026-02.json"), "--json")
+    for path in sorted(TESTS.glob("cases/lint/*/bad.json"))[:10]:
+        yield _said("lint", str(path), "--json")
+
+
+def settings_seeds() -> Iterator[bytes]:
+    suppression = {
+        "code": "release-stranded",
+        "versions": "2.0.02",
+        "file": "mapping_file*.json",
+        "reason": "r",
+        "owner": "o@example.com",
+        "until": "2027-06-30",
+    }
+    schema = "seamstep/lint-settings/v1"
+    yield json.dumps({"schema": schema, "severity": {"series-split": "off"}, "suppress": [suppression]}).encode()
+    yield json.dumps({"schema": schema, "severity": dict.fromkeys(CODES, "note")}).encode()
+    yield b"schema: seamstep/lint-settings/v1\nseverity: {x: y}\nsuppress:\n- {code: z, file: ./, until: never}\n"
+
+
+READERS: dict[str, Reader] = {
+    "image": Reader(read_image, image_seeds, "", 1 << 15),
+    "mapping": Reader(read_mapping, mapping_seeds, "json"),
+    "facts": Reader(read_facts, facts_seeds, "json"),
+    "inventory": Reader(read_inventory, inventory_seeds, "lines"),
+    "plan": Reader(read_plan, plan_seeds, "json", 1 << 16),
+    "policy": Reader(read_policy, policy_seeds, "yaml"),
+    "scenario": Reader(read_scenario, scenario_seeds, "yaml"),
+    "journal": Reader(read_records, journal_seeds, "lines"),
+    "baseline": Reader(read_baseline, baseline_seeds, "json", 1 << 16),
+    "settings": Reader(read_settings, settings_seeds, "yaml"),
+}

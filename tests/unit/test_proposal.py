@@ -1,0 +1,332 @@
+"""A saved plan is a proposal: whatever it says of itself, the rules, the policy and the host of the moment decide."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import sys
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_cli import reseal
+from test_host_facts import COMMON, LAYOUTS, tree
+
+from conftest import DAY, FACTS, TRUST, Ran, Run, host_like, judge_for, plan_for
+from seamstep.base.errors import ExitCode
+from seamstep.base.versions import SeamldrVersion
+from seamstep.cli import options
+from seamstep.cli.options import today
+from seamstep.domain import facts
+from seamstep.domain.facts import HostFacts
+from seamstep.host.simulated import SimulatedHost
+from seamstep.plan.document import Plan, seal
+from seamstep.run.executor import Executor, State
+from seamstep.run.executor.states import Stop
+
+
+@pytest.fixture
+def place(tmp_path: Path, images: Path) -> Path:
+    """A folder with a catalog."""
+    shutil.copytree(images, tmp_path / "catalog")
+    return tmp_path
+
+
+def write_policy(place: Path, **keys: Any) -> Path:
+    path = place / "policy.yaml"
+    path.write_text(json.dumps({"schema": "seamstep/policy/v1", "name": "ours", **keys}))
+    return path
+
+
+def planned(run: Run, place: Path, *arguments: object) -> Path:
+    path = place / "plan.json"
+    ran = run("plan", "--catalog", place / "catalog", *TRUST, "--facts", FACTS, *arguments, "-o", path, "--force")
+    assert ran.code == 0, ran.err
+    return path
+
+
+def live(place: Path, host: HostFacts) -> Path:
+    """A tree with the interface of a kernel on a host that shows these facts; no kernel answers there."""
+    node = "sys/devices/faux/tdx_host/"
+    files = COMMON | LAYOUTS["mainline"] | {f"{node}version": f"{host.module_version}\n"}
+    files |= {f"{node}seamldr_version": f"{host.seamldr_version}\n", "sys/module/tdx_host_double/name": ""}
+    tree(place / "root", files)
+    return place / "root"
+
+
+def apply(run: Run, path: Path, *arguments: object) -> Ran:
+    return run("apply", path, *TRUST, "--yes", *arguments)
+
+
+# -- what the plan says of the policy
+
+
+def test_a_command_that_was_put_into_a_plan_is_not_run(run: Run, place: Path) -> None:
+    path = planned(run, place)
+    reseal(path, apply={"before": [["touch", str(place / "ran")]]})
+    for named in ((), ("--policy", "fewest-hops")):
+        for how in (("--simulate",), ("--sysroot", live(place, facts.load(str(FACTS))))):
+            ran = apply(run, path, *named, *how)
+            assert (ran.code, "its settings are not those of its policy" in ran.err) == (5, True)
+    assert not (place / "ran").exists()
+
+
+@pytest.mark.parametrize("setting", [{"soak": "1s"}, {"before": [["true"]]}, {"after": [["true"]]}, {"windows": []}])
+def test_settings_come_from_a_policy_that_is_named(run: Run, place: Path, setting: dict[str, Any]) -> None:
+    """Windows, soak and commands are the host's to decide, so a plan whose policy has any needs that policy."""
+    if "windows" in setting:
+        setting = {"windows": [{"from": "00:00", "to": "23:59"}, {"from": "23:00", "to": "01:00"}]}
+    policy = write_policy(place, apply=setting)
+    path = planned(run, place, "--policy", policy)
+    root = live(place, facts.load(str(FACTS)))
+    ran = apply(run, path, "--sysroot", root)
+    assert (ran.code, f"--policy {policy}" in ran.err) == (1, True)
+    assert apply(run, path, "--sysroot", root, "--policy", "fewest-hops").code == 5
+    assert "stale" not in apply(run, path, "--sysroot", root, "--policy", policy).err
+    reseal(path, apply={})
+    ran = apply(run, path, "--sysroot", root, "--policy", policy)
+    assert (ran.code, "its settings are not those of its policy" in ran.err) == (5, True)
+
+
+def test_layers_have_to_be_named_in_their_order(run: Run, place: Path) -> None:
+    policy = write_policy(place, apply={"soak": "1s"})
+    layers = ("--policy", "fewest-hops", "--policy", policy)
+    path = planned(run, place, *layers)
+    assert apply(run, path, *layers, "--simulate").code == 0
+    for other in (layers[:2], layers[2:], (*layers[2:], *layers[:2]), (*layers, *layers)):
+        assert apply(run, path, *other, "--simulate").code == 5
+
+
+def test_held_creation_is_the_policy_s_word(run: Run, place: Path) -> None:
+    path = planned(run, place)
+    reseal(path, td_creation="held")
+    assert apply(run, path, "--simulate").code == 5
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize("what", ["mapping", "policy"])
+def test_files_that_somebody_else_can_change_have_to_be_named(run: Run, place: Path, what: str) -> None:
+    policy = write_policy(place)
+    path = planned(run, place, "--policy", policy)
+    root = live(place, facts.load(str(FACTS)))
+    victim = policy if what == "policy" else place / "catalog" / "mapping_file.json"
+    named = ("--policy", policy) if what == "policy" else ("--mapping", victim)
+
+    def refused(*arguments: object) -> bool:
+        ran = apply(run, path, "--sysroot", root, *arguments)
+        return ran.code == 1 and f"--{what} {victim}" in ran.err
+
+    assert not refused()
+    os.chown(victim, 1234, 0)
+    assert refused()
+    assert not refused(*named)
+    os.chown(victim, 0, 0)
+    victim.chmod(0o646)
+    assert refused()
+    victim.chmod(0o644)
+    victim.parent.chmod(0o777)
+    assert refused()
+    victim.parent.chmod(0o1777)
+    assert not refused()
+
+
+# -- what the plan says of its hops
+
+
+def forged(spr: HostFacts, images: Path, verdicts: Any, **changes: Any) -> Plan:
+    """A plan for a host on which the rules forbid its hops, as an attacker would write it."""
+    document = json.loads(json.dumps(plan_for(spr, images).document))
+    host = spr._replace(**changes)
+    for hop in document["hops"]:
+        hop["verdicts"] = verdicts(hop["verdicts"])
+    body = {key: document[key] for key in document if key not in {"schema", "id"}}
+    return seal({**body, "host": host.to_document()}, host)
+
+
+VERDICTS = {
+    "as they were": lambda verdicts: verdicts,
+    "none": lambda _verdicts: [],
+    "unknown": lambda verdicts: [{**verdict, "outcome": "unknown"} for verdict in verdicts],
+}
+
+
+@pytest.mark.parametrize("verdicts", VERDICTS)
+@pytest.mark.parametrize(
+    ("rule", "changes"),
+    [
+        ("seamldr-minimum", {"seamldr_version": SeamldrVersion("1.4.00")}),
+        ("cpu-supported", {"cpu_signatures": (0x50654,)}),
+        ("cpus-online", {"cpu_limits": ("nr_cpus=8",)}),
+        ("upload-interface", {"cpu_bugs": ("seamret_invd_vmcs",)}),
+    ],
+)
+def test_a_forged_hop_is_judged_again(
+    spr: HostFacts, images: Path, verdicts: str, rule: str, changes: dict[str, Any]
+) -> None:
+    plan = forged(spr, images, VERDICTS[verdicts], **changes)
+    host = SimulatedHost(plan.host, {hop.image.upload_sha256: hop.target for hop in plan.hops if hop.image})
+    result = Executor(host, judge=judge_for(plan)).run(plan)
+    assert (result.state, result.stopped, host.uploads) == (State.PREFLIGHT, Stop.STALE, 0), result.message
+    assert rule in result.message, result.message
+
+
+def test_a_forged_second_hop_is_found_before_the_first(run: Run, place: Path) -> None:
+    """The second hop claims another release's image; the first alone would strand the host half way."""
+    path = planned(run, place, "--policy", "shortest-path")
+    document = json.loads(path.read_text())
+    assert len(document["hops"]) == 2
+    mapping = json.loads((place / "catalog" / "mapping_file.json").read_text())
+    entry = next(one for one in mapping["tdx_module_releases"] if one["version"] == document["hops"][1]["to"])
+    entry["min_module_version_for_td_preserving"] = document["hops"][1]["to"]
+    forged_mapping = place / "catalog" / "mapping_file.json"
+    forged_mapping.write_text(json.dumps(mapping))
+    import hashlib
+
+    reseal(path, mapping={**document["mapping"], "sha256": hashlib.sha256(forged_mapping.read_bytes()).hexdigest()})
+    ran = apply(run, path, "--simulate", "--json")
+    assert (ran.code, ran.json["applied"]) == (5, [])
+    assert "1.5.28 → 1.5.34 is refused: minimum-module" in ran.json["message"]
+
+
+def test_safe_while_tds_are_created_is_the_mapping_file_s_word(spr: HostFacts, images: Path) -> None:
+    plan = plan_for(spr._replace(running_tds=0), images, "fewest-hops")
+    hop = plan.hops[0]
+    judge = judge_for(plan)
+    releases = {**judge.releases, hop.target: judge.releases[hop.target]._replace(strict_compat=())}
+    claims = plan._replace(hops=(hop._replace(safe_while_tds_are_created=True),))
+    result = Executor(SimulatedHost(plan.host, {}), judge=judge._replace(releases=releases)).run(claims)
+    assert (result.stopped, "does not list 1.5.24 in strict_compat_versions" in result.message) == (Stop.STALE, True)
+
+
+def test_an_image_of_another_release_under_the_plan_s_name(run: Run, place: Path) -> None:
+    path = planned(run, place)
+    document = json.loads(path.read_text())
+    other = plan_for(host_like(facts.load(str(FACTS)), "1.5.24"), place / "catalog", "shortest-path").hops[0]
+    assert other.image
+    hop = document["hops"][0]
+    hop["image"] |= {"path": other.image.path, "sha256": other.image.sha256, "mrseam": other.image.mrseam}
+    hop["image"]["upload"]["sha256"] = other.image.upload_sha256
+    reseal(path, hops=document["hops"])
+    ran = apply(run, path, "--simulate", "--json")
+    assert (ran.code, ran.json["applied"]) == (5, [])
+
+
+def test_a_catalog_in_another_place(run: Run, place: Path) -> None:
+    """A plan that was made elsewhere is performed with the files of this host, if they are the same."""
+    path = planned(run, place)
+    (place / "catalog").rename(place / "moved")
+    assert apply(run, path, "--simulate").code == 5
+    assert apply(run, path, "--simulate", "--catalog", place / "moved").code == 0
+    image = next((place / "moved").rglob("tdx_module_1.5.34.blob"))
+    image.unlink()
+    assert apply(run, path, "--simulate", "--catalog", place / "moved").code == 5
+
+
+# -- time
+
+
+def test_a_plan_as_of_another_day_is_not_applied(run: Run, place: Path) -> None:
+    policy = write_policy(place, deny=[{"versions": ">=1.5.25", "reason": "broken", "until": "2099-01-01"}])
+    path = planned(run, place, "--policy", policy, "--as-of", "2100-01-01")
+    document = json.loads(path.read_text())
+    assert (document["hypothetical"], document["valid_until"], document["outcome"]) == (True, None, "update")
+    ran = apply(run, path, "--simulate")
+    assert (ran.code, "policy.yaml:1:" in ran.err, "is in force again" in ran.err) == (5, True, True)
+    reseal(path, hypothetical=False)
+    assert apply(run, path, "--simulate").code == 5
+    reseal(path, hypothetical=False, as_of=today().isoformat())
+    ran = apply(run, path, "--simulate")
+    assert (ran.code, "deny" in ran.out) == (5, True), "the policy's denial is asked again"
+    harmless = planned(run, place, "--as-of", "2100-01-01")
+    ran = apply(run, harmless, "--simulate")
+    assert (ran.code, json.loads(harmless.read_text())["hypothetical"]) == (5, True)
+    reseal(harmless, as_of=today().isoformat())
+    ran = apply(run, harmless, "--simulate")
+    assert (ran.code, "the plan is hypothetical" in ran.err) == (1, True)
+
+
+def test_an_expired_waiver_is_not_revived(run: Run, place: Path) -> None:
+    accept = [{"rule": "feature-loss", "versions": ">=1.5.0", "reason": "r", "by": "b", "until": "2026-01-31"}]
+    policy = write_policy(place, accept=accept)
+    path = planned(run, place, "--policy", policy, "--as-of", "2026-01-15")
+    assert json.loads(path.read_text())["valid_until"] == "2026-01-31"
+    reseal(path, hypothetical=False)
+    ran = apply(run, path, "--simulate")
+    assert ran.code == 5
+    assert "accept[0].until: this waiver expired on 2026-01-31" in ran.err
+
+
+def test_a_plan_is_valid_until_an_entry_ends(run: Run, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deny = [
+        {"versions": "1.5.25", "reason": "broken", "until": "2098-05-05"},
+        {"versions": "1.5.26", "reason": "broken", "until": "2099-01-01"},
+        {"versions": "1.5.27", "reason": "broken"},
+    ]
+    path = planned(run, place, "--policy", write_policy(place, deny=deny))
+    assert json.loads(path.read_text())["valid_until"] == "2098-05-05"
+    shown = run("plan", "--catalog", place / "catalog", *TRUST, "--facts", FACTS, "--policy", place / "policy.yaml")
+    assert "until 2098-05-05: a denial or waiver of the policy ends then" in shown.out
+    assert apply(run, path, "--simulate").code == 0
+    monkeypatch.setattr(options, "today", lambda: date(2098, 5, 6))
+    ran = apply(run, path, "--simulate")
+    assert (ran.code, "deny[0].until: this denial expired on 2098-05-05" in ran.err) == (5, True)
+
+
+def test_the_day_is_looked_at_before_each_hop(spr: HostFacts, images: Path) -> None:
+    """The soak time leads past midnight, and past the last day of the plan."""
+    plan = plan_for(spr, images)
+    document = {key: plan.document[key] for key in plan.document if key not in {"schema", "id"}}
+    plan = seal({**document, "valid_until": DAY.isoformat(), "apply": {"soak": 3600}}, spr)
+    modules = {hop.image.upload_sha256: hop.target for hop in plan.hops if hop.image}
+    late = datetime.combine(DAY, time(23, 30), UTC).timestamp()
+    result = Executor(SimulatedHost(spr, modules, epoch=late), judge=judge_for(plan)).run(plan)
+    assert (result.stopped, result.exit_code, len(result.applied)) == (Stop.STALE, ExitCode.STALE, 1), result.message
+    assert f"from {DAY} to {DAY}, and today is 2026-11-24" in result.message
+    early = datetime.combine(DAY, time(0, 30), UTC).timestamp() - 86400
+    result = Executor(SimulatedHost(spr, modules, epoch=early)).run(plan)
+    assert (result.stopped, result.applied) == (Stop.STALE, ())
+
+
+# -- the question
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_question_shows_what_will_be_done(run: Run, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {
+        "before": [["cordon", "this node"]],
+        "after": [["uncordon"]],
+        "soak": "10m",
+        "busy": {"retries": 3, "wait": "30s"},
+        "windows": [{"days": ["sat"], "from": "00:00", "to": "23:59"}, {"from": "00:00", "to": "00:00"}],
+    }
+    policy = write_policy(place, apply=settings)
+    path = planned(run, place, "--policy", policy)
+    monkeypatch.setattr(sys, "stdin", Terminal("n\n"))
+    ran = run("apply", path, *TRUST, "--simulate", "--policy", policy)
+    assert (ran.code, "Update this host now?" in ran.err) == (1, True)
+    for told in (
+        "run before the first hop: cordon 'this node'",
+        "run after the last: uncordon",
+        "600 s are waited between two hops",
+        "tried again 3 times, at first after 30 s",
+        "sat from 00:00 to 23:59 (UTC)",
+    ):
+        assert told in ran.err
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_what_stops_a_plan_is_found_before_the_question(
+    run: Run, place: Path, monkeypatch: pytest.MonkeyPatch, terminal: bool
+) -> None:
+    path = planned(run, place)
+    root = live(place, host_like(facts.load(str(FACTS)), "1.5.28"))
+    monkeypatch.setattr(sys, "stdin", Terminal("y\n") if terminal else io.StringIO("y\n"))
+    ran = run("apply", path, *TRUST, "--sysroot", root)
+    assert (ran.code, "stale plan" in ran.out, "Update this host now?" in ran.err) == (5, True, False)
