@@ -122,7 +122,10 @@ class Lab:
         return self.guest.run("seamstep", *command[1:], meanwhile=meanwhile, env=self._environment)
 
     def apply_command(self, plan: Path) -> tuple[str, ...]:
-        return (str(SEAMSTEP), "apply", str(plan), *TRUST, "--yes", "--json")
+        document = json.loads(plan.read_text())
+        layers = document["policy"]["layers"] if document["apply"] else ()
+        named = [word for layer in layers for word in ("--policy", layer["path"] or layer["name"])]
+        return (str(SEAMSTEP), "apply", str(plan), *named, *TRUST, "--yes", "--json")
 
     @contextlib.contextmanager
     def running(self, code: Path) -> Iterator[None]:

@@ -234,7 +234,10 @@ def test_why_not(run: Run, spr: HostFacts, tmp_path: Path) -> None:
 def test_nothing_to_explain(run: Run, spr: HostFacts, tmp_path: Path) -> None:
     facts = write_facts(tmp_path / "f.json", host_like(spr, "1.5.34"))
     ran = run(*EXPLAIN, "--facts", facts)
-    assert (ran.code, "no newer release is wanted" in ran.out) == (0, True)
+    assert (ran.code, "1.5.34 is the newest release of series 1.5 in the mapping file" in ran.out) == (0, True)
+    write_facts(facts, host_like(spr, "1.5.40"))
+    ran = run(*EXPLAIN, "--facts", facts)
+    assert (ran.code, "does not list 1.5.40" in ran.out) == (1, True)
     for arguments in (("--to", "1.5"), ("--to", "1.5.99"), ("--to", "1.5.28", "--target", "newest")):
         assert run(*EXPLAIN, "--facts", FACTS, *arguments).code == 2
 

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import sys
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -294,8 +294,15 @@ def test_the_day_is_looked_at_before_each_hop(spr: HostFacts, images: Path) -> N
 
 
 class Terminal(io.StringIO):
+    """A terminal on which the answer was given already."""
+
+    ready = os.open(os.devnull, os.O_RDONLY)
+
     def isatty(self) -> bool:
         return True
+
+    def fileno(self) -> int:
+        return self.ready
 
 
 def test_the_question_shows_what_will_be_done(run: Run, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -330,3 +337,45 @@ def test_what_stops_a_plan_is_found_before_the_question(
     monkeypatch.setattr(sys, "stdin", Terminal("y\n") if terminal else io.StringIO("y\n"))
     ran = run("apply", path, *TRUST, "--sysroot", root)
     assert (ran.code, "stale plan" in ran.out, "Update this host now?" in ran.err) == (5, True, False)
+
+
+# -- windows
+
+
+def test_whether_a_window_is_open_is_told_everywhere(run: Run, place: Path) -> None:
+    opens = datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(hours=2)
+    times = {"from": f"{opens:%H:%M}", "to": f"{opens + timedelta(hours=1):%H:%M}"}
+    policy = write_policy(place, apply={"windows": [times]})
+    path = planned(run, place, "--policy", policy)
+    planning = ("--catalog", place / "catalog", *TRUST, "--policy", policy)
+    root = live(place, facts.load(str(FACTS)))
+    outside = f"outside the maintenance windows of the policy; the next opens {opens:%Y-%m-%d %H:%M} (UTC)"
+    assert f"now: {outside}" in run("plan", *planning, "--facts", FACTS).out
+    status = ("status", *planning, "--sysroot", root)
+    assert f"not now: {outside}" in run(*status).out
+    assert run(*status, "--json").json["permitted"]["window"] == {
+        "open": False,
+        "opens": opens.isoformat(),
+        "reason": outside,
+    }
+    metrics = run(*status, "--format", "prometheus").out.splitlines()
+    assert {"seamstep_update_permitted 0", "seamstep_window_open 0"} <= {*metrics}
+    assert f"seamstep_window_opens_timestamp_seconds {opens.timestamp():.0f}" in metrics
+    ran = apply(run, path, "--policy", policy, "--sysroot", root)
+    assert (ran.code, outside in ran.out) == (4, True)
+    own = place / "own.json"
+    assert run("plan", *planning, "--sysroot", root, "-o", own).code == 0
+    ran = apply(run, own, "--policy", policy, "--sysroot", root, "--dry-run")
+    assert (ran.code, f"could be performed, but not now, {outside}" in ran.out) == (0, True)
+    ran = apply(run, path, "--policy", policy, "--simulate")
+    assert (ran.code, f"a real run would not begin 1.5.24 → 1.5.34 now: {outside}" in ran.err) == (0, True)
+
+
+def test_an_open_window_is_told_too(run: Run, place: Path) -> None:
+    halves = [{"from": "00:00", "to": "12:00"}, {"from": "12:00", "to": "00:00"}]
+    policy = write_policy(place, apply={"windows": halves})
+    planning = ("--catalog", place / "catalog", *TRUST, "--policy", policy)
+    assert "now: a maintenance window is open" in run("plan", *planning, "--facts", FACTS).out
+    metrics = run("status", *planning, "--sysroot", live(place, facts.load(str(FACTS))), "--format", "prometheus").out
+    assert {"seamstep_update_permitted 1", "seamstep_window_open 1"} <= {*metrics.splitlines()}
+    assert "seamstep_window_opens" not in metrics

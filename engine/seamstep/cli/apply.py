@@ -96,7 +96,9 @@ def _perform(options: argparse.Namespace, begun: Transaction, at_hand: AtHand, j
         return _nothing_to_do(options, plan, begun, _beside(LineReporter(sys.stderr), journal))
     judge = Judge(at_hand.policy.applied_rules(), {release.version: release for release in at_hand.releases})
     if not options.yes and not options.dry_run:
-        result = begun.check(plan, judge, limit=options.max_hops, retry_failed=options.retry_failed)
+        result = begun.check(
+            plan, judge, limit=options.max_hops, retry_failed=options.retry_failed, rehearsal=options.simulate
+        )
         if result.stopped is not Stop.DRY_RUN:
             return _tell(options, begun, plan, result, journal)
         _confirm(plan, begun)
@@ -107,6 +109,7 @@ def _perform(options: argparse.Namespace, begun: Transaction, at_hand: AtHand, j
             reporter=_beside(progress, journal),
             limit=options.max_hops,
             retry_failed=options.retry_failed,
+            rehearsal=options.simulate,
             committed=_committed(options),
             commands=not options.simulate,
         )

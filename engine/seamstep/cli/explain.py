@@ -35,6 +35,7 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> ExitCode:
     """Explain. NO where there is no path."""
     from seamstep.planning import explain
+    from seamstep.planning.planner import why_nothing_newer
 
     shared.check_output(options)
     if options.to and options.target:
@@ -59,6 +60,7 @@ def run(options: argparse.Namespace) -> ExitCode:
         "to": str(goal) if goal else None,
         "policy": inputs.policy.name,
         "objective": inputs.policy.choice.value,
+        "nothing_newer": None if goal else why_nothing_newer(graph, inputs.policy, inputs.catalog.mapping),
         "path": [str(version) for version in best.versions] if best else None,
         "cost": best.cost if best else None,
         "runner_up": {"path": [str(v) for v in second.versions], "cost": second.cost} if second else None,
@@ -66,7 +68,7 @@ def run(options: argparse.Namespace) -> ExitCode:
         "changes": [list(texts) for texts in changes.sets],
         "changes_untried": changes.untried,
     }
-    code = ExitCode.DONE if reachable or goal is None else ExitCode.NO
+    code = ExitCode.DONE if reachable or (goal is None and graph.listed) else ExitCode.NO
     emit(
         document,
         _for_people(document),

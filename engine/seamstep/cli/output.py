@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any, TextIO
 
@@ -39,10 +40,10 @@ def plan_for_people(document: Mapping[str, Any], stream: TextIO) -> str:
     if on_terminal(stream):
         from seamstep.show.screen import plan_screen
 
-        return plan_screen(document, stream)
+        return plan_screen(document, stream, time.time())
     from seamstep.show.text import plan_text
 
-    return plan_text(document)
+    return plan_text(document, time.time())
 
 
 def emit(

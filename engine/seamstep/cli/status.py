@@ -74,6 +74,10 @@ def _permitted(options: argparse.Namespace, facts: HostFacts) -> dict[str, Any] 
     """The outcome of planning; None if the options name no catalog or the running version is not known."""
     if not (options.mapping or options.catalog) or facts.module_version is None:
         return None
+    import time
+
+    from seamstep.run import status
+
     plan = shared.plan_from(options, without_images=not (options.images or options.catalog)).plan
     return {
         "target": plan.document["target"],
@@ -82,4 +86,5 @@ def _permitted(options: argparse.Namespace, facts: HostFacts) -> dict[str, Any] 
         "policy": plan.document["policy"]["name"],
         "reason": plan.document["reason"],
         "held_up": plan.document["held_up"],
+        "window": status.window(plan.settings.windows, time.time()),
     }

@@ -64,17 +64,27 @@ class Window(NamedTuple):
         return min((begins for begins, _ in self.around(now, _AHEAD) if begins > now), default=None)
 
 
+def is_open(windows: Iterable[Window], now: float) -> bool:
+    """Whether an update may begin ``now``. Without windows one always may."""
+    return all(any(window.is_open(now) for window in layer) for layer in _by_layer(windows))
+
+
+def opens(windows: Iterable[Window], now: float) -> float | None:
+    """The first time after ``now`` at which an update may begin, where none may now; None if there is none in the next
+    weeks."""
+    found = _next_opening(_by_layer(windows), now)
+    return found and found[0]
+
+
 def closed(windows: Iterable[Window], now: float) -> str:
-    """The reason why no update may begin ``now``, with the next opening; empty if one may. Without windows one always
-    may."""
-    layers: dict[int, list[Window]] = {}
-    for window in windows:
-        layers.setdefault(window.layer, []).append(window)
-    if all(any(window.is_open(now) for window in layer) for layer in layers.values()):
+    """The reason why no update may begin ``now``, with the next opening; empty if one may."""
+    listed = tuple(windows)
+    if is_open(listed, now):
         return ""
+    layers = _by_layer(listed)
     several = len(layers) > 1
     outside = f"outside the maintenance windows of the {'policies' if several else 'policy'}"
-    found = _next_opening(list(layers.values()), now)
+    found = _next_opening(layers, now)
     if found is None:
         never = (
             f"no time in the next {_AHEAD - 1} days is in the windows of all" if several else "none of them ever opens"
@@ -83,6 +93,13 @@ def closed(windows: Iterable[Window], now: float) -> str:
     opening, zone = found
     when = datetime.fromtimestamp(opening, zone).strftime("%Y-%m-%d %H:%M")
     return f"{outside}; the next {'time in all of them is' if several else 'opens'} {when} ({zone.key})"
+
+
+def _by_layer(windows: Iterable[Window]) -> list[list[Window]]:
+    layers: dict[int, list[Window]] = {}
+    for window in windows:
+        layers.setdefault(window.layer, []).append(window)
+    return list(layers.values())
 
 
 def _next_opening(layers: Sequence[Sequence[Window]], now: float) -> tuple[float, ZoneInfo] | None:

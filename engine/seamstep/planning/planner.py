@@ -94,7 +94,7 @@ def make_plan(
     elif wanted:
         reason = _why_no_path(graph, policy, wanted, budget_of(host, policy))
     else:
-        reason = _why_nothing_newer(graph, policy, mapping)
+        reason = why_nothing_newer(graph, policy, mapping)
     judgements = _hops(graph, best)
     document = {
         "outcome": outcome.value,
@@ -156,7 +156,8 @@ def check_target(graph: VersionGraph, policy: Policy) -> None:
         raise InputError(Problem("target", message))
 
 
-def _why_nothing_newer(graph: VersionGraph, policy: Policy, mapping: MappingFile) -> str:
+def why_nothing_newer(graph: VersionGraph, policy: Policy, mapping: MappingFile) -> str:
+    """Why the policy wants no newer release for a host: it is up to date, or its module is not listed."""
     series, running = graph.running.series, graph.running
     listed = [release.version for release in mapping.releases if release.version.series == series]
     if not graph.listed:
@@ -192,8 +193,11 @@ def _held_up(graph: VersionGraph, found: Router) -> dict[str, Any] | None:
 def _why_no_path(graph: VersionGraph, policy: Policy, wanted: Sequence[ModuleVersion], budget: int) -> str:
     first = [graph.judge(graph.running, target, 0) for target in graph.newer(graph.running)]
     if not any(judgement.permitted for judgement in first):
-        counts = Counter(verdict.rule for judgement in first for verdict in judgement.blocking)
+        blocking = [verdict for judgement in first for verdict in judgement.blocking]
+        counts = Counter(verdict.rule for verdict in blocking)
         rules = ", ".join(f"{rule} ({count} of {len(first)})" for rule, count in counts.most_common())
+        if all(verdict.outcome is Outcome.UNKNOWN for verdict in blocking):
+            return f"whether an update from {graph.running} is permitted can't be told; {rules} lack a fact"
         return f"no update from {graph.running} is permitted; refused by {rules}"
     names = str(wanted[0]) if len(wanted) == 1 else f"any of {', '.join(map(str, wanted))}"
     if budget == 0:

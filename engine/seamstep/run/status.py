@@ -4,7 +4,7 @@ with the reason under ``unknown``.
 Shape: ``{schema, hostname, boot_id, profile, module_version, seamldr_version, remaining_updates, running_tds, tdx:
 "running" | "lost" | "absent" | "unknown", upload_status, last_run: {transaction, started, ended, boot_id, this_boot,
 plan, policy, source, target, outcome, message, recovered} | null, permitted: {target, hops, outcome, policy, reason,
-held_up: {version, from, rules, known, reason} | null} | null,
+held_up: {version, from, rules, known, reason} | null, window: {open, opens, reason} | null} | null,
 reboot_needed, journal: {problems: []}, unknown: {fact: reason}}``.
 
 ``outcome`` is the state that the run ended in, ``running`` for a run that is under way, ``interrupted`` for a run that
@@ -16,10 +16,13 @@ earlier run recorded a larger number: a P-SEAMLDR without support for updates re
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from seamstep.base.errors import ExitCode
 from seamstep.domain.facts import HostFacts
+from seamstep.plan import windows
 from seamstep.run import past_runs
 from seamstep.run.journal import History, open_folder, read
 from seamstep.run.lock import holder
@@ -82,6 +85,17 @@ def status(
         "journal": {"problems": list(history.problems) if history else []},
         "unknown": dict(sorted(unknown.items())),
     }
+
+
+def window(listed: Sequence[windows.Window], now: float) -> dict[str, Any] | None:
+    """Whether a maintenance window of the policy is open at ``now``, and when one opens next, in ISO 8601 (null where
+    one is open or none opens); None for a policy without windows."""
+    if not listed:
+        return None
+    closed = windows.closed(listed, now)
+    opening = windows.opens(listed, now) if closed else None
+    next_ = None if opening is None else datetime.fromtimestamp(opening, UTC).isoformat()
+    return {"open": not closed, "opens": next_, "reason": closed or "a maintenance window is open"}
 
 
 def exit_code(document: dict[str, Any]) -> ExitCode:

@@ -23,6 +23,7 @@ from seamstep.base.errors import ExitCode, NotUpdatableError, RefusedError, TdxL
 from seamstep.host.base import PROFILES, Host, Profile
 from seamstep.host.read_facts import read_facts
 from seamstep.host.upload import UploadPort
+from seamstep.plan import windows
 from seamstep.plan.document import Hop, Plan
 from seamstep.run import past_runs
 from seamstep.run.executor import LOST, Executor, Reporter, RunResult, State, Stop, kernel
@@ -51,14 +52,24 @@ class Transaction(NamedTuple):
     past: list[past_runs.PastRun]
     finding: Finding | None
 
-    def check(self, plan: Plan, judge: Judge, *, limit: int | None = None, retry_failed: bool = False) -> RunResult:
+    def check(
+        self,
+        plan: Plan,
+        judge: Judge,
+        *,
+        reporter: Reporter | None = None,
+        limit: int | None = None,
+        retry_failed: bool = False,
+        rehearsal: bool = False,
+    ) -> RunResult:
         """The result of performing ``plan`` that can be told without changing or waiting for anything: what it would
         stop with, or that it could be performed now. Arguments and errors are those of :meth:`perform`."""
         start = self._first(plan, limit, retry_failed=retry_failed)
         if start == len(plan.hops):
             return self._already_done(plan)
-        executor = Executor(self.host, judge=judge, last_applied=past_runs.last_applied(self.past, self.boot_id))
-        return executor.check(plan, start=start) or _would_do(plan, start, limit)
+        last_applied = past_runs.last_applied(self.past, self.boot_id)
+        executor = Executor(self.host, reporter, judge=judge, rehearsal=rehearsal, last_applied=last_applied)
+        return executor.check(plan, start=start) or _would_do(plan, start, limit, self.host.wall())
 
     def perform(
         self,
@@ -68,6 +79,7 @@ class Transaction(NamedTuple):
         reporter: Reporter | None = None,
         limit: int | None = None,
         retry_failed: bool = False,
+        rehearsal: bool = False,
         committed: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext,
         commands: bool = True,
     ) -> RunResult:
@@ -79,6 +91,7 @@ class Transaction(NamedTuple):
             reporter: receives the progress.
             limit: perform at most this many hops; None for all.
             retry_failed: also perform steps that failed in this boot.
+            rehearsal: see :class:`Executor`; without a journal every run is one.
             committed: see :class:`Executor`.
             commands: whether to run the policy's commands.
 
@@ -91,7 +104,7 @@ class Transaction(NamedTuple):
             self.make_up(plan, reporter)
         journal = self.journal
         if journal is None:
-            return self.check(plan, judge, limit=limit, retry_failed=retry_failed)
+            return self.check(plan, judge, reporter=reporter, limit=limit, retry_failed=retry_failed, rehearsal=True)
         start = self._first(plan, limit, retry_failed=retry_failed)
         if start == len(plan.hops):
             return self._already_done(plan)
@@ -102,6 +115,7 @@ class Transaction(NamedTuple):
             reporter,
             record=_rotating(journal),
             judge=judge,
+            rehearsal=rehearsal,
             committed=committed,
             commands=Commands(plan.settings, self._variables(plan, start), journal.append) if commands else None,
             last_applied=past_runs.last_applied(self.past, self.boot_id),
@@ -341,11 +355,13 @@ def _stopped_early(result: RunResult) -> bool:
     return result.exit_code not in {ExitCode.LOST, ExitCode.UNKNOWN}
 
 
-def _would_do(plan: Plan, start: int, limit: int | None) -> RunResult:
+def _would_do(plan: Plan, start: int, limit: int | None, now: float) -> RunResult:
     hops = plan.hops[start:] if limit is None else plan.hops[start : start + limit]
     steps = ", ".join(map(str, hops))
     source = hops[0].source
-    message = f"dry run: {steps} could be performed now; nothing was changed, {source} runs"
+    why = windows.closed(plan.settings.windows, now)
+    could = f"could be performed, but not now, {why}" if why else "could be performed now"
+    message = f"dry run: {steps} {could}; nothing was changed, {source} runs"
     return RunResult(State.PREFLIGHT, source, (), message, Stop.DRY_RUN)
 
 

@@ -40,7 +40,7 @@ def findings(document: Mapping[str, Any]) -> Iterator[str]:
     """Lines with the path and the runner-up, or with the newest reachable release if there is no path."""
     running, goal, path = document["running"], document["to"], document["path"]
     if goal is None:
-        yield f"{running} is where the policy {document['policy']} wants to be: no newer release is wanted"
+        yield f"{document['nothing_newer']} (policy {document['policy']})"
     elif path and path[-1] == goal:
         yield f"{way(path)}, cost {document['cost']}, by {document['objective']} (policy {document['policy']})"
         second = document["runner_up"]

@@ -40,10 +40,11 @@ _STYLES = {
 }
 
 
-def plan_screen(plan: Mapping[str, Any], stream: TextIO) -> str:
-    """A plan document rendered for the terminal behind ``stream``, without a final line break."""
+def plan_screen(plan: Mapping[str, Any], stream: TextIO, now: float | None = None) -> str:
+    """A plan document rendered for the terminal behind ``stream``, without a final line break. ``now`` is as in
+    :func:`performing`."""
     screen = _Screen(stream)
-    return screen.rendered(_plan_parts(plan, screen))
+    return screen.rendered(_plan_parts(plan, screen, now))
 
 
 def explanation_screen(document: Mapping[str, Any], stream: TextIO) -> str:
@@ -136,7 +137,7 @@ class _Screen:
         return Group(*lines)
 
 
-def _plan_parts(plan: Mapping[str, Any], screen: _Screen) -> Iterator[RenderableType]:
+def _plan_parts(plan: Mapping[str, Any], screen: _Screen, now: float | None) -> Iterator[RenderableType]:
     yield screen.text(conditions(plan))
     yield Text.assemble(screen.text(f"policy {plan['policy']['name']}: "), screen.word(plan["outcome"]))
     yield Text()
@@ -151,7 +152,7 @@ def _plan_parts(plan: Mapping[str, Any], screen: _Screen) -> Iterator[Renderable
     for signer in plan["signers"]:
         yield Text()
         yield screen.text(f"trusted besides Intel: signer {signer}")
-    performed = list(performing(plan))
+    performed = list(performing(plan, now))
     if performed:
         yield Text()
         yield screen.title("when it is applied")

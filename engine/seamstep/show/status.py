@@ -78,6 +78,8 @@ def _permitted(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     else:
         yield "permitted", f"nothing newer, {policy}: {permitted['reason']}"
     yield from (("", line) for line in held_up(permitted["held_up"]))
+    if permitted["window"]:
+        yield "", f"{'now' if permitted['window']['open'] else 'not now'}: {permitted['window']['reason']}"
 
 
 def _reboot(document: Mapping[str, Any]) -> str:

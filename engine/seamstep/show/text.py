@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 from seamstep.base import cpus
 from seamstep.domain.facts import HostFacts
+from seamstep.plan.settings import ApplySettings
+from seamstep.plan.windows import closed
 
 _LABELS = {
     "hostname": "host",
@@ -81,8 +83,9 @@ def _fact(facts: HostFacts, fact: str) -> str:
     return printable(value)
 
 
-def plan_text(plan: Mapping[str, Any]) -> str:
-    """A plan document as text: the outcome, each hop with its notes, alternatives, and the rejected steps."""
+def plan_text(plan: Mapping[str, Any], now: float | None = None) -> str:
+    """A plan document as text: the outcome, each hop with its notes, alternatives, and the rejected steps. ``now`` is
+    that of :func:`performing`."""
     cost = plan["objective"]["cost"]
     lines = [
         conditions(plan),
@@ -96,7 +99,7 @@ def plan_text(plan: Mapping[str, Any]) -> str:
         lines += [f"  {note.mark}{f': {note.rule}:' if note.rule else ''} {note.text}" for note in hop_notes(hop)]
     if plan["signers"]:
         lines += ["", *(f"trusted besides Intel: signer {signer}" for signer in plan["signers"])]
-    performed = list(performing(plan))
+    performed = list(performing(plan, now))
     if performed:
         lines += ["", "when it is applied", *(f"  {line}" for line in performed)]
     if plan["provisional"]:
@@ -123,12 +126,15 @@ def held_up(held: Mapping[str, Any] | None) -> Iterator[str]:
         yield f"whether {held['version']} is permitted can't be told (from {held['from']}): {held['reason']}"
 
 
-def performing(plan: Mapping[str, Any]) -> Iterator[str]:
-    """What is waited for and run when a plan is performed, and the days on which it can be; a line each."""
+def performing(plan: Mapping[str, Any], now: float | None = None) -> Iterator[str]:
+    """What is waited for and run when a plan is performed, and the days on which it can be; a line each. With ``now``
+    (seconds since the epoch) also whether a maintenance window is open."""
     settings = plan["apply"] if plan["hops"] else {}
     for window in settings.get("windows", ()):
         days = ", ".join(window.get("days", ())) or "every day"
         yield f"hops begin only {days} from {window['from']} to {window['to']} ({window.get('timezone', 'UTC')})"
+    if now is not None and settings.get("windows"):
+        yield f"now: {closed(ApplySettings.from_document(settings).windows, now) or 'a maintenance window is open'}"
     if settings.get("soak"):
         yield f"{settings['soak']} s are waited between two hops"
     busy = settings.get("busy", {})

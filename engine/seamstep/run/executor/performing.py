@@ -45,6 +45,7 @@ class Executor:
             against shutdown; its errors are ignored.
         judge: the rules and releases that every hop is judged by again; None where the caller made the plan itself,
             for the same host.
+        rehearsal: whether nothing is changed on a host, so that maintenance windows need not be open.
         commands: the policy's commands; None leaves them out.
         last_applied: the time of the last applied hop of this boot, in seconds on the host's monotonic clock; None if
             there is none.
@@ -59,6 +60,7 @@ class Executor:
         *,
         record: Record | None = None,
         judge: Judge | None = None,
+        rehearsal: bool = False,
         committed: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext,
         commands: Commands | None = None,
         last_applied: float | None = None,
@@ -69,6 +71,7 @@ class Executor:
         self._image_bytes = image_bytes or functools.partial(read_for_upload, verified=set())
         self._record = record or _forget
         self._judge = judge
+        self._rehearsal = rehearsal
         self._committed = committed
         self._commands = commands
         self._last_applied = last_applied
@@ -227,6 +230,9 @@ class Executor:
 
     def _open(self, plan: Plan, hop: Hop) -> RunResult | None:
         why = windows.closed(plan.settings.windows, self._host.wall())
+        if why and self._rehearsal:
+            self._tell.note(f"a real run would not begin {hop} now: {why}")
+            return None
         return self._stopped(Stop.NOT_NOW, f"{hop} was not begun: {why}") if why else None
 
     def _preflight(self, plan: Plan, number: int) -> RunResult | None:

@@ -74,8 +74,13 @@ def _host(status: Mapping[str, Any]) -> Iterator[Metric]:
     )
     told = "What the policy permits: the outcome of planning, the target, and the release that rules hold up."
     yield Metric("seamstep_permitted_info", told, policy)
-    wanted = _one(info.get("outcome") == "update") if permitted else ()
+    window = info.get("window")
+    now = window is None or window["open"]
+    wanted = _one(info.get("outcome") == "update" and now) if permitted else ()
     yield Metric("seamstep_update_permitted", "Whether the policy permits an update now.", wanted)
+    yield Metric("seamstep_window_open", "Whether a maintenance window is open.", _one(now) if window else ())
+    opens = _one(_seconds(window["opens"])) if window else ()
+    yield Metric("seamstep_window_opens_timestamp_seconds", "When a maintenance window opens next.", opens)
 
 
 def _last_run(run: Mapping[str, Any] | None) -> Iterator[Metric]:
