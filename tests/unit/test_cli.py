@@ -184,6 +184,10 @@ def test_apply_asks_and_refuses_without_a_terminal(run: Run, saved: Path, monkey
         def isatty(self) -> bool:
             return True
 
+        def fileno(self) -> int:
+            return ready
+
+    ready = os.open(os.devnull, os.O_RDONLY)  # never keeps a reader waiting
     monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
     ran = run("apply", saved, *TRUST, "--simulate")
     assert ran.code == 1
@@ -194,6 +198,7 @@ def test_apply_asks_and_refuses_without_a_terminal(run: Run, saved: Path, monkey
         assert ran.code == code
         assert "1.5.24 → 1.5.28 → 1.5.34" in ran.err
         assert "Update this host now?" in ran.err
+    os.close(ready)
 
 
 def test_apply_refuses_without_root(run: Run, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -418,7 +418,8 @@ def test_hosts(run: Run, spr: HostFacts, tmp_path: Path) -> None:
         ('{"schema": "seamstep/facts/v1", "module_version": null, "hostname": 7}', "fleet.jsonl:3:57: hostname: "),
         ('{"a": 1', "fleet.jsonl:3:8: not JSON"),
         ("[1]", "fleet.jsonl:3:1: expected a facts document"),
-        ('{"a": NaN}', "fleet.jsonl:3:1: not JSON: NaN"),
+        ('{"a": NaN}', "fleet.jsonl:3:7: not JSON: NaN"),
+        ('{"a": "1e400", "b": -1e400}', "fleet.jsonl:3:21: not JSON: -1e400 is too large a number"),
     ],
 )
 def test_facts_that_are_wrong_are_told_with_their_line(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -108,8 +109,11 @@ def test_files_that_can_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_an_endless_file_is_read_up_to_its_limit() -> None:
-    with pytest.raises(InputError, match="too large"):
-        read_json("/dev/zero", 1 << 16, "mapping file")
+    with subprocess.Popen(["yes"], stdout=subprocess.PIPE) as writer:
+        assert writer.stdout is not None
+        with pytest.raises(InputError, match="too large"):
+            read_json(f"/dev/fd/{writer.stdout.fileno()}", 1 << 16, "mapping file")
+        writer.kill()
 
 
 @pytest.mark.parametrize("size", [1, 4095, 65536, 200_000])

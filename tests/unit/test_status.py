@@ -18,7 +18,7 @@ import pytest
 from crashing import run_to
 from test_cli import reseal
 from test_executor import simulated
-from test_host_facts import COMMON, DOUBLE, LAYOUTS, tree
+from test_host_facts import COMMON, CPUINFO, DOUBLE, LAYOUTS, tree
 from test_startup import modules_of
 from test_transaction import with_settings
 
@@ -71,7 +71,12 @@ def test_status_in_one_screen(run: Run, root: Path, images: Path) -> None:
 
 NODE = "sys/devices/faux/tdx_host/"
 HELD = [
-    ({"sys/devices/system/cpu/online": "0\n"}, "cpus-online", "no update now, by policy fewest-hops", True),
+    (
+        {"sys/devices/system/cpu/online": "0\n", "proc/cpuinfo": CPUINFO.format(n=0)},
+        "cpus-online",
+        "no update now, by policy fewest-hops",
+        True,
+    ),
     ({f"{NODE}num_remaining_updates": "0\n"}, "updates-remaining", "no update now", True),
     ({"sys/class/firmware/tdx_module/status": "transferring\n"}, "upload-interface", "no update now", True),
     ({f"{NODE}seamldr_version": "nonsense\n"}, "seamldr-minimum", "no update now", False),

@@ -41,7 +41,7 @@ COMMANDS = {
 _EPILOG = """exit codes:
   0   done, or nothing to do
   1   the answer is no: findings, no permitted path, refused
-  2   usage, or input that can't be read or is invalid
+  2   usage, input that can't be read or is invalid, or output that can't be written
   3   this host can't be updated at run time
   4   busy, try later
   5   stale plan
@@ -87,8 +87,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     if arguments == ["--version"]:  # scripts ask this often, so it imports nothing
-        print(f"seamstep {__version__}")
-        return 0
+        try:
+            print(f"seamstep {__version__}", flush=True)
+        except OSError:
+            pass  # the parser prints it as well, and reports why it can't
+        else:
+            return 0
     from seamstep.cli.running import run
 
     command = arguments[0] if arguments and arguments[0] in COMMANDS else ""
@@ -116,7 +120,8 @@ def entry() -> NoReturn:
 
         answer(parser())
     codecs.register_error("seamstep", _spell_out)
-    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 - lives as long as the process
+    # A descriptor for reading stands for a closed output: writing to it fails, as it should.
+    sys.stdout = sys.stdout or open(os.open(os.devnull, os.O_RDONLY), "w")  # noqa: SIM115 - lives with the process
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

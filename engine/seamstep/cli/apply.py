@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import os
 import re
+import select
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from seamstep.run.journald import JournalReporter
     from seamstep.run.transaction import Transaction
 
+_ANSWER_SECONDS = 600.0
 _PLANNING = ("target", "as_of")
 
 
@@ -170,7 +172,7 @@ def _state_folder(options: argparse.Namespace) -> Iterator[str]:
 
 
 def _report(document: object, text: str, options: argparse.Namespace, code: ExitCode) -> None:
-    """Print the result of a run. A failure to write its copy to a file does not change the exit code."""
+    """Print the result of a run. A failure to write it, or its copy to a file, does not change the exit code."""
     try:
         emit(
             document,
@@ -180,6 +182,7 @@ def _report(document: object, text: str, options: argparse.Namespace, code: Exit
             output=options.output,
             replace=options.force,
             private=True,
+            stands=True,
         )
     except (RefusedError, InputError) as error:
         with contextlib.suppress(OSError):
@@ -205,6 +208,7 @@ def _nothing_to_do(options: argparse.Namespace, plan: Plan, begun: Transaction, 
         output=options.output,
         replace=options.force,
         private=True,
+        stands=True,
     )
     return code
 
@@ -261,7 +265,7 @@ def _saved_plan(options: argparse.Namespace) -> AtHand | None:
     mapping, images = shared.named_sources(options)
     plan = document.load(options.plan)
     _refuse_signers(plan, options)
-    named = Named(mapping, images, options.policy or ())
+    named = Named(mapping, bool(options.catalog), images, options.policy or ())
     return at_hand(plan, named, shared.today(), strict=not options.simulate)
 
 
@@ -282,5 +286,7 @@ def _confirm(plan: Plan, begun: Transaction) -> None:
     if not sys.stdin or not sys.stdin.isatty():
         raise RefusedError("there is no terminal to ask on; give --yes to update without asking")
     print("\nUpdate this host now? [y/N] ", end="", file=sys.stderr, flush=True)
+    if not select.select([sys.stdin], [], [], _ANSWER_SECONDS)[0]:  # other runs find the host busy meanwhile
+        raise RefusedError(f"no answer within {_ANSWER_SECONDS:g} s; nothing was changed")
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         raise RefusedError("nothing was changed")

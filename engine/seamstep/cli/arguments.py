@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from typing import Any, NoReturn
 
 from seamstep.base.errors import InputError, Problem
+from seamstep.cli.output import say
 
 
 class Formatter(argparse.HelpFormatter):
@@ -50,6 +52,13 @@ class Parser(argparse.ArgumentParser):
 
             error.message += did_you_mean(str(value), map(str, action.choices or ()))
             raise
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Print a help text or a version. argparse itself ignores it if standard output can't be written to."""
+        if file in {None, sys.stdout}:
+            say(message)
+        else:
+            super()._print_message(message, file)
 
     def error(self, message: str) -> NoReturn:
         raise InputError(Problem(self.prog, f"{message} (see {self.prog} --help)"))

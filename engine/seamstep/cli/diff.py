@@ -70,7 +70,7 @@ def _side(path: str, signers: frozenset[str]) -> Side:
 
     folder = Path(path).is_dir()
     mapping = str(Path(path, catalog.MAPPING_FILE)) if folder else path
-    loaded = catalog.load(mapping, path if folder else None, TRUSTED | signers)
+    loaded = catalog.load(mapping, path if folder else None, TRUSTED | signers, found=folder)
     shared.tell_of_images(loaded)
     return Side(loaded.mapping, loaded.releases, folder)
 

@@ -58,7 +58,7 @@ def run_inspect(options: argparse.Namespace) -> ExitCode:
     problems: list[Problem] = []
     for path in options.files:
         try:
-            images.append(files.read(path))
+            images.append(files.read(path, links=True))
         except InputError as error:
             problems += error.problems
     if problems:
@@ -78,9 +78,9 @@ def run_verify(options: argparse.Namespace) -> ExitCode:
     images: list[dict[str, Any]] = []
     texts: list[str] = []
     unreadable: list[Problem] = []
-    for path in paths:
+    for path, named in paths:
         try:
-            checks, debug = files.examine(path, trusted)
+            checks, debug = files.examine(path, trusted, links=named)
         except InputError as error:
             unreadable += error.problems
             continue
@@ -97,31 +97,31 @@ def run_verify(options: argparse.Namespace) -> ExitCode:
     texts += [f"finding: {printable(problem)}" for problem in (*findings, *unreadable)]
     failed = sum(not image["ok"] for image in images)
     texts.append(f"{len(images)} images: {failed} with findings; {len(findings)} findings on the whole")
-    emit(document, "\n".join(texts), as_json=options.json)
-    if unreadable:
-        return ExitCode.INVALID
-    return ExitCode.NO if failed or findings else ExitCode.DONE
+    code = ExitCode.INVALID if unreadable else ExitCode.NO if failed or findings else ExitCode.DONE
+    emit(document, "\n".join(texts), as_json=options.json, code=code)
+    return code
 
 
-def _images(arguments: list[str], trusted: frozenset[str]) -> tuple[list[str], list[Problem]]:
-    """The paths of the images that the arguments name, and the findings on folders: on the whole catalog if there is a
-    mapping file, else on the files that are skipped."""
+def _images(arguments: list[str], trusted: frozenset[str]) -> tuple[list[tuple[str, bool]], list[Problem]]:
+    """The paths of the images, each with whether it is an argument itself rather than found below one, and the findings
+    on folders: on the whole catalog if there is a mapping file, else on the files that are skipped."""
     from seamstep.image import catalog
 
-    paths: list[str] = []
+    paths: list[tuple[str, bool]] = []
     findings: list[Problem] = []
     for argument in arguments:
         if not Path(argument).is_dir():
-            paths.append(argument)
+            paths.append((argument, True))
             continue
         found, skipped = catalog.find(argument)
         if not found:
             raise InputError(Problem(argument, "no image below this folder (tdx_module_<version>.blob or .bin)"))
-        paths += found
+        paths += [(path, False) for path in found]
         mapping = Path(argument, catalog.MAPPING_FILE)
         has_mapping = mapping.is_symlink() or mapping.exists()
         if has_mapping:
-            skipped = [finding.problem for finding in catalog.load(str(mapping), argument, trusted).findings]
+            loaded = catalog.load(str(mapping), argument, trusted, found=True)
+            skipped = [finding.problem for finding in loaded.findings]
         findings += skipped
     return paths, findings
 
@@ -130,14 +130,14 @@ def run_convert(options: argparse.Namespace) -> ExitCode:
     """Write an image in another format."""
     from seamstep.image import files
 
-    return _write(files.read(options.file), options)
+    return _write(files.read(options.file, links=True), options)
 
 
 def run_join(options: argparse.Namespace) -> ExitCode:
     """Write one image of two files."""
     from seamstep.image import files
 
-    return _write(files.read_separate(options.module, options.sigstruct), options)
+    return _write(files.read_separate(options.module, options.sigstruct, links=True), options)
 
 
 def _write(image: Image, options: argparse.Namespace) -> ExitCode:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from seamstep.base.errors import ExitCode, InputError, Problem
 from seamstep.cli import options as shared
-from seamstep.cli.output import say, to_json
+from seamstep.cli.output import save, say, to_json
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -76,14 +76,12 @@ def run(options: argparse.Namespace) -> ExitCode:
     if linted.unreadable:
         code = ExitCode.INVALID
     form = "json" if options.json else options.format
-    say(_report(linted, form, baseline=bool(options.baseline)), code)
-    if options.output:
-        from pathlib import Path
-
-        from seamstep.base.documents import write_atomic
-
-        content = _report(linted, "json" if form == "text" else form, baseline=bool(options.baseline))
-        write_atomic(Path(options.output), content.encode(), replace=options.force, mode=None)
+    try:
+        say(_report(linted, form, baseline=bool(options.baseline)), code)
+    finally:
+        if options.output:
+            content = _report(linted, "json" if form == "text" else form, baseline=bool(options.baseline))
+            save(content, options.output, replace=options.force)
     return code
 
 
@@ -93,16 +91,16 @@ def settings_of(options: argparse.Namespace) -> Settings:
     Raises:
         InputError: the file is unreadable or invalid.
     """
-    from pathlib import Path
+    import os
 
     from seamstep.analysis.lint import settings
 
-    path = options.config or (settings.DEFAULT_FILE if Path(settings.DEFAULT_FILE).exists() else None)
+    path = options.config or (settings.DEFAULT_FILE if os.path.lexists(settings.DEFAULT_FILE) else None)
     if not path:
         return settings.Settings()
     from seamstep.analysis.lint.codes import CODES
 
-    return settings.load(path, CODES)
+    return settings.load(path, CODES, found=not options.config)
 
 
 def _lint(options: argparse.Namespace, chosen: Settings, as_of: Any, known: Counter[str]) -> Linted:
@@ -125,7 +123,8 @@ def _lint(options: argparse.Namespace, chosen: Settings, as_of: Any, known: Coun
             targets += linter.targets(path, options.images)
         except InputError as error:
             unreadable += error.problems
-    for target in dict.fromkeys(targets):
+    targets = list({(target.mapping, target.images): target for target in targets}.values())
+    for target in targets:
         try:
             found = linter.lint(target, trusted)
         except InputError as error:
@@ -134,7 +133,7 @@ def _lint(options: argparse.Namespace, chosen: Settings, as_of: Any, known: Coun
         findings += found
         incomplete += [target.mapping] if linter.incomplete(found) else []
     return Linted(
-        targets=tuple(dict.fromkeys(targets)),
+        targets=tuple(targets),
         results=settings.judge(findings, chosen, as_of, known),
         unreadable=unreadable,
         incomplete=incomplete,

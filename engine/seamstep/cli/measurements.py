@@ -111,7 +111,7 @@ def catalog_rows(options: argparse.Namespace) -> tuple[Catalog, list[Row], ExitC
     from seamstep.plan import measurements
 
     mapping, images = shared.sources(options, why="measurements stand in the images")
-    loaded = catalog.load(mapping, images, TRUSTED | shared.signers(options))
+    loaded = catalog.load(mapping, images, TRUSTED | shared.signers(options), found=bool(options.catalog))
     shared.tell_of_images(loaded)
     doubtful = [one for one in loaded.releases if not one.usable_image() and one.why_no_image() != NO_IMAGE]
     code = ExitCode.NO if doubtful else ExitCode.DONE

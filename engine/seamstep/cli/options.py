@@ -208,7 +208,8 @@ def inputs(options: argparse.Namespace, *, without_images: bool = False, host: H
     chosen = policy(options, as_of)
     host = host or host_facts(options)
     _refuse_signers(options, chosen, host)
-    loaded = catalog.load(mapping, None if without_images else images, TRUSTED | chosen.signers)
+    trusted = TRUSTED | chosen.signers
+    loaded = catalog.load(mapping, None if without_images else images, trusted, found=bool(options.catalog))
     tell_of_images(loaded)
     return Inputs(loaded, host, chosen, as_of)
 

@@ -94,7 +94,7 @@ def _releases(options: argparse.Namespace, layer: Layer) -> Sequence[Release]:
 
     mapping, images = shared.sources(options, why="")
     trusted = TRUSTED | layer.policy.signers | shared.signers(options)
-    return catalog.load(mapping, images, trusted).releases
+    return catalog.load(mapping, images, trusted, found=bool(options.catalog)).releases
 
 
 def run_show(options: argparse.Namespace) -> ExitCode:

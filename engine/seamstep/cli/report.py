@@ -116,7 +116,7 @@ def _linted(options: argparse.Namespace, inputs: shared.Inputs) -> Linted:
     from seamstep.show.findings import Linted
 
     path, images = shared.sources(options, why="")
-    target = linter.Target(path, None if options.without_images else images)
+    target = linter.Target(path, None if options.without_images else images, bool(options.catalog))
     found = linter.lint(target, frozenset({INTEL_SIGNER}) | inputs.policy.signers)
     results = settings.judge(found, settings_of(options), inputs.as_of, Counter())
     return Linted((target,), results, incomplete=[path] if linter.incomplete(found) else [])

@@ -11,6 +11,7 @@ from typing import Any
 from seamstep.base.errors import ExitCode, InputError, Problem
 from seamstep.cli import options as shared
 from seamstep.cli.output import say, to_json
+from seamstep.show.text import printable
 
 _NEXT = """
 Next:
@@ -72,8 +73,9 @@ def run_install(options: argparse.Namespace) -> ExitCode:
         "files": [{"path": str(file.path), "fate": file.fate.name.lower()} for file in done],
     }
     following = _NEXT if root.resolve() == Path("/") else _NEXT_BELOW
-    text = "\n".join(f"{file.fate.value}: {file.path}" for file in done) + "\n"
-    say(to_json(document) if options.json else text + following.format(settings=root / SETTINGS))
+    lines = [printable(f"{file.fate.value}: {file.path}") for file in done]
+    text = "\n".join(lines) + "\n" + following.format(settings=printable(root / SETTINGS))
+    say(to_json(document) if options.json else text)
     return ExitCode.DONE
 
 

@@ -6,11 +6,13 @@ Errors are OSError with the errno of the system call.
 
 from __future__ import annotations
 
+import errno
 from typing import Protocol
 
 #: The largest number of bytes that one read or write of a sysfs file transfers (kernfs).
 PAGE = 4096
 
+SYSFS = "/sys/"
 TDX_HOST = "/sys/devices/faux/tdx_host"
 MODULE_VERSION = f"{TDX_HOST}/version"
 #: Exists where the kernel module ``tdx_host_double`` simulates TDX: it identifies a simulated host.
@@ -47,6 +49,21 @@ class Host(Protocol):
     def sleep(self, seconds: float) -> None:
         """Suspend the run for ``seconds``."""
         ...
+
+
+def read_whole(host: Host, path: str, limit: int = PAGE) -> bytes:
+    """The whole content of a file.
+
+    Raises:
+        OSError: it can't be read, or EFBIG if it is cut off: at ``limit`` bytes, or by the kernel, which ends an
+            attribute of sysfs with its page. The line break that ends every attribute is missing then.
+    """
+    content = host.read(path, limit + 1)
+    if len(content) > limit:
+        raise OSError(errno.EFBIG, f"it is longer than {limit} bytes, and the rest was not read", path)
+    if path.startswith(SYSFS) and PAGE - 1 <= len(content) <= PAGE and not content.endswith(b"\n"):
+        raise OSError(errno.EFBIG, "it fills a page and does not end, so the kernel cut it off", path)
+    return content
 
 
 class Profile:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import itertools
 import os
 import re
 import struct
@@ -394,11 +395,12 @@ class SimulatedHost:
 
 
 def _cpuinfo(facts: HostFacts) -> str | None:
-    """/proc/cpuinfo with one block for each kind of CPU."""
-    if facts.cpu_signatures is None:
+    """/proc/cpuinfo with a block for each online CPU; their kinds take turns."""
+    if not facts.cpu_signatures:
         return None
+    numbers = range(len(facts.cpu_signatures)) if facts.cpus_online is None else cpus.parse_list(facts.cpus_online)
     blocks = []
-    for number, value in enumerate(facts.cpu_signatures):
+    for number, value in zip(sorted(numbers), itertools.cycle(facts.cpu_signatures), strict=False):
         family, model, stepping = cpus.split_signature(value)
         blocks.append(
             f"processor\t: {number}\nvendor_id\t: GenuineIntel\ncpu family\t: {family}\nmodel\t\t: {model}\n"

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any, NamedTuple
 
+from seamstep.base.documents import require_regular
 from seamstep.base.errors import InputError, Problem, RefusedError, StalePlanError
 from seamstep.base.ownership import others_can_change
 from seamstep.base.versions import ModuleVersion
@@ -30,11 +31,13 @@ class Named(NamedTuple):
 
     Attributes:
         mapping: the mapping file; None for the plan's.
+        found: whether the mapping file was found in a folder that the caller named.
         images: a folder with the images; None for the plan's files.
         policies: the policies, in the order of the plan's layers; empty for the plan's.
     """
 
     mapping: str | None = None
+    found: bool = False
     images: str | None = None
     policies: Sequence[str] = ()
 
@@ -77,7 +80,7 @@ def at_hand(plan: Plan, named: Named, today: date, *, strict: bool = True) -> At
         given = " ".join(f"--policy {one.file or one.name}" for one in policy.sources)
         message = f"the policy {policy.name} has windows, a soak time, retries or commands, and a plan is no authority"
         raise RefusedError(f"{message} for these: name the policy too, with {given}")
-    listed = _mapping(plan, named.mapping, strict=strict).releases
+    listed = _mapping(plan, named, strict=strict).releases
     wanted = {plan.source, *(hop.target for hop in plan.hops)}
     bare = [release for release in listed if release.version in wanted]
     bare += [Release(version) for version in sorted(wanted - {release.version for release in bare})]
@@ -101,6 +104,8 @@ def _layers(plan: Plan, named: Named, today: date, *, strict: bool) -> list[Laye
     found, drifted = [], []
     for name, layer in zip(names, wanted, strict=True):
         try:
+            if layer["path"] and not named.policies:
+                require_regular(name, "policy")
             found.append(policy_file.layer(name, today))
         except InputError as error:
             drifted.append(f"the policy it was made from can't be read: {error}")
@@ -139,14 +144,16 @@ def _refuse_contradictions(plan: Plan, policy: Policy) -> None:
         raise StalePlanError(f"stale plan: {message}; plan again")
 
 
-def _mapping(plan: Plan, named: str | None, *, strict: bool) -> mapping.MappingFile:
-    path = named or plan.document["mapping"].get("path")
+def _mapping(plan: Plan, named: Named, *, strict: bool) -> mapping.MappingFile:
+    path = named.mapping or plan.document["mapping"].get("path")
     if not path:
         raise RefusedError("the plan does not say where its mapping file is: name it, with --mapping")
-    if strict and not named:
+    if strict and not named.mapping:
         _refuse_foreign("mapping file", "--mapping", [path])
     try:
-        found = mapping.load(path)
+        if not named.mapping:
+            require_regular(path, mapping.WHAT)
+        found = mapping.load(path, found=named.found)
     except InputError as error:
         raise StalePlanError(f"stale plan: the mapping it was made from can't be read: {error}; plan again") from None
     if found.sha256 != plan.document["mapping"]["sha256"]:

@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Iterator
 
+from seamstep.base.documents import check_kind
 from seamstep.base.errors import BusyError, RefusedError
 
 NAME = "lock"
@@ -29,8 +30,10 @@ def locked(folder: int, shown: str) -> Iterator[None]:
         BusyError: another run holds the lock; the message names its process.
         RefusedError: the lock file can't be opened.
     """
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
     try:
+        with contextlib.suppress(FileNotFoundError):
+            check_kind(os.stat(NAME, dir_fd=folder, follow_symlinks=False))
         descriptor = os.open(NAME, flags, 0o600, dir_fd=folder)
     except OSError as error:
         raise RefusedError(f"can't open {shown}/{NAME}: {error.strerror}; nothing was changed") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -31,6 +32,8 @@ _LABELS = {
 #: The most steps listed as not permitted.
 SHOWN_STEPS = 30
 PROVISIONAL = "rules that need an image were left open; such a plan can't be applied"
+#: Commands of GitHub's runners in a log: ``::error::`` begins a line, ``##[error]`` stands anywhere in it.
+_COMMAND = re.compile(r"^ *::|##\[")
 #: The non-ASCII characters in texts for terminals, and their substitutes in encodings without them.
 ASCII = str.maketrans({"→": "->", "…": "...", "─": "-", "▶": ">", "╳": "x"})
 
@@ -44,11 +47,14 @@ class Note(NamedTuple):
 
 
 def printable(text: object) -> str:
-    """``text`` with unprintable characters escaped, so that it can neither control a terminal nor reorder a line."""
+    """``text`` in one line, with unprintable characters escaped, so that it can neither control a terminal nor reorder
+    a line. What a CI service would take for a command, at the beginning of a line or in it, is escaped as well."""
     told = str(text)
-    if told.isprintable():
-        return told
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in told)
+    if not told.isprintable():
+        told = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in told)
+    if "::" in told or "##[" in told:
+        told = _COMMAND.sub(lambda found: found[0].replace(":", r"\x3a", 1).replace("#", r"\x23", 1), told)
+    return told
 
 
 def facts_text(facts: HostFacts) -> str:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from seamstep.analysis.lint.findings import Code, Finding, Severity
-from seamstep.base.documents import Document, read_bytes, read_json
+from seamstep.base.documents import Document, read_bytes, read_json, read_regular
 from seamstep.base.errors import InputError, KeyPath, Problem, in_reading_order
 from seamstep.base.resources import schema
 from seamstep.base.validation import check, did_you_mean
@@ -92,8 +92,9 @@ class Result(NamedTuple):
         return self.suppression is None and not self.known
 
 
-def load(path: str, codes: Iterable[str]) -> Settings:
-    """Read settings; ``codes`` are the names that there are.
+def load(path: str, codes: Iterable[str], *, found: bool = False) -> Settings:
+    """Read settings; ``codes`` are the names that there are. ``found`` is whether the file was found rather than named
+    by the user: it must then be a regular file, and no symbolic link to one.
 
     Raises:
         InputError: unreadable or invalid; lists all problems.
@@ -101,7 +102,8 @@ def load(path: str, codes: Iterable[str]) -> Settings:
     from seamstep.base import yaml_text
 
     form = schema("lint")
-    document = yaml_text.read(read_bytes(path, _SIZE_LIMIT, "linter's settings"), path)
+    read = read_regular if found else read_bytes
+    document = yaml_text.read(read(path, _SIZE_LIMIT, "linter's settings"), path)
     document = document._replace(data=yaml_text.typed(document.data, form))
     problems = check(document, "lint")
     known = set(codes)

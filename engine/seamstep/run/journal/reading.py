@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
+from seamstep.base.documents import READING
 from seamstep.base.errors import RefusedError
 from seamstep.run.journal.record import Lines, Record, scan
 
@@ -97,7 +98,9 @@ def listed(folder: int) -> list[str]:
 
 def read_file(folder: int, name: str) -> Lines:
     """Read one file of the journal in the folder open as ``folder``. Raises OSError if it can't be read."""
-    descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+    if not stat.S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+        return Lines(corrupt="it is not a regular file")  # opening a FIFO or a device would have effects
+    descriptor = os.open(name, READING | os.O_NOFOLLOW, dir_fd=folder)
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return Lines(corrupt="it is not a regular file")

@@ -17,11 +17,11 @@ _SHAPES = {Mark.RUNNING: "filled,rounded,bold", Mark.NONE: "rounded"}
 
 def dot(scene: Scene) -> str:
     """The picture as a digraph: a cluster for each series, reasons as tooltips."""
-    label = scene.title + "\n" + " · ".join(scene.facts)
+    label = printable(scene.title) + "\n" + printable(" · ".join(scene.facts))
     lines = [
         "digraph seamstep {",
         f"  graph [{_listed({'label': label, 'labelloc': 't', 'rankdir': 'LR'})}]",
-        f"  graph [{_listed({'tooltip': ' '.join(scene.summary), 'fontname': 'sans-serif'})}]",
+        f"  graph [{_listed({'tooltip': printable(' '.join(scene.summary)), 'fontname': 'sans-serif'})}]",
         f"  node [{_listed({'shape': 'box', 'style': 'rounded', 'fontname': 'sans-serif'})}]",
         f"  edge [{_listed({'fontname': 'sans-serif', 'fontsize': '10'})}]",
     ]

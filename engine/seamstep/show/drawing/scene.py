@@ -103,10 +103,14 @@ class Lane(NamedTuple):
         """A step by its versions, such as ``1.5.24 → 1.5.28``."""
         return f"{self.nodes[arc.source].version} → {self.nodes[arc.target].version}"
 
-    def describe(self, arc: Arc) -> str:
+    def lines(self, arc: Arc) -> list[str]:
         """A step in lines: its versions, verdict and role, then its reasons."""
         role = f" ({arc.role})" if arc.role else ""
-        return "\n".join([f"{self.name(arc)}: {arc.verdict}{role}", *(printable(reason) for reason in arc.reasons)])
+        return [f"{self.name(arc)}: {arc.verdict}{role}", *(printable(reason) for reason in arc.reasons)]
+
+    def describe(self, arc: Arc) -> str:
+        """The lines of a step as one text."""
+        return "\n".join(self.lines(arc))
 
     @property
     def summary(self) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from seamstep.base.resources import asset
 from seamstep.show.drawing.layout import LEGEND, MARGIN, NODE_HEIGHT, Curve, Layout, Row, Slot, layout
-from seamstep.show.drawing.markup import Attribute, Element, element, number, written
+from seamstep.show.drawing.markup import LINE_BREAK, Attribute, Element, element, number, written
 from seamstep.show.drawing.scene import Arc, Lane, Mark, Scene, State
 
 _NAMESPACE = "http://www.w3.org/2000/svg"
@@ -105,8 +105,8 @@ def _step(lane: Lane, curve: Curve, *, links: bool) -> Element:
     kind = f"step {arc.state}"
     kind += " permitted" if arc.permitted else " refused"
     kind += (" path" if arc.hop else "") + (" runner-up" if arc.runner_up else "")
-    said = lane.describe(arc)
-    parts = [element("title", {}, said)]
+    first, *rest = lane.lines(arc)
+    parts = [element("title", {}, first, *(part for line in rest for part in (LINE_BREAK, line)))]
     line = _line(curve)
     if arc.hop or arc.runner_up:
         parts.append(element("path", {"class": "band", "d": line}))
@@ -114,7 +114,7 @@ def _step(lane: Lane, curve: Curve, *, links: bool) -> Element:
     parts += [_end(curve), *_badge(curve)]
     if links:
         shown = f"{_label(arc)}: " if arc.role else ""
-        target = {"href": f"#{row_id(lane, arc)}", "aria-label": shown + said.split("\n")[0]}
+        target = {"href": f"#{row_id(lane, arc)}", "aria-label": shown + first}
         return element("a", {"class": kind, **target}, *parts)
     return element("g", {"class": kind, "role": "graphics-symbol img"}, *parts)
 
