@@ -49,6 +49,7 @@ from seamstep.run.journal import read as read_journal
 from seamstep.show.effective import effective_text
 from seamstep.show.findings import Linted, findings_document, findings_text
 from seamstep.show.scenarios import results_text
+from seamstep.show.screen import plan_screen
 from seamstep.show.status import history_text, status_text
 from seamstep.show.text import facts_text, plan_text, printable
 
@@ -240,6 +241,7 @@ def _is_plan(data: bytes) -> bool:
     def read() -> None:
         plan = plan_document.load(path)
         plan_text(plan.document).encode()
+        plan_screen(plan.document, io.StringIO()).encode()
         to_json(plan.document).encode()
         assert plan.exit_code in set(type(plan.exit_code))
         list(plan_document.contradictions(plan, 1, plan.host))
