@@ -8,6 +8,7 @@ refuse cases, and documents made here where there are none.
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import json
 import os
@@ -31,12 +32,15 @@ from seamstep.cli.output import to_json
 from seamstep.demo.synthetic import Signer, synthetic_image
 from seamstep.domain import facts, mapping
 from seamstep.domain.facts import HostFacts
+from seamstep.domain.mapping import MappingFile
 from seamstep.image import files, layout, sigstruct, verify
 from seamstep.image.layout import MODULE_OFFSET, SIGSTRUCT_SIZE, SIZE_MAX
 from seamstep.plan import document as plan_document
+from seamstep.planning import planner
 from seamstep.policy import policy_file
 from seamstep.policy.effective import effective
 from seamstep.policy.layers import Layer, merge
+from seamstep.policy.policy import Policy
 from seamstep.run import past_runs, recovery
 from seamstep.run import status as run_status
 from seamstep.run.executor import ReadBack
@@ -45,6 +49,7 @@ from seamstep.run.journal import read as read_journal
 from seamstep.show.effective import effective_text
 from seamstep.show.findings import Linted, findings_document, findings_text
 from seamstep.show.scenarios import results_text
+from seamstep.show.screen import plan_screen
 from seamstep.show.status import history_text, status_text
 from seamstep.show.text import facts_text, plan_text, printable
 
@@ -95,6 +100,29 @@ def _accepted(read: Callable[[], object]) -> bool:
     return True
 
 
+@functools.cache
+def _good() -> tuple[MappingFile, HostFacts, Policy]:
+    """A mapping file, facts and a policy that a document of another kind is planned with."""
+    return mapping.load(resources.demo_mapping()), facts.load(str(FACTS)), policy_file.load("fewest-hops", DAY)
+
+
+def _planned(file: MappingFile, host: HostFacts, policy: Policy) -> None:
+    """Plan with what was read. A plan that was made can be shown, written, and read again."""
+    if host.module_version is None:
+        return
+    try:
+        made = planner.make_plan(file, file.releases, host, policy, as_of=DAY, without_images=True)
+    except SeamstepError as error:
+        _refusal(error)
+        return
+    plan_text(made.document).encode()
+    path = _file(to_json(made.document).encode(), "made.json")
+    try:
+        assert plan_document.load(path).id == made.id
+    except InputError as error:
+        raise AssertionError(f"a plan that was made is refused: {error}") from None
+
+
 # -- images
 
 
@@ -133,6 +161,8 @@ def read_mapping(data: bytes) -> bool:
     """Whether it is a mapping file. The linter, which reads it in its own way, finds a reason for each refusal."""
     path = _file(data, "mapping_file.json")
     accepted = _accepted(lambda: mapping.load(path))
+    if accepted:
+        _planned(mapping.load(path), *_good()[1:])
     try:
         found = linter.lint(linter.Target(path))
     except SeamstepError as error:
@@ -157,6 +187,7 @@ def read_facts(data: bytes) -> bool:
         to_json(host.to_document()).encode()
         assert facts.read(Document("again", host.to_document(), "", lambda _: None)) == host
         assert not host.differences(host)
+        _planned(_good()[0], host, _good()[2])
 
     return _accepted(read)
 
@@ -210,6 +241,7 @@ def _is_plan(data: bytes) -> bool:
     def read() -> None:
         plan = plan_document.load(path)
         plan_text(plan.document).encode()
+        plan_screen(plan.document, io.StringIO()).encode()
         to_json(plan.document).encode()
         assert plan.exit_code in set(type(plan.exit_code))
         list(plan_document.contradictions(plan, 1, plan.host))
@@ -270,6 +302,7 @@ def read_policy(data: bytes) -> bool:
         warnings = list(policy_warnings.warnings(layer.document, layer.policy, (), DAY))
         "\n".join(map(printable, warnings)).encode()
         to_json(layer.document.data).encode()
+        _planned(*_good()[:2], layer.policy._replace(signers=NOBODY))
 
     return _accepted(read)
 

@@ -11,7 +11,7 @@ from typing import Any
 from seamstep.base.documents import Document
 from seamstep.base.errors import Problem
 from seamstep.base.validation import did_you_mean
-from seamstep.base.versions import Specifier
+from seamstep.base.versions import ModuleVersion, Specifier
 from seamstep.domain.facts import HostFacts
 from seamstep.domain.model import Outcome, Release, Step
 from seamstep.plan.settings import ApplySettings
@@ -107,7 +107,7 @@ def _on_target(document: Document, policy: Policy, releases: Sequence[Release]) 
 def _on_waypoints(document: Document, policy: Policy, releases: Sequence[Release]) -> Iterator[Problem]:
     listed = {release.version: release for release in releases}
     for index, text in enumerate(document.data.get("waypoints", ())):
-        version = next(version for version in policy.waypoints if version == type(version)(text))
+        version = ModuleVersion(text)
         reason = _refused(policy, listed.get(version, Release(version)))
         if reason:
             message = f"every path across {version} has to stop there, and none can: {reason}"

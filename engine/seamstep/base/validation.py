@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -82,9 +83,22 @@ def _validator(kind: str) -> Draft202012Validator:
 
 
 def _draft(schema: dict[str, Any]) -> Draft202012Validator:
-    from jsonschema import Draft202012Validator
+    validator: Draft202012Validator = _class()(schema)
+    return validator
 
-    return Draft202012Validator(schema)
+
+@functools.cache
+def _class() -> Any:
+    """The class of validators, with the keyword ``pattern`` as JSON Schema defines it."""
+    from jsonschema import Draft202012Validator, ValidationError
+    from jsonschema.validators import extend
+
+    def pattern(_validator: Any, expression: str, instance: object, _schema: Any) -> Iterator[ValidationError]:
+        # JSON Schema's "$" is the end of the text; Python's also matches before a line break at the end.
+        if isinstance(instance, str) and not re.search(re.sub(r"(?<!\\)\$$", r"\\Z", expression), instance):
+            yield ValidationError(f"{instance!r} does not match {expression!r}")
+
+    return extend(Draft202012Validator, {"pattern": pattern})  # type: ignore[no-untyped-call]
 
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:

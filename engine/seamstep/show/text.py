@@ -152,11 +152,10 @@ def performing(plan: Mapping[str, Any], now: float | None = None) -> Iterator[st
 def conditions(plan: Mapping[str, Any]) -> str:
     """The state of the host that the plan starts from: module, P-SEAMLDR, remaining updates and TDs."""
     host = plan["host"]
-    name, seamldr, count = host["hostname"] or "this host", host["seamldr_version"], host["remaining_updates"]
+    name, seamldr = host.get("hostname") or "this host", host.get("seamldr_version") or "unknown"
+    count, running = host.get("remaining_updates"), host.get("running_tds")
     left = "remaining updates unknown" if count is None else f"{count} update{'' if count == 1 else 's'} remain"
-    return (
-        f"{name} runs {plan['source']} with P-SEAMLDR {seamldr or 'unknown'}; {left}; {at_stake(host['running_tds'])}"
-    )
+    return f"{name} runs {plan['source']} with P-SEAMLDR {seamldr}; {left}; {at_stake(running)}"
 
 
 def at_stake(running_tds: int | None) -> str:
