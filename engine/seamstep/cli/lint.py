@@ -36,7 +36,10 @@ def add(commands: Any) -> None:
     parser.add_argument("--images", metavar="DIR", type=shared.given, help="the images of the mapping file")
     shared.add_signer(parser)
     parser.add_argument(
-        "--config", metavar="FILE", type=shared.given, help="settings (default: .seamstep-lint.yaml, if it is there)"
+        "--config",
+        metavar="FILE",
+        type=shared.given,
+        help="settings (default: the nearest .seamstep-lint.yaml, from each file's folder upwards)",
     )
     parser.add_argument(
         "--baseline",
@@ -69,9 +72,8 @@ def run(options: argparse.Namespace) -> ExitCode:
 
     shared.check_output(options)
     as_of = shared.day(options)
-    chosen = settings_of(options)
     known: Counter[str] = settings.load_baseline(options.baseline) if options.baseline else Counter()
-    linted = _lint(options, chosen, as_of, known)
+    linted = _lint(options, as_of, known)
     code = ExitCode.NO if linted.failed else ExitCode.DONE
     if linted.unreadable:
         code = ExitCode.INVALID
@@ -87,26 +89,25 @@ def run(options: argparse.Namespace) -> ExitCode:
     return code
 
 
-def settings_of(options: argparse.Namespace) -> Settings:
-    """The settings in the file of ``--config``, or in the default file if there is one; else no settings.
-
-    Raises:
-        InputError: the file is unreadable or invalid.
-    """
-    from pathlib import Path
-
+def settings_file(options: argparse.Namespace, mapping: str) -> str | None:
+    """The settings for a mapping file: those of ``--config``, else the nearest to it; None if there are none."""
     from seamstep.analysis.lint import settings
 
-    path = options.config or (settings.DEFAULT_FILE if Path(settings.DEFAULT_FILE).exists() else None)
-    if not path:
-        return settings.Settings()
+    config: str | None = options.config
+    return config or settings.nearest(mapping)
+
+
+def load_settings(path: str | None) -> Settings:
+    """The settings in a file; no settings for None. Raises InputError if the file is unreadable or invalid."""
+    from seamstep.analysis.lint import settings
     from seamstep.analysis.lint.codes import CODES
 
-    return settings.load(path, CODES)
+    return settings.load(path, CODES) if path else settings.Settings()
 
 
-def _lint(options: argparse.Namespace, chosen: Settings, as_of: Any, known: Counter[str]) -> Linted:
-    """Lint every file that can be read, and collect the problems of the others."""
+def _lint(options: argparse.Namespace, as_of: Any, known: Counter[str]) -> Linted:
+    """Lint every file that can be read, and collect the problems of the others. Findings are judged by the settings for
+    their file."""
     from seamstep.analysis.lint import run as linter
     from seamstep.analysis.lint import settings
     from seamstep.analysis.lint.findings import Severity
@@ -117,7 +118,6 @@ def _lint(options: argparse.Namespace, chosen: Settings, as_of: Any, known: Coun
         raise InputError(Problem("--images", "is for one mapping file; give folders that hold both"))
     trusted = frozenset({INTEL_SIGNER}) | shared.signers(options)
     targets: list[linter.Target] = []
-    findings: list[Finding] = []
     unreadable: list[Problem] = []
     incomplete: list[str] = []
     for path in options.paths:
@@ -125,17 +125,22 @@ def _lint(options: argparse.Namespace, chosen: Settings, as_of: Any, known: Coun
             targets += linter.targets(path, options.images)
         except InputError as error:
             unreadable += error.problems
-    for target in dict.fromkeys(targets):
+    targets = list(dict.fromkeys(targets))
+    files = [settings_file(options, target.mapping) for target in targets]
+    chosen = {file: load_settings(file) for file in files or [options.config]}
+    findings: dict[str | None, list[Finding]] = {file: [] for file in chosen}
+    for target, file in zip(targets, files, strict=True):
         try:
             found = linter.lint(target, trusted)
         except InputError as error:
             unreadable += error.problems
             continue
-        findings += found
+        findings[file] += found
         incomplete += [target.mapping] if linter.incomplete(found) else []
+    judged = (settings.judge(found, chosen[file], as_of, known) for file, found in findings.items())
     return Linted(
-        targets=tuple(dict.fromkeys(targets)),
-        results=settings.judge(findings, chosen, as_of, known),
+        targets=tuple(targets),
+        results=[result for results in judged for result in results],
         unreadable=unreadable,
         incomplete=incomplete,
         fail_on=None if options.fail_on == "never" else Severity(options.fail_on),

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from textwrap import wrap
 from typing import Any, NamedTuple
 
-from seamstep.analysis.lint.findings import Severity
+from seamstep.analysis.lint.findings import FINGERPRINTS, Severity
 from seamstep.analysis.lint.run import Target
 from seamstep.analysis.lint.settings import SCHEMA, Result
+from seamstep.base import repository
 from seamstep.base.errors import Problem, dotted
 from seamstep.show.text import printable
 
@@ -106,6 +107,7 @@ def findings_document(linted: Linted) -> dict[str, Any]:
     """The report ``seamstep/lint/v1``, which a later run can use as its baseline."""
     return {
         "schema": SCHEMA,
+        "fingerprints": FINGERPRINTS,
         "files": [{"mapping": target.mapping, "images": target.images} for target in linted.targets],
         "failed": linted.failed,
         "counts": dict(linted.counts),
@@ -169,7 +171,8 @@ def _skipped(result: Result) -> str:
 
 
 def findings_github(linted: Linted) -> str:
-    """GitHub workflow commands that annotate a pull request, a line each, then the summary."""
+    """GitHub workflow commands that annotate a pull request, a line each, then the summary. Files are named from the
+    root of the repository, as GitHub does."""
     lines = [_annotation(result) for result in linted.results if result.counts]
     lines += [_unreadable(problem) for problem in linted.unreadable]
     return "\n".join([*lines, printable(_summary(linted))])
@@ -177,12 +180,18 @@ def findings_github(linted: Linted) -> str:
 
 def _annotation(result: Result) -> str:
     finding = result.finding
-    where = {"file": finding.source, "line": finding.line, "col": finding.column, "title": finding.code.name}
+    where = {
+        "file": repository.path_of(finding.source),
+        "line": finding.line,
+        "col": finding.column,
+        "title": finding.code.name,
+    }
     return _command(_GITHUB[result.severity], where, f"{finding.message}\n{finding.code.why}\n{finding.code.fix}")
 
 
 def _unreadable(problem: Problem) -> str:
-    where = {"file": problem.source, "line": problem.line, "col": problem.column, "title": "unreadable"}
+    file = repository.path_of(problem.source)
+    where = {"file": file, "line": problem.line, "col": problem.column, "title": "unreadable"}
     return _command("error", where, problem.message)
 
 
