@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import date
-from itertools import combinations
+from itertools import combinations, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,11 @@ from test_policies import written
 
 from conftest import LATEST, TRUST, Run
 from seamstep.analysis import environments, policy_review
+from seamstep.analysis.environments import Environment
 from seamstep.base.versions import SeamldrVersion
 from seamstep.domain.model import INTEL_SIGNER
 from seamstep.policy import policy_file
+from seamstep.show.changes import hosts_text
 
 MAPPING = ("--mapping", LATEST)
 USELESS = """deny:
@@ -149,6 +151,133 @@ def test_diff_tells_of_settings(run: Run, tmp_path: Path) -> None:
         True,
     )
     assert run("policy", "diff", old, new, *MAPPING, "--fail-on", "opened").code == 0
+
+
+STATED = """description: for tests
+td_creation: held
+deny:
+- {versions: 1.5.99, reason: broken, link: a page, until: 2030-01-01}
+- {versions: 1.5.98, reason: broken}
+accept:
+- {rule: td-build, versions: 1.5.99, reason: quiet, by: us, until: 2030-01-01}
+waypoints: [1.5.08]
+signers: [%s]
+rules: {td-build: warn, no-stranding: {level: prefer, cost: 7}}
+apply:
+  windows: [{days: [sat, sun], from: "22:30", to: "04:00", timezone: Europe/Berlin}]
+  soak: 10m
+  busy: {retries: 3, wait: 30s}
+  before: [[/bin/cordon, a b]]
+  after: [[/bin/uncordon]]
+""" % ("ab" * 32)
+#: A change of the policy above, and the sentence that tells it.
+CHANGED = [
+    ("page, until: 2030-01-01", "page, until: 2026-11-24", "deny 1.5.99 until: 2030-01-01 becomes 2026-11-24"),
+    ("page, until: 2030-01-01", "page", "deny 1.5.99 until: 2030-01-01 becomes no end"),
+    ("page, until: 2030-01-01", "page, until: 2020-01-01", "deny 1.5.99 until: 2030-01-01 becomes 2020-01-01"),
+    ("broken, link", "'-', link", "deny 1.5.99 reason: broken becomes -"),
+    ("a page", "another", "deny 1.5.99 link: a page becomes another"),
+    (", link: a page", "", "deny 1.5.99 link: a page becomes none"),
+    ("- {versions: 1.5.98, reason: broken}\n", "", "deny 1.5.98: removed: broken"),
+    ("deny:\n", "deny:\n- {versions: 1.5.97, reason: r}\n", "deny 1.5.97: added: r"),
+    ("by: us", "by: them", "accept td-build 1.5.99 by: us becomes them"),
+    ("us, until: 2030-01-01", "us, until: 2099-12-31", "accept td-build 1.5.99 until: 2030-01-01 becomes 2099-12-31"),
+    ("reason: quiet", "reason: loud", "accept td-build 1.5.99 reason: quiet becomes loud"),
+    ("waypoints: [1.5.08]\n", "", "waypoints: removed: 1.5.08"),
+    ("[1.5.08]", "[1.5.08, 3.0.01]", "waypoints: added: 3.0.01"),
+    ("td-build: warn", "td-build: off", "rules.td-build: warn becomes off"),
+    ("cost: 7", "cost: 8", "rules.no-stranding: prefer, cost 7 becomes prefer, cost 8"),
+    ("td_creation: held\n", "", "td_creation: held becomes not held"),
+    ("for tests", "for us", "description: for tests becomes for us"),
+    (
+        '"22:30"',
+        '"21:30"',
+        "apply.windows: sat, sun from 22:30 to 04:00 (Europe/Berlin) becomes "
+        "sat, sun from 21:30 to 04:00 (Europe/Berlin)",
+    ),
+    ("soak: 10m", "soak: 2h", "apply.soak: 10m becomes 2h"),
+    ("  soak: 10m\n", "", "apply.soak: 10m becomes 0s"),
+    ("wait: 30s", "wait: 90s", "apply.busy: 3 retries, 30s before each becomes 3 retries, 90s before each"),
+    ("a b]", "c]", "apply.before: /bin/cordon 'a b' becomes /bin/cordon c"),
+    ("  after: [[/bin/uncordon]]\n", "", "apply.after: /bin/uncordon becomes no command"),
+]
+
+
+@pytest.mark.parametrize(("text", "becomes", "told"), CHANGED, ids=[told for _, _, told in CHANGED])
+def test_diff_tells_all_that_is_said_differently(run: Run, tmp_path: Path, text: str, becomes: str, told: str) -> None:
+    assert STATED.count(text) == 1
+    old = written(tmp_path, "p", STATED)
+    (tmp_path / "new").mkdir()
+    new = written(tmp_path / "new", "p", STATED.replace(text, becomes))
+    day = ("--as-of", "2026-11-23")
+    ran = run("policy", "diff", old, new, *MAPPING, *day, "--fail-on", "any")
+    assert (ran.code, told in [line.strip() for line in ran.out.splitlines()]) == (1, True), ran.out
+    assert "1 value of the policy changes" in ran.out
+    assert not set(ran.out) & set("{}["), "no data as a program has it"
+    document = run("policy", "diff", old, new, *MAPPING, *day, "--json").json
+    (change,) = document["changes"]
+    assert document["settings"] == [told]
+    lines = zip_longest(Path(old).read_text().splitlines(), Path(new).read_text().splitlines())
+    assert change["line"] == next(number for number, (one, other) in enumerate(lines, 1) if one != other)
+    markdown = run("policy", "diff", old, new, *MAPPING, *day, "--format", "markdown").out
+    assert "| value | old | new |\n|---|---|---|\n" in markdown
+    assert markdown.splitlines()[-1].replace("\\|", "").count("|") == 4
+
+
+def test_diff_passes_over_what_says_the_same(run: Run, tmp_path: Path) -> None:
+    """Another order of entries, another form of a duration, and a default that is stated are no changes."""
+    old = written(tmp_path, "p", STATED)
+    (tmp_path / "new").mkdir()
+    other = STATED.replace("soak: 10m", "soak: 600s").replace("[sat, sun]", "[sun, sat]").replace("1.5.08", "1.5.8")
+    lines = other.splitlines()
+    lines[3], lines[4] = lines[4], lines[3]
+    new = written(tmp_path / "new", "p", "\n".join([*lines, "path: fewest-hops", "keep_updates: 0", ""]))
+    ran = run("policy", "diff", old, new, *MAPPING, "--fail-on", "any")
+    assert (ran.code, ran.out) == (0, "0 steps and 0 paths change, of 4 kinds of hosts\n")
+
+
+def test_the_day_of_a_waiver_is_no_question_to_images(run: Run, tmp_path: Path) -> None:
+    entry = "accept: [{rule: seam-memory, versions: 1.5.34, reason: r, by: us, until: %s}]\n"
+    old, new = written(tmp_path, "old", entry % "2030-01-01"), written(tmp_path, "new", entry % "2099-01-01")
+    ran = run("policy", "diff", old, new, *MAPPING, "--as-of", "2026-11-23")
+    assert "accept seam-memory 1.5.34 until: 2030-01-01 becomes 2099-01-01" in ran.out
+
+
+def test_diff_groups_hosts(run: Run, images: Path, tmp_path: Path) -> None:
+    signers = f"signers: [{TRUST[1]}]\n"
+    old = written(tmp_path, "old", signers)
+    new = written(tmp_path, "new", signers + "deny: [{versions: 1.5.28, reason: x}, {versions: 1.5.24, reason: x}]\n")
+    ran = run("policy", "diff", old, new, "--catalog", images)
+    lines = {line.strip() for line in ran.out.splitlines()}
+    assert (
+        "1.5.20 → 1.5.24  closed by deny  on Sapphire Rapids, Sierra Forest, Emerald Rapids with P-SEAMLDR 1.5.x"
+        in lines
+    )
+    assert max(map(len, lines)) < 200
+    bare = run("policy", "diff", old, new, *MAPPING)
+    assert "1.5.24 → 1.5.28  closed by deny  on every host" in bare.out
+
+
+def test_hosts_are_named_by_what_they_have_in_common() -> None:
+    kinds = [
+        Environment(profile, SeamldrVersion(seamldr), None)
+        for profile in ("mainline", "legacy")
+        for seamldr in ("1.5.00", "1.5.02", "2.0.00")
+    ]
+    assert hosts_text(kinds, kinds) == "on every host"
+    assert hosts_text(kinds[:2], kinds) == "on mainline with P-SEAMLDR 1.5.x"
+    assert hosts_text(kinds[:3], kinds) == "on mainline"
+    assert hosts_text([kinds[2], kinds[5]], kinds) == "on hosts with P-SEAMLDR 2.0.x"
+    assert hosts_text([kinds[1], kinds[5]], kinds) == (
+        "on mainline with P-SEAMLDR 1.5.02; on legacy with P-SEAMLDR 2.0.x"
+    )
+
+
+def test_show_has_the_words_of_a_policy(run: Run, tmp_path: Path) -> None:
+    text = run("policy", "show", "--effective", written(tmp_path, "p", STATED)).out
+    assert "apply: windows sat, sun from 22:30 to 04:00 (Europe/Berlin)" in text
+    assert "apply: busy 3 retries, 30s before each" in text
+    assert "apply: before /bin/cordon 'a b'" in text
 
 
 def test_a_mapping_without_any_seamldr_is_no_ground_to_judge_on(run: Run, tmp_path: Path) -> None:

@@ -195,7 +195,7 @@ def undecided(old: Side, new: Side) -> list[str]:
         return []
     before, after = (
         {
-            a.rule.name: (a.level, a.cost, a.rule.strictness(), a.waivers)
+            a.rule.name: (a.level, a.cost, a.rule.strictness(), {one.versions.text for g in a.waivers for one in g})
             for a in side.policy.rules
             if a.rule.needs_image
         }
@@ -203,26 +203,6 @@ def undecided(old: Side, new: Side) -> list[str]:
     )
     names = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
     return names + (["signers"] if old.policy.signers != new.policy.signers else [])
-
-
-def setting_changes(old: Policy, new: Policy) -> list[str]:
-    """What changes besides rules and entries, a sentence each."""
-    return [
-        f"{name}: {_words(before)} becomes {_words(after)}"
-        for name, before, after in (
-            ("target", old.target.text, new.target.text),
-            ("path", old.choice.value, new.choice.value),
-            ("max_hops", old.max_hops, new.max_hops),
-            ("keep_updates", old.keep_updates, new.keep_updates),
-            ("signers", sorted(old.signers), sorted(new.signers)),
-            ("apply", dict(old.apply), dict(new.apply)),
-        )
-        if before != after
-    ]
-
-
-def _words(value: object) -> str:
-    return "no limit" if value is None else str(value)
 
 
 def changes(old: Side, new: Side) -> tuple[list[StepChange], list[PathChange]]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from seamstep.domain.model import Release
     from seamstep.policy.layers import Layer
+    from seamstep.show.policies import PolicyDifference
 
 _SCHEMAS = ("policy", "scenario", "mapping", "facts", "plan")
 
@@ -117,9 +118,9 @@ def run_show(options: argparse.Namespace) -> ExitCode:
 
 def run_diff(options: argparse.Namespace) -> ExitCode:
     """Compare two policies. NO if a change meets ``--fail-on``."""
-    from seamstep.analysis import environments, policy_review
+    from seamstep.analysis import environments, policy_changes, policy_review
     from seamstep.policy import policy_file
-    from seamstep.show import policies
+    from seamstep.show.policies import PolicyDifference
 
     as_of = shared.day(options)
     old, new = (policy_file.layer(name, as_of) for name in (options.old, options.new))
@@ -128,18 +129,24 @@ def run_diff(options: argparse.Namespace) -> ExitCode:
     if unclear:
         message = f"the policies differ in what they ask of images ({', '.join(unclear)}), and only images can tell"
         raise InputError(Problem("--images", f"{message} what comes of it: give --images or --catalog"))
-    steps, paths = policy_review.changes(*sides)
-    settings = policy_review.setting_changes(old.policy, new.policy)
-    total = len(list(environments.environments(sides[1].releases)))
+    kinds = list(environments.environments(sides[1].releases))
+    found = PolicyDifference(*policy_review.changes(*sides), policy_changes.changes(old, new), kinds)
     wanted = {"opened": [True], "closed": [False], "any": [True, False], None: []}[options.fail_on]
-    failed = any(change.opened in wanted for change in steps) or (options.fail_on == "any" and (paths or settings))
+    anything = options.fail_on == "any" and (found.paths or found.settings)
+    failed = any(change.opened in wanted for change in found.steps) or anything
     code = ExitCode.NO if failed else ExitCode.DONE
-    if options.json or options.format == "json":
-        say(to_json(policies.difference_document(steps, paths, settings, total)), code)
-    else:
-        render = policies.difference_markdown if options.format == "markdown" else policies.difference_text
-        say(render(steps, paths, settings, total) + "\n", code)
+    say(_difference(options, found), code)
     return code
+
+
+def _difference(options: argparse.Namespace, found: PolicyDifference) -> str:
+    from seamstep.show import policies
+
+    form = "json" if options.json else options.format
+    if form == "json":
+        return to_json(policies.difference_document(found))
+    render = policies.difference_markdown if form == "markdown" else policies.difference_text
+    return render(found) + "\n"
 
 
 def run_schema(options: argparse.Namespace) -> ExitCode:

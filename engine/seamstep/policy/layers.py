@@ -14,6 +14,7 @@ from typing import NamedTuple
 from seamstep.base.documents import Document
 from seamstep.base.errors import InputError, KeyPath, Problem
 from seamstep.policy.policy import Policy, Target
+from seamstep.policy.words import apply_words
 from seamstep.rules import AppliedRule, Level, Rule
 from seamstep.rules.td_build import TdBuild
 
@@ -155,7 +156,7 @@ def effective(layers: Sequence[Layer]) -> list[Effective]:
     rows += [row for layer in layers for row in _denial_rows(layer)]
     rows += [_row(layers, "waypoints", str(waypoint)) for waypoint in merged.waypoints]
     rows += [_row(layers, "signers", signer) for signer in sorted(merged.signers)]
-    rows += [_row(layers, "apply", f"{key} {value}") for key, value in merged.apply.items()]
+    rows += [_row(layers, "apply", f"{key} {apply_words(key, value)}") for key, value in merged.apply.items()]
     return rows
 
 
