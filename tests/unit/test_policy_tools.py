@@ -7,14 +7,15 @@ from datetime import date
 from itertools import combinations, zip_longest
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema import Draft4Validator, Draft202012Validator
 from made import made_image, made_release
 from test_oracle import LADDER, Oracle
 from test_policies import written
 
-from conftest import LATEST, TRUST, Run
+from conftest import DATA, LATEST, TRUST, Ran, Run
 from seamstep.analysis import environments, policy_review
 from seamstep.analysis.environments import Environment
 from seamstep.base.versions import SeamldrVersion
@@ -234,6 +235,91 @@ def test_diff_passes_over_what_says_the_same(run: Run, tmp_path: Path) -> None:
     new = written(tmp_path / "new", "p", "\n".join([*lines, "path: fewest-hops", "keep_updates: 0", ""]))
     ran = run("policy", "diff", old, new, *MAPPING, "--fail-on", "any")
     assert (ran.code, ran.out) == (0, "0 steps and 0 paths change, of 4 kinds of hosts\n")
+
+
+SARIF = json.loads((DATA / "sarif-2.1.0.schema.json").read_text())
+
+
+def sarif_results(ran: Ran) -> list[tuple[str, str, str | None, int]]:
+    """Code, level, URI and line of each result of a log that is valid."""
+    log = ran.json
+    Draft4Validator(SARIF).validate(log)
+    found = []
+    for result in log["runs"][0]["results"]:
+        place = result["locations"][0]["physicalLocation"]
+        uri = place["artifactLocation"]["uri"]
+        found.append((result["ruleId"], result["level"], uri, place["region"]["startLine"]))
+    return found
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository with two policies; the command runs in its folder ``policies``."""
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "policies").mkdir()
+    monkeypatch.chdir(tmp_path / "policies")
+    written(Path(), "old", STATED)
+    written(Path(), "p", USELESS)
+    written(Path(), "new", STATED.replace("us, until: 2030-01-01", "them, until: 2099-12-31") + "path: shortest-path\n")
+    return tmp_path
+
+
+def test_check_speaks_the_formats_of_ci(run: Run, repository: Path) -> None:
+    day = ("--as-of", "2026-11-23")
+    ran = run("policy", "check", "p.yaml", *MAPPING, *day, "--format", "sarif")
+    found = sarif_results(ran)
+    assert (ran.code, len(found)) == (1, len(EXPECTED))
+    assert ("policy-entry-expired", "warning", "policies/p.yaml", 16) in found
+    assert {code for code, *_ in found} == {"policy-entry-expired", "policy-doubtful"}
+    prints = [str(result["partialFingerprints"]) for result in ran.json["runs"][0]["results"]]
+    assert len(set(prints)) == len(EXPECTED)
+    lines = run("policy", "check", "p.yaml", *MAPPING, *day, "--format", "github").out.splitlines()
+    assert "::warning file=policies/p.yaml,line=16,col=" in "\n".join(lines)
+    assert lines[-1] == "1 policy file: 0 errors, 12 warnings, 0 notes"
+    root = ElementTree.fromstring(run("policy", "check", "p.yaml", *MAPPING, *day, "--format", "junit").out)
+    assert (root.get("name"), root[0].get("failures")) == ("seamstep policy check", str(len(EXPECTED)))
+    clean = run("policy", "check", "fewest-hops", "--format", "junit")
+    assert (clean.code, ElementTree.fromstring(clean.out)[0].get("failures")) == (0, "0")
+
+
+def test_check_names_the_places_of_mistakes_in_ci(run: Run, repository: Path) -> None:
+    written(Path(), "bad", "path: x\nmax_hops: y\n")
+    arguments = ("policy", "check", "bad.yaml", "p.yaml", "none.yaml", "--as-of", "2026-11-23", "--format")
+    ran = run(*arguments, "sarif")
+    assert ran.code == 2
+    assert sarif_results(ran) == [
+        ("policy-invalid", "error", "policies/bad.yaml", 3),
+        ("policy-invalid", "error", "policies/bad.yaml", 4),
+        ("policy-invalid", "error", "policies/none.yaml", 1),
+        ("policy-entry-expired", "warning", "policies/p.yaml", 16),
+    ]
+    annotations = run(*arguments, "github")
+    assert annotations.code == 2
+    assert "::error file=policies/bad.yaml,line=3,col=" in annotations.out
+    assert run(*arguments, "json", "--json").json["exit_code"] == 2
+
+
+def test_diff_speaks_the_formats_of_ci(run: Run, repository: Path) -> None:
+    arguments = ("policy", "diff", "old.yaml", "new.yaml", *MAPPING, "--as-of", "2026-11-23")
+    ran = run(*arguments, "--format", "sarif")
+    found = sarif_results(ran)
+    assert ran.code == 0
+    assert ("policy-value-changed", "note", "policies/new.yaml", 9) in found
+    assert {uri for _, _, uri, _ in found} == {"policies/new.yaml"}
+    texts = [result["message"]["text"] for result in ran.json["runs"][0]["results"]]
+    assert "accept td-build 1.5.99 until: 2030-01-01 becomes 2099-12-31" in texts
+    failed = run(*arguments, "--format", "sarif", "--fail-on", "any")
+    assert (failed.code, {level for _, level, _, _ in sarif_results(failed)}) == (1, {"error"})
+    root = ElementTree.fromstring(run(*arguments, "--format", "junit", "--fail-on", "any").out)
+    assert root.get("name") == "seamstep policy diff"
+    assert root[0].get("failures") == root[0].get("tests") == str(len(found))
+    assert ElementTree.fromstring(run(*arguments, "--format", "junit").out)[0].get("failures") == "0"
+    annotations = run(*arguments, "--format", "github").out
+    assert "::notice file=policies/new.yaml,line=9,col=" in annotations
+    written(Path(), "denying", STATED.replace("1.5.98, reason", "1.5.28, reason"))
+    closed = run("policy", "diff", "old.yaml", "denying.yaml", *MAPPING, "--format", "sarif", "--fail-on", "closed")
+    levels = {code: level for code, level, _, _ in sarif_results(closed)}
+    assert (closed.code, levels["policy-step-closed"], levels["policy-value-changed"]) == (1, "error", "note")
 
 
 def test_the_day_of_a_waiver_is_no_question_to_images(run: Run, tmp_path: Path) -> None:

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from seamstep.analysis.lint.settings import Settings
     from seamstep.show.findings import Linted
 
-_FORMATS = ("text", "json", "sarif", "junit", "github")
+#: The formats that CI systems read.
+FOR_CI = ("sarif", "junit", "github")
+_FORMATS = ("text", "json", *FOR_CI)
 
 
 def add(commands: Any) -> None:
@@ -152,9 +154,16 @@ def _report(linted: Linted, form: str, *, baseline: bool) -> str:
 
     if form == "json":
         return to_json(findings.findings_document(linted))
+    return findings.findings_text(linted) + "\n" if form == "text" else for_ci(linted, form, baseline=baseline)
+
+
+def for_ci(linted: Linted, form: str, *, baseline: bool = False) -> str:
+    """Findings in one of the formats ``FOR_CI``."""
+    from seamstep.show import findings
+
     if form == "sarif":
         from seamstep.show.formats.sarif import sarif_document
 
         return to_json(sarif_document(linted, baseline=baseline))
-    text = {"text": findings.findings_text, "junit": findings.findings_junit, "github": findings.findings_github}
-    return text[form](linted) + "\n"
+    render = findings.findings_junit if form == "junit" else findings.findings_github
+    return render(linted) + "\n"

@@ -25,6 +25,7 @@ class Linted(NamedTuple):
     ``targets`` are the files linted, ``results`` their findings, each with its severity under the settings.
     ``unreadable`` holds the problems of files that could not be linted, ``incomplete`` the mapping files with more
     findings than ``results`` has. ``fail_on`` is the lowest severity that fails the run, None if no severity does.
+    ``command`` is what was run, ``what`` the kind of file.
     """
 
     targets: Sequence[Target]
@@ -32,6 +33,8 @@ class Linted(NamedTuple):
     unreadable: Sequence[Problem] = ()
     incomplete: Sequence[str] = ()
     fail_on: Severity | None = Severity.ERROR
+    command: str = "seamstep lint"
+    what: str = "mapping file"
 
     def fails(self, result: Result) -> bool:
         """Whether the result fails the run."""
@@ -100,7 +103,7 @@ def _summary(linted: Linted) -> str:
     parts += [f"{counts['baseline']} in the baseline"] if counts["baseline"] else []
     parts += [f"{len(linted.unreadable)} unreadable"] if linted.unreadable else []
     files = len(linted.targets)
-    return f"{files} mapping file{'' if files == 1 else 's'}: {', '.join(parts)}"
+    return f"{files} {linted.what}{'' if files == 1 else 's'}: {', '.join(parts)}"
 
 
 def findings_document(linted: Linted) -> dict[str, Any]:
@@ -160,7 +163,7 @@ def findings_junit(linted: Linted) -> str:
     for problem in linted.unreadable:
         suites.setdefault(problem.source, []).append(junit.Case(problem.source, "can be read", [str(problem)]))
     cases = {name: found or [junit.Case(name, "no findings")] for name, found in suites.items()}
-    return junit.xml("seamstep lint", cases)
+    return junit.xml(linted.command, cases)
 
 
 def _skipped(result: Result) -> str:
