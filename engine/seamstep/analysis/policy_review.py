@@ -71,7 +71,7 @@ def findings(document: Document, policy: Policy, releases: Sequence[Release], as
     Raises:
         InputError: no release names a P-SEAMLDR, or it is too much to judge.
     """
-    problems = list(policy.expired)
+    problems = [entry.problem for entry in policy.expired]
     if not releases:
         return problems
     entries = _in_force(document, policy, releases)
@@ -88,7 +88,7 @@ def _in_force(document: Document, policy: Policy, releases: Sequence[Release]) -
     listed = [(key, index, entry) for key in _ENTRIES for index, entry in enumerate(document.data.get(key, []))]
     compared = f"{len(listed)} × {len(releases):,} comparisons of entries with releases"
     environments.check_size(len(listed) * len(releases) // _MATCHED, _MAPPING, compared, _FEWER_ENTRIES)
-    expired = {problem.path[:2] for problem in policy.expired}
+    expired = {entry.problem.path[:2] for entry in policy.expired}
     if not environments.has_images(releases):
         expired |= {
             (key, index)

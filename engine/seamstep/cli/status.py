@@ -80,4 +80,5 @@ def _permitted(options: argparse.Namespace, facts: HostFacts) -> dict[str, Any] 
         "hops": len(plan.hops),
         "outcome": plan.outcome.value,
         "policy": plan.document["policy"]["name"],
+        "expired": plan.document["expired"],
     }

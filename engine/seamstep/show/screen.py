@@ -146,6 +146,7 @@ def _plan_parts(plan: Mapping[str, Any], screen: _Screen) -> Iterator[Renderable
         yield screen.steps(title, ((way_of(hop), passed(hop), list(hop_notes(hop))) for hop in plan["hops"]))
     else:
         yield screen.text(plan["reason"])
+    yield from (screen.text(f"expired: {sentence}") for sentence in plan.get("expired", ()))
     for signer in plan["signers"]:
         yield Text()
         yield screen.text(f"trusted besides Intel: signer {signer}")

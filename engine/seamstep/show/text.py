@@ -83,6 +83,7 @@ def plan_text(plan: Mapping[str, Any]) -> str:
         f"policy {plan['policy']['name']}: {plan['outcome']}",
         "",
         plan["reason"] + ("" if cost is None else f", cost {cost}"),
+        *(f"expired: {sentence}" for sentence in plan.get("expired", ())),
     ]
     for hop in plan["hops"]:
         lines += ["", f"{hop['from']} → {hop['to']}", f"  {passed(hop)}"]
