@@ -35,7 +35,7 @@ def path_of(file: str) -> str:
 
 def folders(file: str) -> Iterator[Path]:
     """The folders whose settings may be for a file, nearest first: its own and those above it, up to the root of its
-    repository; then the working directory."""
+    repository, or without one of the file system; then the working directory."""
     path = Path(os.path.abspath(file))
     for folder in path.parents:
         yield folder
