@@ -67,7 +67,7 @@ def check_quiet(visit: Visit, page: Path) -> None:
 def missing() -> str:
     """What is not there for these tests, empty if all is."""
     lacking = [name for name in ("chromium", "node") if not shutil.which(name)]
-    if not (HERE / "node_modules" / "playwright-core").is_dir():
+    if not all((HERE / "node_modules" / name).is_dir() for name in ("playwright-core", "mermaid")):
         lacking.append("tests/browser/node_modules (npm install --prefix tests/browser)")
     return f"there is no {' and no '.join(lacking)}" if lacking else ""
 

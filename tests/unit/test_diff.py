@@ -488,3 +488,15 @@ def test_long_series(monkeypatch: pytest.MonkeyPatch, run: Run, tmp_path: Path) 
     new.write_text(json.dumps({"tdx_module_releases": [dict(entry, version=f"1.5.{n:02}") for n in range(501)]}))
     ran = run("diff", LATEST, new)
     assert (ran.code, "series 1.5 has 501 releases; at most 500 are judged" in ran.err) == (2, True)
+
+
+def test_markdown_cells_fit_the_headers_of_their_columns(run: Run) -> None:
+    text = run("diff", FEBRUARY, LATEST, "--facts", FACTS, "--format", "markdown").out
+    assert (
+        "| from | change | path | where |\n|---|---|---|---|\n| 1.5.01 | stays becomes 1.5.05 | either path |" in text
+    )
+    assert "| count | running | change | hosts |" in text
+    assert "| 1 | 1.5.24 | not-listed becomes 1.5.34 | host-a |" in text
+    in_lines = run("diff", FEBRUARY, LATEST, "--facts", FACTS).out
+    assert "  from 1.5.01:  stays becomes 1.5.05  (either path)  everywhere\n" in in_lines
+    assert "  1  on 1.5.24:  not-listed becomes 1.5.34  (host-a)\n" in in_lines

@@ -86,7 +86,7 @@ def findings(document: Document, policy: Policy, releases: Sequence[Release], as
         InputError: no release names a P-SEAMLDR, or it is too much to judge.
     """
     entries = _in_force(document, policy, releases) if releases else {}
-    problems = [*policy.expired, *warnings(document, policy, releases, as_of)]
+    problems = [entry.problem for entry in policy.expired] + list(warnings(document, policy, releases, as_of))
     for entry in _idle(document, policy, releases, entries, as_of) if releases else ():
         reason = _why_nothing(entry, entries, releases, policy)
         message = f"this {NOUNS[entry.key]} changes nothing: {reason}"
@@ -100,7 +100,7 @@ def _in_force(document: Document, policy: Policy, releases: Sequence[Release]) -
     listed = [(key, index, entry) for key in NOUNS for index, entry in enumerate(document.data.get(key, []))]
     compared = f"{len(listed)} × {len(releases):,} comparisons of entries with releases"
     environments.check_size(len(listed) * len(releases) // _MATCHED, _MAPPING, compared, _FEWER_ENTRIES)
-    left_out = {problem.path[:2] for problem in policy.expired} | repeated(document, policy).keys()
+    left_out = {entry.problem.path[:2] for entry in policy.expired} | repeated(document, policy).keys()
     if not environments.has_images(releases):
         left_out |= {
             (key, index)
@@ -222,7 +222,7 @@ def undecided(old: Side, new: Side) -> list[str]:
         return []
     before, after = (
         {
-            a.rule.name: (a.level, a.cost, a.rule.strictness(), a.waivers)
+            a.rule.name: (a.level, a.cost, a.rule.strictness(), {one.versions.text for g in a.waivers for one in g})
             for a in side.policy.rules
             if a.rule.needs_image
         }
@@ -230,26 +230,6 @@ def undecided(old: Side, new: Side) -> list[str]:
     )
     names = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
     return names + (["signers"] if old.policy.signers != new.policy.signers else [])
-
-
-def setting_changes(old: Policy, new: Policy) -> list[str]:
-    """What changes besides rules and entries, a sentence each."""
-    return [
-        f"{name}: {_words(before)} becomes {_words(after)}"
-        for name, before, after in (
-            ("target", old.target.text, new.target.text),
-            ("path", old.choice.value, new.choice.value),
-            ("max_hops", old.max_hops, new.max_hops),
-            ("keep_updates", old.keep_updates, new.keep_updates),
-            ("signers", sorted(old.signers), sorted(new.signers)),
-            ("apply", dict(old.apply), dict(new.apply)),
-        )
-        if before != after
-    ]
-
-
-def _words(value: object) -> str:
-    return "no limit" if value is None else str(value)
 
 
 def changes(old: Side, new: Side) -> tuple[list[StepChange], list[PathChange]]:

@@ -56,7 +56,7 @@ def warnings(document: Document, policy: Policy, releases: Sequence[Release], as
 def repeated(document: Document, policy: Policy) -> dict[tuple[str, int], int]:
     """The denials and waivers in force that name the same releases, by the same text, as an earlier one: their keys and
     positions, each with the position of the first."""
-    expired = {problem.path[:2] for problem in policy.expired}
+    expired = {entry.problem.path[:2] for entry in policy.expired}
     found: dict[tuple[str, int], int] = {}
     for key in ("deny", "accept"):
         known: dict[object, int] = {}

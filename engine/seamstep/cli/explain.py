@@ -68,6 +68,7 @@ def run(options: argparse.Namespace) -> ExitCode:
         "changes": [list(texts) for texts in changes.sets],
         "changes_untried": changes.untried,
     }
+    document["expired"] = _expired(document, inputs)
     code = ExitCode.DONE if reachable or (goal is None and graph.listed) else ExitCode.NO
     emit(
         document,
@@ -78,6 +79,14 @@ def run(options: argparse.Namespace) -> ExitCode:
         replace=options.force,
     )
     return code
+
+
+def _expired(document: dict[str, Any], inputs: shared.Inputs) -> list[str]:
+    from seamstep.planning import expiry
+
+    verdicts = ((step["to"], verdict) for step in document["steps"] for verdict in step["verdicts"])
+    refused = [(target, verdict["rule"]) for target, verdict in verdicts if verdict["effect"] == "blocks"]
+    return expiry.sentences(inputs.policy, (document["path"] or [])[1:], refused)
 
 
 def _for_people(document: dict[str, Any]) -> str:

@@ -42,7 +42,7 @@ def add(commands: Any) -> None:
         "--config",
         metavar="FILE",
         type=shared.given,
-        help="the linter's settings (default: .seamstep-lint.yaml, if it is there)",
+        help="the linter's settings (default: the nearest .seamstep-lint.yaml, from the mapping file's folder upwards)",
     )
     shared.add_destination(parser)
     parser.set_defaults(run=run)
@@ -111,12 +111,13 @@ def _linted(options: argparse.Namespace, inputs: shared.Inputs) -> Linted:
 
     from seamstep.analysis.lint import run as linter
     from seamstep.analysis.lint import settings
-    from seamstep.cli.lint import settings_of
+    from seamstep.cli.lint import load_settings, settings_file
     from seamstep.domain.model import INTEL_SIGNER
     from seamstep.show.findings import Linted
 
     path, images = shared.sources(options, why="")
     target = linter.Target(path, None if options.without_images else images, bool(options.catalog))
     found = linter.lint(target, frozenset({INTEL_SIGNER}) | inputs.policy.signers)
-    results = settings.judge(found, settings_of(options), inputs.as_of, Counter())
+    chosen = load_settings(settings_file(options, path), found=not options.config)
+    results = settings.judge(found, chosen, inputs.as_of, Counter())
     return Linted((target,), results, incomplete=[path] if linter.incomplete(found) else [])

@@ -88,4 +88,5 @@ def _permitted(options: argparse.Namespace, facts: HostFacts) -> dict[str, Any] 
         "reason": plan.document["reason"],
         "held_up": plan.document["held_up"],
         "window": status.window(plan.settings.windows, time.time()),
+        "expired": plan.document["expired"],
     }

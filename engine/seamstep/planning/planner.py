@@ -20,6 +20,7 @@ from seamstep.domain.facts import IMAGE_FORMATS, HostFacts
 from seamstep.domain.mapping import MappingFile
 from seamstep.domain.model import Image, Outcome, Release, Step, Verdict
 from seamstep.plan.document import Plan, PlanOutcome, seal
+from seamstep.planning import expiry
 from seamstep.planning.graph import Judgement, VersionGraph
 from seamstep.planning.paths import Route, Router
 from seamstep.policy.policy import PathChoice, Policy
@@ -127,6 +128,7 @@ def make_plan(
         },
         "apply": dict(policy.apply),
     }
+    document["expired"] = expiry.that_matter(policy, document)
     return seal(document, host)
 
 

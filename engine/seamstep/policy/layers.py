@@ -69,7 +69,7 @@ def merge(layers: Sequence[Layer]) -> Policy:
         signers=frozenset.intersection(*(policy.signers for policy in policies)),
         apply=settings,
         creation_held=held,
-        expired=tuple(problem for policy in policies for problem in policy.expired),
+        expired=tuple(entry for policy in policies for entry in policy.expired),
         description=first.description,
     )
 

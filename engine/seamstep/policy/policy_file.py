@@ -15,12 +15,13 @@ from seamstep.base.validation import check, did_you_mean
 from seamstep.base.versions import ModuleVersion, Specifier
 from seamstep.policy.key_words import SYNONYMS
 from seamstep.policy.layers import Layer
-from seamstep.policy.policy import PathChoice, Policy, Source, Target
+from seamstep.policy.policy import Expired, PathChoice, Policy, Source, Target
 from seamstep.rules import (
     HARD_RULES,
     REMOVED_RULES,
     AppliedRule,
     Denial,
+    Deny,
     Level,
     Rule,
     Scope,
@@ -123,7 +124,7 @@ class _Reader:
         self.data: Mapping[str, Any] = document.data
         self.as_of = as_of
         self.problems: list[Problem] = []
-        self.expired: list[Problem] = []
+        self.expired: list[tuple[str, Specifier, Problem]] = []
 
     def complain(self, path: KeyPath, message: str) -> None:
         self.problems.append(self.document.problem(path, message))
@@ -183,9 +184,13 @@ class _Reader:
             signers=frozenset(data.get("signers", ())),
             apply=self.apply(),
             creation_held=held,
-            expired=tuple(self.expired),
+            expired=tuple(self.lapsed(file, *entry) for entry in self.expired),
             description=data.get("description", ""),
         )
+
+    def lapsed(self, file: str | None, rule: str, versions: Specifier, problem: Problem) -> Expired:
+        until: str = self.data[str(problem.path[0])][problem.path[1]]["until"]
+        return Expired(rule, versions, until, f"{file or problem.source}:{problem.line}", problem)
 
     def target(self) -> Target:
         target: Target = self.text(("target",), _target, Target())
@@ -197,7 +202,8 @@ class _Reader:
             versions = self.text((*path, "versions"), Specifier)
             sources = self.text((*path, "from"), Specifier)
             self.steps(path, sources, versions)
-            if self.in_force(path, "denial") and versions is not None and (sources or "from" not in item):
+            in_force = self.in_force(path, "denial", Deny.name, versions)
+            if in_force and versions is not None and (sources or "from" not in item):
                 texts = str(item.get("reason")), item.get("link"), item.get("until")
                 found.append(Denial(versions, *texts, sources))
         return found
@@ -216,7 +222,7 @@ class _Reader:
         for path, item in self.items("accept"):
             versions = self.text((*path, "versions"), Specifier)
             rule = str(item.get("rule"))
-            in_force = self.in_force(path, "waiver")
+            in_force = self.in_force(path, "waiver", rule, versions)
             if rule in REMOVED_RULES:
                 self.complain((*path, "rule"), f"{rule!r} is no policy rule any more: {REMOVED_RULES[rule]}")
             elif rule in HARD_RULES:
@@ -230,12 +236,13 @@ class _Reader:
                 found.append(Waiver(rule, versions, *texts))
         return found
 
-    def in_force(self, path: KeyPath, what: str) -> bool:
+    def in_force(self, path: KeyPath, what: str, rule: str, versions: Specifier | None) -> bool:
         until = self.text((*path, "until"), _day)
         if until is None or until >= self.as_of:
             return True
         message = f"this {what} expired on {until}; renew or remove it"
-        self.expired.append(self.document.problem((*path, "until"), message))
+        if versions is not None:
+            self.expired.append((rule, versions, self.document.problem((*path, "until"), message)))
         return False
 
     def waypoints(self) -> list[ModuleVersion]:

@@ -37,7 +37,8 @@ def answer(step: Mapping[str, Any]) -> str:
 
 
 def findings(document: Mapping[str, Any]) -> Iterator[str]:
-    """Lines with the path and the runner-up, or with the newest reachable release if there is no path."""
+    """Lines with the path and the runner-up, or with the newest reachable release if there is no path; then the expired
+    entries of the policy that matter."""
     running, goal, path = document["running"], document["to"], document["path"]
     if goal is None:
         yield f"{document['nothing_newer']} (policy {document['policy']})"
@@ -49,6 +50,7 @@ def findings(document: Mapping[str, Any]) -> Iterator[str]:
         yield f"no path from {running} to {goal} under the policy {document['policy']}"
         if path:
             yield f"the newest that can be reached is {path[-1]}"
+    yield from (f"expired: {sentence}" for sentence in document.get("expired", ()))
 
 
 def change_lines(document: Mapping[str, Any]) -> Iterator[str]:

@@ -149,6 +149,7 @@ def _plan_parts(plan: Mapping[str, Any], screen: _Screen, now: float | None) -> 
     else:
         yield screen.text(plan["reason"])
     yield from map(screen.text, held_up(plan["held_up"]))
+    yield from (screen.text(f"expired: {sentence}") for sentence in plan.get("expired", ()))
     for signer in plan["signers"]:
         yield Text()
         yield screen.text(f"trusted besides Intel: signer {signer}")

@@ -37,6 +37,7 @@ def status_text(document: Mapping[str, Any]) -> str:
         ("upload", shown("upload_status", "upload")),
         *_last_run(document),
         *_permitted(document),
+        *(("expired", sentence) for sentence in (document["permitted"] or {}).get("expired", ())),
         ("reboot needed", _reboot(document)),
         *(("journal", problem) for problem in document["journal"]["problems"]),
     ]

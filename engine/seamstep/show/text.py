@@ -93,6 +93,7 @@ def plan_text(plan: Mapping[str, Any], now: float | None = None) -> str:
         "",
         plan["reason"] + ("" if cost is None else f", cost {cost}"),
         *held_up(plan["held_up"]),
+        *(f"expired: {sentence}" for sentence in plan.get("expired", ())),
     ]
     for hop in plan["hops"]:
         lines += ["", f"{hop['from']} → {hop['to']}", f"  {passed(hop)}"]

@@ -51,7 +51,7 @@ def _card(planned: Planned, *, chosen: bool) -> Element:
     for hop in document["hops"]:
         facts += [("creation of TDs", f"{way_of(hop)}: {hop['td_creation']['reason']}")]
         facts += [("risk", f"{way_of(hop)}: {risk['rule']}: {risk['reason']}") for risk in hop["risks"]]
-    facts += [("expired", str(problem)) for problem in policy.expired]
+    facts += [("expired", str(entry.problem)) for entry in policy.expired]
     if planned.plan.provisional:
         facts += [("provisional", "rules that need an image were left open; such a plan can't be applied")]
     title = f"{policy.name} (the policy to go by)" if chosen else policy.name
