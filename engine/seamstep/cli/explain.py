@@ -79,9 +79,6 @@ def run(options: argparse.Namespace) -> ExitCode:
 
 
 def _for_people(document: dict[str, Any]) -> str:
-    if document["changes_untried"]:
-        untried = f"{document['changes_untried']:,} sets of changes were not tried, the series being so long"
-        document = document | {"changes": [[f"not known: {untried}; no other opens one"]]}
     if on_terminal(sys.stdout):
         from seamstep.show.screen import explanation_screen
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from seamstep.show.text import printable, way, way_of
@@ -53,12 +53,23 @@ def findings(document: Mapping[str, Any]) -> Iterator[str]:
 
 def change_lines(document: Mapping[str, Any]) -> Iterator[str]:
     """Lines with the changes that would open a path; none if there is a path or no newer release is wanted."""
-    goal, changes = document["to"], document["changes"]
-    if changes:
-        yield ""
+    goal = document["to"]
+    if goal is None or (document["path"] and document["path"][-1] == goal):
+        return
+    untried = document.get("changes_untried", 0)
+    changes = list(remedies(goal, document["changes"], untried))
+    yield ""
+    if document["changes"] or untried:
         yield f"what would open a path to {goal}" + (" (any one of these)" if len(changes) > 1 else "")
-        for together in changes:
-            yield f"  {', and '.join(together)}"
-    elif goal is not None and (not document["path"] or document["path"][-1] != goal):
-        yield ""
-        yield f"no change to host, policy or catalog that seamstep knows of would open a path to {goal}"
+        yield from (f"  {line}" for line in changes)
+    else:
+        yield from changes
+
+
+def remedies(goal: object, changes: Iterable[Iterable[str]], untried: int) -> Iterator[str]:
+    """The changes any of which opens a path to ``goal``, a line each. ``untried`` is the number of sets of changes that
+    were not tried."""
+    lines = [", and ".join(together) for together in changes]
+    if untried:
+        lines = [f"not known: {untried:,} sets of changes were not tried, the series being so long; no other opens one"]
+    yield from lines or [f"no change to host, policy or catalog that seamstep knows of would open a path to {goal}"]
