@@ -21,7 +21,7 @@ from seamstep.show.drawing.scene import LARGE, Arc, Lane, Mark, Node, Reason, Sc
 
 Pair = tuple[int, int]
 #: The most steps out of the running release, and into the goal, that are drawn where there is a limit.
-_FAN = 16
+_FAN = 10
 
 
 class Blocked(StrEnum):

@@ -27,6 +27,7 @@ SHELF_HEIGHT = 38.0
 SAMPLES = 60.0
 NOTE = 18.0
 _CHARACTER = 8.2
+_SMALL_CHARACTER = 7.0
 _ARC_UNIT = 40.0
 _LANE_TITLE = 34.0
 _LANE_PADDING = 16.0
@@ -56,7 +57,8 @@ class Spacing(NamedTuple):
     def width(self, group: Group) -> float:
         """The width of a place."""
         least = self.marked if group.folded or group.nodes[0].mark else self.plain
-        return max(len(self.label(group)) * _CHARACTER + self.padding, least)
+        below = len(group.ends) * _SMALL_CHARACTER if group.folded else 0.0
+        return max(max(len(self.label(group)) * _CHARACTER, below) + self.padding, least)
 
 
 _SPACINGS = (
