@@ -11,8 +11,10 @@ from seamstep.cli import options as shared
 from seamstep.cli.output import emit, on_terminal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from seamstep.base.versions import ModuleVersion
-    from seamstep.planning.graph import Judgement
+    from seamstep.planning.graph import Judgement, VersionGraph
 
 
 def add(commands: Any) -> None:
@@ -24,6 +26,7 @@ def add(commands: Any) -> None:
     )
     shared.add_planning(parser)
     parser.add_argument("--to", metavar="VERSION", type=shared.given, help="a release, instead of the target")
+    parser.add_argument("--unmet", action="store_true", help="show only the rules that are not met; JSON has all")
     parser.add_argument("--without-images", action="store_true", help="leave rules that need an image open")
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--facts", metavar="FILE", type=shared.given, help="facts that seamstep facts --json wrote")
@@ -35,6 +38,7 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> ExitCode:
     """Explain. NO where there is no path."""
     from seamstep.planning import explain
+    from seamstep.show.explanation import unmet
 
     shared.check_output(options)
     if options.to and options.target:
@@ -62,14 +66,14 @@ def run(options: argparse.Namespace) -> ExitCode:
         "path": [str(version) for version in best.versions] if best else None,
         "cost": best.cost if best else None,
         "runner_up": {"path": [str(v) for v in second.versions], "cost": second.cost} if second else None,
-        "steps": [_step(judgement, inputs) for judgement in steps],
+        "steps": [_step(judgement, inputs, graph) for judgement in steps],
         "changes": [list(texts) for texts in changes.sets],
         "changes_untried": changes.untried,
     }
     code = ExitCode.DONE if reachable or goal is None else ExitCode.NO
     emit(
         document,
-        _for_people(document),
+        _for_people(unmet(document) if options.unmet else document),
         as_json=options.json,
         code=code,
         output=options.output,
@@ -78,7 +82,7 @@ def run(options: argparse.Namespace) -> ExitCode:
     return code
 
 
-def _for_people(document: dict[str, Any]) -> str:
+def _for_people(document: Mapping[str, Any]) -> str:
     if on_terminal(sys.stdout):
         from seamstep.show.screen import explanation_screen
 
@@ -97,8 +101,11 @@ def _version(text: str | None) -> ModuleVersion | None:
         raise InputError(Problem("--to", str(error))) from None
 
 
-def _step(judgement: Judgement, inputs: shared.Inputs) -> dict[str, Any]:
+def _step(judgement: Judgement, inputs: shared.Inputs, graph: VersionGraph) -> dict[str, Any]:
+    from seamstep.planning.explain import cost_parts
     from seamstep.planning.planner import td_creation
+
+    parts = cost_parts(graph, judgement, inputs.policy) if judgement.permitted else []
 
     waived = {verdict.rule: [waiver.reason for waiver in waivers] for verdict, waivers in judgement.waived}
     open_rules = {verdict.rule for verdict in judgement.left_open}
@@ -108,6 +115,7 @@ def _step(judgement: Judgement, inputs: shared.Inputs) -> dict[str, Any]:
         "to": str(judgement.step.target.version),
         "permitted": judgement.permitted,
         "cost": judgement.cost,
+        "cost_parts": [{"for": what, "cost": cost} for what, cost in parts],
         "td_creation": td_creation(judgement.step, inputs.host, held=inputs.policy.creation_held),
         "verdicts": [
             verdict.to_document()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from seamstep.show.text import printable, way, way_of
+from seamstep.show.causes import short
+from seamstep.show.text import Note, printable, way, way_of
 
 _MARKS = {"blocks": "BLOCKS", "waived": "waived", "open": "open", "none": "note"}
 
@@ -17,7 +18,25 @@ def mark(verdict: Mapping[str, Any]) -> str:
 
 def explanation_text(document: Mapping[str, Any]) -> str:
     """The result and the runner-up, each step that matters with all its verdicts, and the changes that open a path."""
-    return "\n".join(printable(line) for line in _lines(document))
+    return "\n".join(short(printable(line)) for line in _lines(document))
+
+
+def verdict_notes(step: Mapping[str, Any]) -> list[Note]:
+    """The verdicts on a step. Rules that answer alike have one note."""
+    rules: dict[tuple[str, str], list[str]] = {}
+    for verdict in step["verdicts"]:
+        rules.setdefault((mark(verdict), verdict["reason"]), []).append(verdict["rule"])
+    return [Note(effect, ", ".join(names), reason) for (effect, reason), names in rules.items()]
+
+
+def unmet(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The document without the verdicts of rules that are met. A step of which none is left has one that says so."""
+    met = {"rule": "all rules", "outcome": "pass", "effect": "none", "reason": "met"}
+    steps = [
+        step | {"verdicts": [verdict for verdict in step["verdicts"] if verdict["outcome"] != "pass"] or [met]}
+        for step in document["steps"]
+    ]
+    return {**document, "steps": steps}
 
 
 def _lines(document: Mapping[str, Any]) -> Iterator[str]:
@@ -26,14 +45,19 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
         yield ""
         yield f"{way_of(step)}: {answer(step)}"
         yield f"  {'note':<6}  {step['td_creation']['reason']}"
-        for verdict in step["verdicts"]:
-            yield f"  {mark(verdict):<6}  {verdict['rule']}: {verdict['reason']}"
+        for note in verdict_notes(step):
+            yield f"  {note.mark:<6}  {note.rule}: {note.text}"
     yield from change_lines(document)
 
 
 def answer(step: Mapping[str, Any]) -> str:
-    """The outcome of a step in words: ``permitted`` with its cost, or ``refused``."""
-    return f"permitted, cost {step['cost']}" if step["permitted"] else "refused"
+    """The outcome of a step in words: ``permitted`` with its cost and what that is made up of, or ``refused``."""
+    if not step["permitted"]:
+        return "refused"
+    parts = [f"{part['cost']} for {part['for']}" for part in step["cost_parts"]]
+    if len(parts) == 1:
+        return f"permitted, cost {parts[0]}"
+    return f"permitted, cost {step['cost']}: {', '.join(parts)}"
 
 
 def findings(document: Mapping[str, Any]) -> Iterator[str]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from seamstep.base import cpus
 from seamstep.domain.facts import HostFacts
+from seamstep.show.causes import Cause, causes, short
 
 _LABELS = {
     "hostname": "host",
@@ -26,8 +27,8 @@ _LABELS = {
     "boot_id": "boot",
     "simulated": "made up",
 }
-#: The most steps listed as not permitted.
-SHOWN_STEPS = 30
+#: The most causes listed as not permitted.
+SHOWN_CAUSES = 30
 PROVISIONAL = "rules that need an image were left open; such a plan can't be applied"
 #: The non-ASCII characters in texts for terminals, and their substitutes in encodings without them.
 ASCII = str.maketrans({"→": "->", "…": "...", "─": "-", "▶": ">", "╳": "x"})
@@ -101,10 +102,10 @@ def plan_text(plan: Mapping[str, Any]) -> str:
         ]
     if plan["rejected"]:
         lines += ["", "not permitted"]
-        for step in plan["rejected"][:SHOWN_STEPS]:
-            lines += [f"  {way_of(step)}  {verdict['rule']}: {verdict['reason']}" for verdict in step["verdicts"]]
-        lines += [f"  {more}" for more in not_shown(plan["rejected"])]
-    return "\n".join(map(printable, lines))
+        found = causes(plan["rejected"])
+        lines += [f"  {cause.steps}  {cause.rules}: {cause.reason}" for cause in found[:SHOWN_CAUSES]]
+        lines += [f"  {more}" for more in not_shown(found)]
+    return "\n".join(short(printable(line)) for line in lines)
 
 
 def performing(plan: Mapping[str, Any]) -> Iterator[str]:
@@ -160,10 +161,10 @@ def passed(hop: Mapping[str, Any]) -> str:
     return f"{outcomes.count('pass')} of {len(outcomes)} rules pass"
 
 
-def not_shown(rejected: list[Any]) -> Iterator[str]:
-    """A line with the number of rejected steps beyond ``SHOWN_STEPS``, if there are any."""
-    if len(rejected) > SHOWN_STEPS:
-        yield f"and {len(rejected) - SHOWN_STEPS} more steps (--json lists all)"
+def not_shown(found: Sequence[Cause]) -> Iterator[str]:
+    """A line with the number of causes beyond ``SHOWN_CAUSES``, if there are any."""
+    if len(found) > SHOWN_CAUSES:
+        yield f"and {len(found) - SHOWN_CAUSES} more reasons (--json lists all)"
 
 
 def hop_notes(hop: Mapping[str, Any]) -> Iterator[Note]:
