@@ -45,7 +45,10 @@ def causes(rejected: Iterable[Mapping[str, Any]]) -> list[Cause]:
     rules: dict[tuple[str, str], list[str]] = {}
     for refusal in together:
         rules.setdefault((refusal.steps, refusal.reason), []).append(refusal.rule)
-    return [Cause(steps, ", ".join(names), reason) for (steps, reason), names in rules.items()]
+    steps: dict[tuple[str, str], list[str]] = {}
+    for (some, reason), names in rules.items():
+        steps.setdefault((", ".join(names), reason), []).append(some)
+    return [Cause("; ".join(every), names, reason) for (names, reason), every in steps.items()]
 
 
 def short(text: str) -> str:
