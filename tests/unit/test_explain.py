@@ -13,7 +13,7 @@ from made import made_host, made_release
 from test_graph import made_policy
 from test_oracle import LADDER, Oracle, hosts, policies, releases
 
-from conftest import FACTS, LATEST, THOROUGH, Run, host_like, write_facts
+from conftest import FACTS, LATEST, THOROUGH, TRUST, Run, host_like, write_facts
 from seamstep.base.versions import ModuleVersion, SeamldrVersion, Specifier
 from seamstep.domain.facts import HostFacts, UploadNode
 from seamstep.planning import explain
@@ -200,6 +200,45 @@ def test_the_runner_up_is_the_second_best_of_all_paths(listed: Any, host: Any, p
     assert keys[0] == best.key(policy.choice)
     # The second best has as many hops as the budget allows, but it may need to leave the fewest-hops layer.
     assert (second.key(policy.choice) if second else None) == (keys[1] if len(keys) > 1 else None)
+
+
+@settings(max_examples=60, deadline=None)
+@given(releases(), hosts(), policies)
+def test_what_a_cost_is_made_up_of(listed: Any, host: HostFacts, policy: Policy) -> None:
+    graph = explain.Situation(listed, host, policy).graph()
+    for source, target in graph.permitted.edges:
+        judgement = graph.judge(source, target, 0)
+        parts = explain.cost_parts(graph, judgement, policy)
+        assert sum(cost for _, cost in parts) == judgement.cost
+        assert parts[0][0] == f"{int(parts[0][1] ** 0.5)} rank{'s' * (parts[0][1] > 1)}"
+
+
+def test_a_cost_says_where_it_comes_from(run: Run, images: Path, spr: HostFacts, tmp_path: Path) -> None:
+    policy = tmp_path / "p.yaml"
+    policy.write_text("schema: seamstep/policy/v1\nname: p\nrules:\n  td-build: {level: prefer, cost: 100}\n")
+    facts = write_facts(tmp_path / "f.json", host_like(spr, "1.5.13", running_tds=1))
+    explained = ("explain", "--catalog", images, *TRUST, "--facts", facts, "--policy", policy, "--to", "1.5.20")
+    assert "1.5.13 → 1.5.20: permitted, cost 104: 4 for 2 ranks, 100 for td-build\n" in run(*explained).out
+    assert "1.5.16 → 1.5.20: permitted, cost 1 for 1 rank\n" in run(*explained).out
+    step = next(step for step in run(*explained, "--json").json["steps"] if step["from"] == "1.5.13")
+    assert step["cost_parts"] == [{"for": "2 ranks", "cost": 4}, {"for": "td-build", "cost": 100}]
+
+
+def test_only_what_is_not_met(run: Run, images: Path) -> None:
+    explained = ("explain", "--catalog", images, *TRUST, "--facts", FACTS)
+    out = run(*explained, "--to", "1.5.25", "--unmet").out
+    _, _, verdicts = out.partition("1.5.24 → 1.5.25: refused\n")
+    assert [line.split()[0] for line in verdicts.partition("\n\n")[0].splitlines()] == ["note", "BLOCKS"]
+    assert "what would open a path to 1.5.25" in out
+    assert "  ok      all rules: met\n" in run(*explained, "--unmet").out
+    whole, some = run(*explained, "--json").json, run(*explained, "--unmet", "--json").json
+    assert whole == some, "JSON has all"
+
+
+def test_rules_that_answer_alike_have_one_line(run: Run, images: Path) -> None:
+    out = run("explain", "--catalog", images, "--facts", FACTS, "--to", "1.5.28", "--unmet").out
+    (line,) = (line for line in out.splitlines() if "can't tell what 1.5.24 is" in line)
+    assert line.startswith("  BLOCKS  handoff, svn, seam-memory: can't tell")
 
 
 def test_why_this_path(run: Run) -> None:

@@ -28,6 +28,7 @@ def add(commands: Any) -> None:
     verify = actions.add_parser("verify", help="check structure, checksum, hash, signature and signer of images")
     verify.add_argument("files", nargs="+", metavar="FILE|DIR", help="an image, or a folder with images at any depth")
     shared.add_signer(verify)
+    verify.add_argument("--verbose", action="store_true", help="print every check of each image; JSON has all")
     verify.add_argument("--json", action="store_true", help="print JSON, errors included")
     verify.set_defaults(run=run_verify)
 
@@ -71,12 +72,12 @@ def run_inspect(options: argparse.Namespace) -> ExitCode:
 def run_verify(options: argparse.Namespace) -> ExitCode:
     """Verify images. NO on any finding, INVALID if an image can't be read."""
     from seamstep.image import files, verify
-    from seamstep.show.images import checks_text
+    from seamstep.show.images import Verified, checks_text, verified_text
 
     trusted = files.TRUSTED | shared.signers(options)
     paths, findings = _images(options.files, trusted)
     images: list[dict[str, Any]] = []
-    texts: list[str] = []
+    verified: list[Verified] = []
     unreadable: list[Problem] = []
     for path, named in paths:
         try:
@@ -87,18 +88,19 @@ def run_verify(options: argparse.Namespace) -> ExitCode:
         listed = [{"name": check.name, "ok": check.ok, "message": check.message} for check in checks]
         ok = all(check.ok for check in checks)
         images.append({"path": path, "ok": ok, "debug": debug, "checks": listed})
-        texts.append(checks_text(path, checks, verify.CHECKS, debug=bool(debug)))
+        verified.append(Verified(path, checks, bool(debug)))
     document = {
         "schema": "seamstep/verification/v1",
         "images": images,
         "findings": [problem.to_document() for problem in findings],
         "unreadable": [problem.to_document() for problem in unreadable],
     }
+    texts = [checks_text(one, verify.CHECKS) for one in verified] if options.verbose else [verified_text(verified)]
     texts += [f"finding: {printable(problem)}" for problem in (*findings, *unreadable)]
     failed = sum(not image["ok"] for image in images)
     texts.append(f"{len(images)} images: {failed} with findings; {len(findings)} findings on the whole")
     code = ExitCode.INVALID if unreadable else ExitCode.NO if failed or findings else ExitCode.DONE
-    emit(document, "\n".join(texts), as_json=options.json, code=code)
+    emit(document, "\n".join(filter(None, texts)), as_json=options.json, code=code)
     return code
 
 

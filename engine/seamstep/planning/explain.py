@@ -81,6 +81,17 @@ def steps_that_matter(graph: VersionGraph, router: Router, goal: ModuleVersion, 
     return [graph.judge(source, target, router.reached.get(source, 0)) for source, target in sorted(pairs)]
 
 
+def cost_parts(graph: VersionGraph, judgement: Judgement, policy: Policy) -> list[tuple[str, int]]:
+    """What the cost of a permitted step is made up of, in words: its length, and each preferred rule that it does not
+    meet."""
+    ranks = graph.ranks[judgement.step.target.version] - graph.ranks[judgement.step.source.version]
+    waived = {verdict.rule for verdict, _ in judgement.waived}
+    missed = {verdict.rule for verdict in judgement.verdicts if verdict.outcome is not Outcome.PASS} - waived
+    preferred = [applied for applied in policy.applied_rules() if applied.level is Level.PREFER]
+    length = f"{ranks} rank{'' if ranks == 1 else 's'}", ranks**2
+    return [length, *((one.rule.name, one.cost) for one in preferred if one.rule.name in missed)]
+
+
 def smallest_changes(situation: Situation, graph: VersionGraph, goal: ModuleVersion) -> Changes:
     """The smallest sets of changes after which ``goal`` can be reached, in words; at most a handful of sets of at most
     three changes. ``graph`` is that of the situation."""

@@ -182,13 +182,16 @@ def _held_up(graph: VersionGraph, found: Router) -> dict[str, Any] | None:
     sources = sorted(version for version in found.reached if version < wanted)
     steps = [graph.judge(source, wanted, found.reached[source]) for source in sources]
     nearest = min(steps, key=lambda judgement: len(judgement.blocking))
-    said = [f"{verdict.rule}: {verdict.reason}" for verdict in nearest.blocking]
+    said: dict[str, list[str]] = {}
+    for verdict in nearest.blocking:
+        said.setdefault(verdict.reason, []).append(verdict.rule)
     return {
         "version": str(wanted),
         "from": str(nearest.step.source.version),
         "rules": [verdict.rule for verdict in nearest.blocking],
         "known": not said or any(verdict.outcome is Outcome.BLOCK for verdict in nearest.blocking),
-        "reason": "; ".join(said) or "it takes more updates than the policy and the host have left",
+        "reason": "; ".join(f"{', '.join(rules)}: {reason}" for reason, rules in said.items())
+        or "it takes more updates than the policy and the host have left",
     }
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from seamstep.base import cpus
 from seamstep.domain.facts import HostFacts
 from seamstep.plan.settings import ApplySettings
 from seamstep.plan.windows import closed
+from seamstep.show.causes import Cause, causes, short
 
 _LABELS = {
     "hostname": "host",
@@ -29,8 +30,8 @@ _LABELS = {
     "boot_id": "boot",
     "simulated": "made up",
 }
-#: The most steps listed as not permitted.
-SHOWN_STEPS = 30
+#: The most causes listed as not permitted.
+SHOWN_CAUSES = 30
 PROVISIONAL = "rules that need an image were left open; such a plan can't be applied"
 #: Commands of GitHub's runners in a log: ``::error::`` begins a line, ``##[error]`` stands anywhere in it.
 _COMMAND = re.compile(r"^ *::|##\[")
@@ -92,7 +93,7 @@ def plan_text(plan: Mapping[str, Any], now: float | None = None) -> str:
         f"policy {plan['policy']['name']}: {plan['outcome']}",
         "",
         plan["reason"] + ("" if cost is None else f", cost {cost}"),
-        *held_up(plan["held_up"]),
+        *held_up(plan["held_up"], why=False),
         *(f"expired: {sentence}" for sentence in plan.get("expired", ())),
     ]
     for hop in plan["hops"]:
@@ -112,19 +113,20 @@ def plan_text(plan: Mapping[str, Any], now: float | None = None) -> str:
         ]
     if plan["rejected"]:
         lines += ["", "not permitted"]
-        for step in plan["rejected"][:SHOWN_STEPS]:
-            lines += [f"  {way_of(step)}  {verdict['rule']}: {verdict['reason']}" for verdict in step["verdicts"]]
-        lines += [f"  {more}" for more in not_shown(plan["rejected"])]
-    return "\n".join(map(printable, lines))
+        found = causes(plan["rejected"])
+        lines += [f"  {cause.steps}  {cause.rules}: {cause.reason}" for cause in found[:SHOWN_CAUSES]]
+        lines += [f"  {more}" for more in not_shown(found)]
+    return "\n".join(short(printable(line)) for line in lines)
 
 
-def held_up(held: Mapping[str, Any] | None) -> Iterator[str]:
-    """A sentence on the newest release that is wanted and out of reach; none if there is none."""
-    if held and held["known"]:
-        by = f" by {', '.join(held['rules'])}" if held["rules"] else ""
-        yield f"{held['version']} is held up{by} (from {held['from']}): {held['reason']}"
-    elif held:
-        yield f"whether {held['version']} is permitted can't be told (from {held['from']}): {held['reason']}"
+def held_up(held: Mapping[str, Any] | None, *, why: bool = True) -> Iterator[str]:
+    """A sentence on the newest release that is wanted and out of reach, with what the rules say if ``why``; none if
+    there is no such release."""
+    if held:
+        rules, version = ", ".join(held["rules"]), held["version"]
+        refused = f"{version} is held up by {rules}" if rules else f"{version} is held up"
+        told = refused if held["known"] else f"whether {version} is permitted can't be told: {rules} can't answer"
+        yield f"{told} (from {held['from']})" + (f": {held['reason']}" if why or not rules else "")
 
 
 def performing(plan: Mapping[str, Any], now: float | None = None) -> Iterator[str]:
@@ -182,10 +184,10 @@ def passed(hop: Mapping[str, Any]) -> str:
     return f"{outcomes.count('pass')} of {len(outcomes)} rules pass"
 
 
-def not_shown(rejected: list[Any]) -> Iterator[str]:
-    """A line with the number of rejected steps beyond ``SHOWN_STEPS``, if there are any."""
-    if len(rejected) > SHOWN_STEPS:
-        yield f"and {len(rejected) - SHOWN_STEPS} more steps (--json lists all)"
+def not_shown(found: Sequence[Cause]) -> Iterator[str]:
+    """A line with the number of causes beyond ``SHOWN_CAUSES``, if there are any."""
+    if len(found) > SHOWN_CAUSES:
+        yield f"and {len(found) - SHOWN_CAUSES} more reasons (--json lists all)"
 
 
 def hop_notes(hop: Mapping[str, Any]) -> Iterator[Note]:
