@@ -165,7 +165,7 @@ def test_what_is_no_journal_of_ours_is_moved_aside(tmp_path: Path, kind: str) ->
 
 
 def test_rotation_loses_nothing_before_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writing_module, "ROTATE_AT", 400)
+    monkeypatch.setattr(writing_module, "ROTATE_AT", 600)
     for number in range(40):
         write(tmp_path, f"{number}a", f"{number}b")
     kept = events(tmp_path)

@@ -95,7 +95,9 @@ def test_a_list_that_would_take_minutes_is_refused(tmp_path: Path) -> None:
     document["tdx_module_releases"][0]["strict_compat_versions"] = [f"1.5.{number:02}" for number in range(501)]
     path = tmp_path / "m.json"
     path.write_text(json.dumps(document))
-    with pytest.raises(InputError, match=r"m\.json:\d+:\d+: .*strict_compat_versions: .* is not a list of at most 500 versions"):
+    with pytest.raises(
+        InputError, match=r"m\.json:\d+:\d+: .*strict_compat_versions: .* is not a list of at most 500 versions"
+    ):
         mapping.load(str(path))
 
 

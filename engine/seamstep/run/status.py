@@ -20,7 +20,7 @@ from typing import Any
 from seamstep.base.errors import ExitCode
 from seamstep.domain.facts import HostFacts
 from seamstep.run import past_runs
-from seamstep.run.journal import History, open_folder, read
+from seamstep.run.journal import History, RecordedHost, open_folder, read
 from seamstep.run.lock import holder
 
 SCHEMA = "seamstep/status/v1"
@@ -31,8 +31,12 @@ _NOT_ENDED = "it has not ended and is not seen at work, so it was killed; the ne
 _QUIESCED = "; its commands 'before' were begun, and those 'after' have not ended"
 
 
-def read_history(folder: str) -> tuple[History | None, str, int | None]:
+def read_history(folder: str, host: RecordedHost | None = None) -> tuple[History | None, str, int | None]:
     """Read the journal in the state folder ``folder``.
+
+    Args:
+        folder: the path of the state folder.
+        host: the host whose records are wanted; None for those of all hosts.
 
     Returns:
         The history (None if the folder does not exist or can't be read), the reason why it can't be read (empty if it
@@ -46,7 +50,8 @@ def read_history(folder: str) -> tuple[History | None, str, int | None]:
         return None, _reason(error, folder), None
     try:
         before = holder(descriptor)  # a run may begin, or end, while the journal is read
-        return read(descriptor), "", before or holder(descriptor)
+        history = read(descriptor)
+        return history.of(host) if host else history, "", before or holder(descriptor)
     except OSError as error:
         return None, _reason(error, folder), None
     finally:

@@ -3,7 +3,8 @@
 Order of a run:
 
 1. Take the lock; one run at a time writes to the journal.
-2. Read the journal. If the last run was killed, determine its outcome and record it; refuse if an operator has to act.
+2. Read what the journal has about this host. If the last run was killed, determine its outcome and record it; refuse if
+   an operator has to act.
 3. Run the commands 'after' that killed runs left undone.
 4. Refuse steps that failed in this boot, unless ``retry_failed`` is set.
 5. Record the start, perform the plan, record the end.
@@ -28,7 +29,7 @@ from seamstep.run import past_runs
 from seamstep.run.executor import LOST, Executor, Reporter, RunResult, State, Stop, kernel
 from seamstep.run.executor.commands import Commands
 from seamstep.run.executor.signals import deferred_signals
-from seamstep.run.journal import Journal, open_folder, read
+from seamstep.run.journal import Journal, open_folder, read, recorded_host
 from seamstep.run.lock import locked
 from seamstep.run.recovery import Finding, Now, classify_interrupted
 
@@ -40,7 +41,7 @@ class Transaction(NamedTuple):
         host: the host.
         boot_id: the present boot.
         journal: the journal to write to; None in a dry run.
-        past: the runs before this one, oldest first.
+        past: the runs on this host before this one, oldest first.
         finding: the outcome of the last of them if it was killed; None otherwise.
     """
 
@@ -226,16 +227,17 @@ def begun(host: Host, folder: str, *, reporter: Reporter | None = None, dry_run:
         stack.callback(os.close, descriptor)
         stack.enter_context(locked(descriptor, folder))
         journal: Journal | None = None
+        whose = recorded_host(host)
         try:
             if dry_run:
                 history = read(descriptor)
             else:
-                journal = Journal(descriptor, facts.boot_id, host.monotonic, host.wall)
+                journal = Journal(descriptor, facts.boot_id, host.monotonic, host.wall, whose)
                 stack.callback(journal.close)
                 history = journal.history
             for note in (journal.notes if journal else ()) or history.problems:
                 reporter.note(note)
-            past = past_runs.runs(history.records)
+            past = past_runs.runs(history.of(whose).records)
             finding = _recover(host, past, facts.boot_id, journal, reporter)
         except OSError as error:
             raise _unwritable(error) from None

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from seamstep.base.errors import RefusedError
 from seamstep.run.journal.record import Lines, Record, scan
+from seamstep.run.journal.recorded_host import RecordedHost
 
 NAME = "journal.jsonl"
 KEPT = 8  # rotated files; the newest has the lowest number
@@ -28,6 +29,10 @@ class History(NamedTuple):
 
     records: tuple[Record, ...]
     problems: tuple[str, ...]
+
+    def of(self, host: RecordedHost) -> History:
+        """The history with the records about ``host`` alone."""
+        return self._replace(records=tuple(record for record in self.records if not host.other(record)))
 
 
 def open_folder(path: str, *, create: bool) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 
 from seamstep.run.journal.reading import ASIDE, KEPT, NAME, listed, read, read_file
 from seamstep.run.journal.record import TORN, Lines, count, line
+from seamstep.run.journal.recorded_host import RecordedHost
 
 ROTATE_AT = 256 << 10  # bytes; a file of at least this size is rotated when the next run or hop begins
 
@@ -23,6 +24,7 @@ class Journal:
         boot_id: the present boot.
         monotonic: returns seconds on the host's monotonic clock.
         wall: returns seconds since the epoch.
+        host: the host, as records name it; None for the real one.
 
     Attributes:
         transaction: the id of this run, 16 hexadecimal digits.
@@ -34,9 +36,17 @@ class Journal:
         OSError: the journal can't be opened for writing.
     """
 
-    def __init__(self, folder: int, boot_id: str, monotonic: Callable[[], float], wall: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        folder: int,
+        boot_id: str,
+        monotonic: Callable[[], float],
+        wall: Callable[[], float],
+        host: RecordedHost | None = None,
+    ) -> None:
         self.transaction = os.urandom(8).hex()
         self.boot_id = boot_id
+        self._host = (host or RecordedHost(boot_id)).to_document()
         self.notes: list[str] = []
         self._folder, self._monotonic, self._wall = folder, monotonic, wall
         self._torn = 0
@@ -81,6 +91,7 @@ class Journal:
             "seq": seq,
             "transaction": self.transaction,
             "boot_id": self.boot_id,
+            "host": self._host,
             "time": datetime.fromtimestamp(self._wall(), UTC).isoformat(timespec="milliseconds"),
             "monotonic": round(self._monotonic(), 3),
             "event": event,
