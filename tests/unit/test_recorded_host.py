@@ -56,7 +56,7 @@ def test_a_rehearsal_does_not_settle_a_killed_run(
     run: Run, spr: HostFacts, images: Path, tmp_path: Path, root: Path, plan_file: Path
 ) -> None:
     plan, state = plan_for(spr, images), tmp_path / "state"
-    at = run_to(plan, simulated(plan), tmp_path / "whole", None).interactions.index("state committed")
+    at = run_to(plan, real(plan, root), tmp_path / "whole", None).interactions.index("state committed")
     run_to(plan, real(plan, root), state, at)
     ran = run("apply", plan_file, *TRUST, "--simulate", "--yes", "--state-dir", state, "--json")
     assert (ran.code, ran.json["recovered"], ran.json["module_version"]) == (0, None, "1.5.34")

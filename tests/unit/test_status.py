@@ -175,7 +175,8 @@ def test_nothing_to_do_but_what_a_killed_run_owes(
     """A run was killed once the newest module ran and before its commands 'after': the next one runs those."""
     settings = {"before": [["true"]], "after": [["sh", "-c", f"echo $SEAMSTEP_OUTCOME >> {tmp_path}/note"]]}
     plan = with_settings(plan_for(spr, images, "fewest-hops"), **settings)
-    at = run_to(plan, simulated(plan), tmp_path / "whole", None).interactions.index("state applied")
+    whole = run_to(plan, standing_for(root, simulated(plan)), tmp_path / "whole", None)
+    at = whole.interactions.index("state applied")
     (tmp_path / "note").unlink()
     state, saved = tmp_path / "state", tmp_path / "saved.json"
     run_to(plan, standing_for(root, simulated(plan)), state, at)
@@ -264,7 +265,7 @@ def test_a_crash_before_plan_and_apply_in_one_go(
 ) -> None:
     """What came of the killed run is written down even where there is nothing left to do."""
     plan = plan_for(spr, images, "fewest-hops")
-    whole = run_to(plan, simulated(plan), tmp_path / "whole", None)
+    whole = run_to(plan, standing_for(root, simulated(plan)), tmp_path / "whole", None)
     state = tmp_path / "state"
     run_to(plan, standing_for(root, simulated(plan)), state, whole.interactions.index("state committed"))
     files = {"sys/devices/faux/tdx_host/version": "1.5.34\n", "sys/class/firmware/tdx_module/error": ""}

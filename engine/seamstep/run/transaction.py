@@ -2,7 +2,7 @@
 
 Order of a run:
 
-1. Take the lock; one run at a time writes to the journal.
+1. Take the locks: one run at a time writes to the journal, and one at a time works on the host.
 2. Read what the journal has about this host. If the last run was killed, determine its outcome and record it; refuse if
    an operator has to act.
 3. Run the commands 'after' that killed runs left undone.
@@ -30,7 +30,7 @@ from seamstep.run.executor import LOST, Executor, Reporter, RunResult, State, St
 from seamstep.run.executor.commands import Commands
 from seamstep.run.executor.signals import deferred_signals
 from seamstep.run.journal import Journal, open_folder, read, recorded_host
-from seamstep.run.lock import locked
+from seamstep.run.lock import host_locked, locked
 from seamstep.run.recovery import Finding, Now, classify_interrupted
 
 
@@ -197,7 +197,7 @@ class Transaction(NamedTuple):
 
 @contextlib.contextmanager
 def begun(host: Host, folder: str, *, reporter: Reporter | None = None, dry_run: bool = False) -> Iterator[Transaction]:
-    """Take the lock, open the journal, and determine the outcome of the last run if it was killed.
+    """Take the locks, open the journal, and determine the outcome of the last run if it was killed.
 
     Args:
         host: the host.
@@ -206,7 +206,7 @@ def begun(host: Host, folder: str, *, reporter: Reporter | None = None, dry_run:
         dry_run: read the journal without writing to it.
 
     Raises:
-        BusyError: another run holds the lock.
+        BusyError: another run holds a lock, in this state folder or on this host.
         RefusedError: the state folder can't be used; nothing was changed.
         NotUpdatableError: the boot id can't be read, so records could not be assigned to a boot.
         TdxLostError: TDX was lost in the killed run.
@@ -226,6 +226,7 @@ def begun(host: Host, folder: str, *, reporter: Reporter | None = None, dry_run:
             raise RefusedError(f"can't use the state folder {folder}: {error.strerror}; nothing was changed") from None
         stack.callback(os.close, descriptor)
         stack.enter_context(locked(descriptor, folder))
+        stack.enter_context(host_locked(host, facts.profile))
         journal: Journal | None = None
         whose = recorded_host(host)
         try:
