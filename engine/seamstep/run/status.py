@@ -3,11 +3,13 @@ with the reason under ``unknown``.
 
 Shape: ``{schema, hostname, boot_id, profile, module_version, seamldr_version, remaining_updates, running_tds, tdx:
 "running" | "lost" | "absent" | "unknown", upload_status, last_run: {transaction, started, ended, boot_id, this_boot,
-plan, policy, source, target, outcome, message, recovered} | null, permitted: {target, hops, outcome, policy} | null,
-reboot_needed, journal: {problems: []}, unknown: {fact: reason}}``.
+plan, policy, source, target, outcome, message, recovered, later_runs} | null, permitted: {target, hops, outcome,
+policy} | null, reboot_needed, journal: {problems: []}, unknown: {fact: reason}}``.
 
 ``outcome`` is the state that the run ended in, ``running`` for a run that is under way, ``interrupted`` for a run that
 was killed before it committed a hop, and ``unknown`` for a run that committed a hop whose outcome is not recorded.
+``last_run`` is the last run. While an outcome of this boot is unknown or lost, it is the run with that outcome, and
+``later_runs`` is the number of runs since. :func:`seamstep.run.past_runs.unsettled` has the conditions.
 ``reboot_needed`` is null where facts that decide it are unknown. ``remaining_updates`` 0 makes it true only where an
 earlier run recorded a larger number: a P-SEAMLDR without support for updates reports 0 as well.
 """
@@ -71,6 +73,7 @@ def status(
         permitted: the document's ``permitted``; None if it was not computed.
     """
     past = past_runs.runs(history.records) if history else []
+    unsettled = past_runs.unsettled(past, facts.boot_id or "")
     tdx = _tdx(facts)
     unknown = dict(facts.unknown)
     if unreadable:
@@ -80,9 +83,14 @@ def status(
         **{name: _plain(getattr(facts, name)) for name in _FACTS},
         "tdx": tdx,
         "upload_status": facts.upload.status if facts.upload else None,
-        "last_run": _last_run(past[-1], facts.boot_id, running) if past else None,
+        "last_run": _last_run(past, facts.boot_id, running) if past else None,
         "permitted": permitted,
-        "reboot_needed": _reboot_needed(facts, tdx, had_updates=any(_had_updates(run) for run in past)),
+        "reboot_needed": _reboot_needed(
+            facts,
+            tdx,
+            was_lost=bool(unsettled and unsettled.outcome == LOST),
+            had_updates=any(_had_updates(run) for run in past),
+        ),
         "journal": {"problems": list(history.problems) if history else []},
         "unknown": dict(sorted(unknown.items())),
     }
@@ -90,12 +98,13 @@ def status(
 
 def exit_code(document: dict[str, Any]) -> ExitCode:
     """The exit code of ``seamstep status``: the worst condition in the document."""
-    if document["tdx"] == LOST:
+    last = document["last_run"]
+    came = last["outcome"] if last and last["this_boot"] else ""
+    if LOST in {document["tdx"], came}:
         return ExitCode.LOST
     if document["tdx"] == ABSENT:
         return ExitCode.NOT_UPDATABLE
-    last = document["last_run"]
-    if document["tdx"] == UNKNOWN or (last and last["this_boot"] and last["outcome"] == UNKNOWN):
+    if UNKNOWN in {document["tdx"], came}:
         return ExitCode.UNKNOWN
     return ExitCode.DONE
 
@@ -112,14 +121,15 @@ def _had_updates(run: past_runs.PastRun) -> bool:
     return any(hop.remaining for hop in run.hops)
 
 
-def _reboot_needed(facts: HostFacts, tdx: str, *, had_updates: bool) -> bool | None:
-    if tdx == LOST or (facts.remaining_updates == 0 and had_updates):
+def _reboot_needed(facts: HostFacts, tdx: str, *, was_lost: bool, had_updates: bool) -> bool | None:
+    if tdx == LOST or was_lost or (facts.remaining_updates == 0 and had_updates):
         return True
     untold = tdx == RUNNING and facts.upload is not None and facts.remaining_updates is None
     return None if tdx == UNKNOWN or untold else False
 
 
-def _last_run(run: past_runs.PastRun, boot_id: str | None, running: int | None) -> dict[str, Any]:
+def _last_run(past: list[past_runs.PastRun], boot_id: str | None, running: int | None) -> dict[str, Any]:
+    run = past_runs.unsettled(past, boot_id or "") or past[-1]
     outcome, message = run.outcome, run.message
     if run.ended is None:
         outcome, message = _not_ended(run, running if run.boot_id == boot_id else None)
@@ -136,6 +146,7 @@ def _last_run(run: past_runs.PastRun, boot_id: str | None, running: int | None) 
         "outcome": outcome,
         "message": message,
         "recovered": run.recovered,
+        "later_runs": len(past) - 1 - past.index(run),
     }
 
 

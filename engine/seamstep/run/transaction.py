@@ -3,8 +3,8 @@
 Order of a run:
 
 1. Take the locks: one run at a time writes to the journal, and one at a time works on the host.
-2. Read what the journal has about this host. If the last run was killed, determine its outcome and record it; refuse if
-   an operator has to act.
+2. Read what the journal has about this host. If the last run was killed, or one of this boot ended without knowing its
+   outcome, determine that outcome and record it; refuse if an operator has to act.
 3. Run the commands 'after' that killed runs left undone.
 4. Refuse steps that failed in this boot, unless ``retry_failed`` is set.
 5. Record the start, perform the plan, record the end.
@@ -18,6 +18,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from seamstep.base.errors import ExitCode, NotUpdatableError, RefusedError, TdxLostError, UnknownOutcomeError
@@ -31,7 +32,7 @@ from seamstep.run.executor.commands import Commands
 from seamstep.run.executor.signals import deferred_signals
 from seamstep.run.journal import Journal, open_folder, read, recorded_host
 from seamstep.run.lock import host_locked, locked
-from seamstep.run.recovery import Finding, Now, classify_interrupted
+from seamstep.run.recovery import Finding, Now, classify_again, classify_interrupted
 
 
 class Transaction(NamedTuple):
@@ -42,7 +43,8 @@ class Transaction(NamedTuple):
         boot_id: the present boot.
         journal: the journal to write to; None in a dry run.
         past: the runs on this host before this one, oldest first.
-        finding: the outcome of the last of them if it was killed; None otherwise.
+        finding: the outcome of one of them that this run determined: of the last if it was killed, or of one that ended
+            without knowing it; None otherwise.
     """
 
     host: Host
@@ -251,15 +253,36 @@ def _recover(
     """Determine and record the outcome of the last run if it was killed. Raises if an operator has to act first."""
     interrupted = past_runs.unfinished(past)
     if interrupted is None:
-        return None
+        return _look_again(host, past, boot_id, journal, reporter)
     finding = _find_out(host, interrupted, boot_id, reporter)
-    past[-1] = _settled(interrupted, finding, host.monotonic())
+    past[-1] = _settled(finding, host)
     if journal and finding.settled:
         _write_finding(journal, finding)
     told = f"the run {interrupted.transaction} was killed before its end: {finding.state}: {finding.message}"
     reporter.note(told)
     if finding.refuses:
         raise TdxLostError(told) if finding.state == State.LOST else UnknownOutcomeError(told)
+    return finding
+
+
+def _look_again(
+    host: Host, past: list[past_runs.PastRun], boot_id: str, journal: Journal | None, reporter: Reporter
+) -> Finding | None:
+    """Determine and record the outcome of a run of this boot that ended without knowing it, if it can be read now."""
+    run = past_runs.unsettled(past, boot_id)
+    if run is None:
+        return None
+    profile = _profile(host)
+    port = UploadPort(host, profile.upload_path)
+    seen = kernel.read_back(host, port, profile, idle=kernel.is_idle(port))
+    finding = classify_again(run, Now(boot_id, seen, None))
+    if finding is None:
+        reporter.note(f"the outcome of the run {run.transaction} is still {run.outcome}: {run.message}")
+        return None
+    past[past.index(run)] = _settled(finding, host)
+    if journal:
+        _write_finding(journal, finding)
+    reporter.note(f"the outcome of the run {run.transaction}, which was unknown: {finding.state}: {finding.message}")
     return finding
 
 
@@ -281,11 +304,9 @@ def _profile(host: Host) -> Profile:
     return PROFILES[read_facts(host).profile or "mainline"]
 
 
-def _settled(run: past_runs.PastRun, finding: Finding, now: float) -> past_runs.PastRun:
-    hops = run.hops
-    if hops and finding.hop is hops[-1]:
-        hops = (*hops[:-1], hops[-1]._replace(state=finding.state, message=finding.message, monotonic=now))
-    return run._replace(hops=hops, outcome=finding.state)
+def _settled(finding: Finding, host: Host) -> past_runs.PastRun:
+    time = datetime.fromtimestamp(host.wall(), UTC).isoformat(timespec="milliseconds")
+    return past_runs.recovered(finding.run, finding.state, finding.message, time, host.monotonic())
 
 
 def _write_finding(journal: Journal, finding: Finding) -> None:

@@ -52,6 +52,8 @@ def _last_run(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     found = ", found out by a later run" if run["recovered"] else ""
     yield "last run", f"{run['outcome']}: {run['source']} → {run['target']} at {run['started']}{boot}{found}"
     yield "", str(run["message"])
+    if run.get("later_runs"):
+        yield "", f"{run['later_runs']} run{'s' if run['later_runs'] > 1 else ''} since did not settle this"
 
 
 def _tds(document: Mapping[str, Any]) -> str:
@@ -73,7 +75,11 @@ def _reboot(document: Mapping[str, Any]) -> str:
         return "unknown"
     if not document["reboot_needed"]:
         return "no; this P-SEAMLDR offers no update" if document["remaining_updates"] == 0 else "no"
-    return "yes: TDX is lost" if document["tdx"] == "lost" else "yes, before another update: none remains in this boot"
+    if document["tdx"] == "lost":
+        return "yes: TDX is lost"
+    if document["last_run"] and document["last_run"]["this_boot"] and document["last_run"]["outcome"] == "lost":
+        return "yes: TDX was lost in this boot"
+    return "yes, before another update: none remains in this boot"
 
 
 def history_text(records: Iterable[Record], problems: Iterable[str], host: RecordedHost) -> str:
