@@ -142,6 +142,7 @@ def test_records_of_earlier_versions_are_a_real_host_s(
     assert {json.dumps(line.pop("host")) for line in lines} == {
         json.dumps({"simulated": False, "sysroot": str(root), "machine_id": None})
     }
+    assert all(line.pop("crc32") for line in lines)
     (state / NAME).write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines))
     for place in (root, Path("/")):
         with pytest.raises(RefusedError, match="was tried in this boot"):

@@ -12,8 +12,8 @@ NOT_STARTED = "not-started"
 COMMITTING = "committing"
 _HOP_EVENTS = {"preflight": "preflight", "staged": "staged", COMMITTING: COMMITTING}
 #: States of a hop after which the same step is refused in the same boot, unless ``--retry-failed`` is given.
-_NOT_AGAIN = frozenset({State.FAILED.value, State.LOST.value, State.UNKNOWN.value})
-_UNSETTLED = frozenset({State.LOST.value, State.UNKNOWN.value})
+_NOT_AGAIN = frozenset({State.FAILED.value, State.LOST.value, State.UNKNOWN.value, COMMITTING})
+_UNSETTLED = frozenset({State.LOST.value, State.UNKNOWN.value, COMMITTING})
 _SETTLED = frozenset({State.APPLIED.value, State.BUSY.value, State.FAILED.value})
 
 
@@ -125,8 +125,17 @@ def _after(run: PastRun, record: Record) -> PastRun:
         state, message = record.text("state"), record.text("message")
         if event == "recovered":
             return recovered(run, state, message, record.time, record.monotonic)
-        return run._replace(ended=record.time, outcome=state, message=message)
+        return _with_outcome(run, state, message)._replace(ended=record.time, outcome=state, message=message)
     return run
+
+
+def _with_outcome(run: PastRun, state: str, message: str) -> PastRun:
+    """``run``, which has ended in ``state``, with that as the outcome of a committed hop that lacks the record of its
+    own; unknown if the run ended for another reason."""
+    if not run.hops or run.hops[-1].state != COMMITTING:
+        return run
+    known = state if state in {*_SETTLED, *_UNSETTLED} else State.UNKNOWN.value
+    return run._replace(hops=(*run.hops[:-1], run.hops[-1]._replace(state=known, message=message)))
 
 
 def recovered(run: PastRun, state: str, message: str, time: str, monotonic: float) -> PastRun:
@@ -167,7 +176,7 @@ def failed_steps(past: Iterable[PastRun], boot_id: str) -> dict[tuple[str, str, 
     for run in past:
         for hop in run.hops if run.boot_id == boot_id else ():
             if hop.state in _NOT_AGAIN:
-                failed[hop.step] = hop.message
+                failed[hop.step] = hop.message or "its outcome is not recorded"
             elif hop.state == State.APPLIED:
                 failed.pop(hop.step, None)
     return failed

@@ -6,7 +6,8 @@ Order of a run:
 2. Read what the journal has about this host. If the last run was killed, or one of this boot ended without knowing its
    outcome, determine that outcome and record it; refuse if an operator has to act.
 3. Run the commands 'after' that killed runs left undone.
-4. Refuse steps that failed in this boot, unless ``retry_failed`` is set.
+4. Refuse steps that failed in this boot, and all steps if records of this boot are missing, unless ``retry_failed`` is
+   set.
 5. Record the start, perform the plan, record the end.
 
 ``seamstep apply`` adds the command line. Rules, policies and graphs are unknown here.
@@ -45,6 +46,7 @@ class Transaction(NamedTuple):
         past: the runs on this host before this one, oldest first.
         finding: the outcome of one of them that this run determined: of the last if it was killed, or of one that ended
             without knowing it; None otherwise.
+        doubt: the reason why the journal may lack records of this boot; empty if it can't.
     """
 
     host: Host
@@ -52,6 +54,7 @@ class Transaction(NamedTuple):
     journal: Journal | None
     past: list[past_runs.PastRun]
     finding: Finding | None
+    doubt: str = ""
 
     def perform(
         self,
@@ -75,7 +78,8 @@ class Transaction(NamedTuple):
 
         Raises:
             TdxLostError: TDX is lost.
-            RefusedError: a step failed in this boot, or the journal can't be written; nothing was changed.
+            RefusedError: a step failed in this boot, or may have because records of this boot are missing; or the
+                journal can't be written. Nothing was changed.
             KeyboardInterrupt: interrupted while commands of an earlier run were made up for.
         """
         if commands:
@@ -195,6 +199,12 @@ class Transaction(NamedTuple):
                     f"{hop} was tried in this boot and did not succeed ({why}); it is not retried automatically: remove"
                     " the cause, then give --retry-failed; nothing was changed"
                 )
+            if self.doubt:
+                raise RefusedError(
+                    f"{hop} may have been tried in this boot and have failed: the record of this boot is incomplete"
+                    f" ({self.doubt}); it is not tried automatically: look at seamstep history and at the host, then"
+                    " give --retry-failed; nothing was changed"
+                )
 
 
 @contextlib.contextmanager
@@ -244,7 +254,7 @@ def begun(host: Host, folder: str, *, reporter: Reporter | None = None, dry_run:
             finding = _recover(host, past, facts.boot_id, journal, reporter)
         except OSError as error:
             raise _unwritable(error) from None
-        yield Transaction(host, facts.boot_id, journal, past, finding)
+        yield Transaction(host, facts.boot_id, journal, past, finding, history.doubt(whose))
 
 
 def _recover(

@@ -50,6 +50,10 @@ class RecordedHost(NamedTuple):
         return f"on the machine {machine}"
 
 
+#: Any simulated host.
+SIMULATED = RecordedHost("", None)
+
+
 def recorded_host(host: Host) -> RecordedHost:
     """``host`` as records name it."""
     return RecordedHost(_read(host, BOOT_ID), host.sysroot, _read(host, MACHINE_ID) or None)
