@@ -98,6 +98,19 @@ def test_two_runs_at_once(lab: Lab) -> None:
     assert lab.seen() == DONE
 
 
+def test_another_program_s_update_begins_while_staging(lab: Lab) -> None:
+    """The run waits for its end, and tells which module runs then."""
+    plan = lab.plan("fewest-hops", lab.large.parent)
+    lab.load(delay_ms=500)
+    node = MAINLINE.upload_path
+    theirs = f"echo 1 > {node}/loading; cat {lab.images}/tdx_module_1.5.28.blob > {node}/data; echo 0 > {node}/loading"
+    done = lab.race(plan, "loading", "1", f"kill -STOP $run; {theirs}; kill -CONT $run")
+    assert (done.code, done.json["stopped"], done.json["module_version"]) == (ExitCode.BUSY, "not-now", "1.5.28"), done
+    assert "another program's update was under way" in done.json["message"]
+    assert lab.seen() == Seen("1.5.28", "4", "1", "idle", "", "0")
+    assert lab.guest.run("seamstep", "status", "--json").json["last_run"]["outcome"] == "not-now"
+
+
 #: What a run is started below: nothing, and the namespaces of a service, with a sysfs that has inodes of its own.
 ELSEWHERE = {"": "", "in namespaces": "unshare --mount --net sh -c 'mount -t sysfs sysfs /sys; exec \"$@\"' sh"}
 

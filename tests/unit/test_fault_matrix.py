@@ -18,6 +18,8 @@ from conftest import plan_for
 from seamstep.base.errors import SeamstepError
 from seamstep.domain.facts import HostFacts
 from seamstep.host.simulated import Fault, SimulatedHost
+from seamstep.run import transaction
+from seamstep.run.executor import Stop
 from seamstep.run.journal import NAME
 
 NODE = "/sys/class/firmware/tdx_module"
@@ -29,7 +31,7 @@ class Troubled(SimulatedHost):
     trouble = ""
     frozen = False
 
-    def write(self, path: str, data: bytes, offset: int = 0) -> int:  # noqa: C901 - a table
+    def write(self, path: str, data: bytes, offset: int = 0) -> int:  # noqa: C901, PLR0912 - a table
         name = path.rpartition("/")[2]
         what = f"{name} {data.decode()}" if name == "loading" else name
         match self.trouble, what:
@@ -54,6 +56,15 @@ class Troubled(SimulatedHost):
                 super().write(f"{NODE}/loading", b"1")
             case "another writer abandons", "loading 0":
                 super().write(f"{NODE}/loading", b"-1")
+            case (
+                ("another update begins before staging" | "another update never ends" | "another update loses TDX"),
+                ("loading 1"),
+            ):
+                self.upload_of_another()
+            case "another update begins while staging", "data" if offset:
+                self.upload_of_another()
+            case "another update begins before the commit", "loading 0":
+                raise AssertionError("it is seen, and nothing is committed")
             case "another writer commits its own", "loading 0":
                 super().write(f"{NODE}/loading", b"1")
                 super().write(f"{NODE}/data", b"not an image")
@@ -65,6 +76,8 @@ class Troubled(SimulatedHost):
             return content[:-1] + bytes([content[-1] ^ 1])
         if self.trouble == "zero bytes" and path.endswith("/data"):
             return self.pretend
+        if self.trouble == "another update begins before the commit" and path.endswith("/data"):
+            self.upload_of_another()
         if self.trouble == "status can't be read" and self.uploads and path.endswith("/status"):
             raise OSError(errno.EIO, os.strerror(errno.EIO), path)
         if self.trouble == "ENXIO after the commit" and self.uploads and path.endswith("tdx_host/version"):
@@ -72,6 +85,15 @@ class Troubled(SimulatedHost):
         return content
 
     pretend = b""
+    theirs = b""
+
+    def upload_of_another(self) -> None:
+        """What another program does, once."""
+        if not self.uploads:
+            super().write(f"{NODE}/loading", b"1")
+            for offset in range(0, len(self.theirs), 4096):
+                super().write(f"{NODE}/data", self.theirs[offset : offset + 4096], offset)
+            super().write(f"{NODE}/loading", b"0")
 
     def wall(self) -> float:
         return super().wall() + (10.0**8 * (self.uploads % 2) if self.trouble == "the wall clock jumps" else 0.0)
@@ -113,6 +135,7 @@ def all_errors() -> Iterator[Row]:
         yield Row(f"{phase}:device-busy", 4, ("busy",), "a TD is being built or migrated", faults=(busy,))
 
 
+OTHERS = "1.5.24 → 1.5.28 was not begun: another program's update was under way"
 ALIVE = "nothing was changed, 1.5.24 and its TDs run on"
 ROWS = [
     *all_errors(),
@@ -129,6 +152,11 @@ ROWS = [
     Row("another writer stages", 6, ("not-started",), "does not hold the bytes that were written", uploads=0),
     Row("another writer abandons", 6, ("failed",), "the kernel reports success, but it is none", uploads=0),
     Row("another writer commits its own", 6, ("failed",), "firmware-invalid; 1.5.24 and its TDs run on"),
+    Row("another update begins before staging", 4, ("not-started",), f"{OTHERS} (receiving); 1.5.34 runs", V34),
+    Row("another update begins while staging", 4, ("not-started",), f"{OTHERS} (receiving); 1.5.34 runs", V34),
+    Row("another update begins before the commit", 4, ("not-started",), f"{OTHERS} (receiving); 1.5.34 runs", V34),
+    Row("another update never ends", 8, ("unknown",), "not done after 600 s; 1.5.24 runs", faults=(Fault(stuck=True),)),
+    Row("another update loses TDX", 7, ("lost",), "only a reboot", None, faults=(Fault(lost=True),)),
     Row("zero bytes", 6, ("failed",), "the kernel reports success, but it is none", uploads=0),
     Row("a status that is never idle", 8, ("unknown",), "not done after 600 s", faults=(Fault(stuck=True),)),
     Row("status can't be read", 8, ("unknown",), "not done after 600 s; 1.5.28 runs", V28),
@@ -157,6 +185,8 @@ def test_faults(spr: HostFacts, images: Path, tmp_path: Path, row: Row) -> None:
     modules = {hop.image.upload_sha256: hop.target for hop in plan.hops if hop.image}
     host = Troubled(plan.host, modules, faults=row.faults)
     host.trouble = row.name
+    assert plan.hops[-1].image
+    host.theirs = Path(plan.hops[-1].image.path).read_bytes()
     if row.name == "zero bytes" and plan.hops[0].image:
         host.pretend = Path(plan.hops[0].image.path).read_bytes()
     result = again(plan, host, tmp_path)
@@ -169,6 +199,22 @@ def test_faults(spr: HostFacts, images: Path, tmp_path: Path, row: Row) -> None:
     assert (last.event, last.integer("exit_code"), last.text("message")) == ("run-ended", row.code, result.message)
     if "not-started" in row.states:
         assert host.read(f"{NODE}/loading", 9) == b"0\n", "what was staged is abandoned"
+
+
+def test_another_update_is_under_way_at_first(spr: HostFacts, images: Path, tmp_path: Path) -> None:
+    """The host is busy, and the plan not stale: once that update is over, the plan may still be good."""
+    plan = plan_for(spr, images)
+    modules = {hop.image.upload_sha256: hop.target for hop in plan.hops if hop.image}
+    host = Troubled(plan.host, modules, faults=[Fault(error="hw-error")])
+    host.theirs = Path(plan.hops[-1].image.path).read_bytes() if plan.hops[-1].image else b""
+    host.upload_of_another()
+    for dry_run in (True, False):
+        with transaction.begun(host, str(tmp_path), dry_run=dry_run) as begun:
+            result = begun.perform(plan)
+        assert (result.exit_code, result.stopped, result.version) == (4, Stop.NOT_NOW, V24)
+        assert "another program's update is under way (receiving); try later" in result.message
+    host.sleep(1.0)
+    assert again(plan, host, tmp_path).version == V34
 
 
 # -- a journal that can't be written

@@ -64,6 +64,16 @@ def is_idle(port: UploadPort) -> bool:
         return False
 
 
+def under_way(port: UploadPort) -> str:
+    """The phase of the update that the kernel performs; empty if there is none, or if the upload status can't be
+    read."""
+    try:
+        status = port.status()
+    except OSError:
+        return ""
+    return "" if status == IDLE else status
+
+
 def abandon(port: UploadPort) -> None:
     """Abandon the upload. Errors are ignored: starting the next upload discards staged bytes as well."""
     with contextlib.suppress(OSError):

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from seamstep.domain.facts import HostFacts
 from seamstep.host.base import PROFILES, Host
 from seamstep.host.read_facts import cpus_online, remaining_updates, running_tds
+from seamstep.host.upload import UploadPort
 from seamstep.plan.document import Hop, Plan
 from seamstep.run.executor import kernel
 
@@ -51,3 +52,6 @@ def changes(host: Host, plan: Plan, hop: Hop, facts: HostFacts) -> Iterator[str]
     hazard = td_hazard(plan, hop, facts.running_tds, running_tds(host))
     if hazard:
         yield hazard
+    others = kernel.under_way(UploadPort(host, PROFILES[facts.profile or ""].upload_path))
+    if others:
+        yield f"another program's update is under way ({others})"
