@@ -111,8 +111,13 @@ def runs(records: Iterable[Record]) -> list[PastRun]:
 def _after(run: PastRun, record: Record) -> PastRun:
     event = record.event
     if event in _HOP_EVENTS:
-        hops = run.hops[:-1] if run.hops and run.hops[-1].state in _HOP_EVENTS else run.hops
-        return run._replace(hops=(*hops, _hop(record, _HOP_EVENTS[event])))
+        hop, hops = _hop(record, _HOP_EVENTS[event]), run.hops
+        if hops and hops[-1].state == COMMITTING and hops[-1].step != hop.step:
+            # the executor goes on to another hop only from one that was applied; the record of that is missing
+            hops = (*hops[:-1], hops[-1]._replace(state=State.APPLIED.value))
+        elif hops and hops[-1].state in _HOP_EVENTS:
+            hops = hops[:-1]
+        return run._replace(hops=(*hops, hop))
     if event == "outcome":
         hops = run.hops[:-1] if run.hops and run.hops[-1].state in _HOP_EVENTS else run.hops
         remaining = run.hops[-1].remaining if run.hops else None

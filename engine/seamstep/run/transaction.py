@@ -284,7 +284,8 @@ def _look_again(
         return None
     profile = _profile(host)
     port = UploadPort(host, profile.upload_path)
-    seen = kernel.read_back(host, port, profile, idle=kernel.is_idle(port))
+    done = kernel.is_idle(port) and not kernel.is_open(port)
+    seen = kernel.read_back(host, port, profile, idle=done)
     finding = classify_again(run, Now(boot_id, seen, None))
     if finding is None:
         reporter.note(f"the outcome of the run {run.transaction} is still {run.outcome}: {run.message}")

@@ -72,6 +72,11 @@ class Attempt(NamedTuple):
             idle = kernel.wait_until_idle(self.host, port, self.tell.phase)
             seen = kernel.read_back(self.host, port, self.profile, idle=idle)
             state, message = classify(self.hop, self.remaining, seen)
+            if state is State.FAILED and kernel.is_open(port):
+                state, message = (
+                    State.UNKNOWN,
+                    f"{self.hop}: {seen.version} runs; the kernel has not taken the commit yet",
+                )
             self._write_down_outcome(
                 state.value, message, version=_text(seen.version), reported=seen.reported, remaining=seen.remaining
             )
