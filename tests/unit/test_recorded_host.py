@@ -163,4 +163,5 @@ def test_the_identity_is_read(root: Path) -> None:
 def test_a_container_s_view_of_the_host_is_the_host(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """There ``/sys`` is mounted, below whatever folder: the records in the folder that both use are of one host."""
     monkeypatch.setattr("os.path.ismount", lambda path: path == f"{root}/sys")
-    assert SysfsHost(str(root)).sysroot == "/"
+    host = SysfsHost(str(root))
+    assert (recorded_host(host).sysroot, host.sysroot) == ("/", str(root))

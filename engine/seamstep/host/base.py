@@ -29,7 +29,8 @@ class Host(Protocol):
 
     @property
     def sysroot(self) -> str | None:
-        """The folder below which the host's files are: ``/`` for this very host, None for a simulated one in memory."""
+        """The folder below which the host's files are, as an absolute path without symbolic links; None for a simulated
+        host in memory."""
         ...
 
     def read(self, path: str, limit: int) -> bytes:

@@ -10,13 +10,12 @@ class SysfsHost:
     """A :class:`~seamstep.host.base.Host` on the files below ``root`` and the system's clocks.
 
     Attributes:
-        sysroot: ``root`` as an absolute path without symbolic links; ``/`` also where ``root`` has a mounted ``/sys``:
-            it is then this very host, as a container sees it.
+        sysroot: ``root`` as an absolute path without symbolic links.
     """
 
     def __init__(self, root: str = "/") -> None:
         self._root = root.rstrip("/")
-        self.sysroot = "/" if os.path.ismount(f"{self._root}/sys") else os.path.realpath(root)
+        self.sysroot = os.path.realpath(root)
 
     def read(self, path: str, limit: int) -> bytes:
         descriptor = os.open(self._root + path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, NamedTuple
 
 from seamstep.host.base import BOOT_ID, MACHINE_ID, Host
@@ -55,8 +56,11 @@ SIMULATED = RecordedHost("", None)
 
 
 def recorded_host(host: Host) -> RecordedHost:
-    """``host`` as records name it."""
-    return RecordedHost(_read(host, BOOT_ID), host.sysroot, _read(host, MACHINE_ID) or None)
+    """``host`` as records name it. A folder with a mounted ``/sys`` is this very host, as a container sees it."""
+    sysroot = host.sysroot
+    if sysroot and os.path.ismount(f"{sysroot}/sys"):
+        sysroot = "/"
+    return RecordedHost(_read(host, BOOT_ID), sysroot, _read(host, MACHINE_ID) or None)
 
 
 def _read(host: Host, path: str) -> str:
