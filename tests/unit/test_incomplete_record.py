@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from crashing import again
+from crashing import again, run_to
 from test_crash import history
 from test_executor import V34, simulated
 
@@ -144,6 +144,18 @@ def test_what_is_no_file(plan: Plan, failed: Path) -> None:
     refuses(plan, failed)
 
 
+def test_a_killed_run_whose_beginning_is_damaged_is_settled(plan: Plan, tmp_path: Path) -> None:
+    at = run_to(plan, simulated(plan), tmp_path / "whole", None).interactions.index("state committed")
+    host, state = simulated(plan), tmp_path / "state"
+    run_to(plan, host, state, at)
+    lines = lines_of(state)
+    (state / NAME).write_bytes(b"".join([lines[0].replace(b"run-started", b"run-startet"), *lines[1:]]))
+    with transaction.begun(host, str(state)) as begun:
+        assert begun.finding
+        assert (begun.finding.state, str(begun.finding.version)) == ("applied", "1.5.28")
+    assert [record.text("state") for record in history(state).records if record.event == "recovered"] == ["applied"]
+
+
 # -- size
 
 
@@ -184,7 +196,7 @@ def test_many_runs_since(plan: Plan, failed: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize(
-    ("ended", "says"), [("failed", "it failed"), ("stale", "but it is none"), ("", "is not recorded")]
+    ("ended", "says"), [("failed", "it failed"), ("stale", "but it is none"), ("", "but it is none")]
 )
 def test_a_hop_whose_outcome_is_not_recorded(plan: Plan, failed: Path, ended: str, says: str) -> None:
     """The disk was full at its outcome, and not at the end of the run; or a later run began all the same."""

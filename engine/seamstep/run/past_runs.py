@@ -88,7 +88,7 @@ class PastRun(NamedTuple):
 
 
 def runs(records: Iterable[Record]) -> list[PastRun]:
-    """All runs of which ``records`` hold the beginning, oldest first."""
+    """All runs in ``records``, oldest first. Of a run whose beginning is missing, those that began a hop are known."""
     found: dict[str, PastRun] = {}
     for record in records:
         key = record.text("of") or record.transaction
@@ -105,6 +105,9 @@ def runs(records: Iterable[Record]) -> list[PastRun]:
             )
         elif key in found:
             found[key] = _after(found[key], record)
+        elif record.event in _HOP_EVENTS:
+            step = record.text("source"), record.text("target")
+            found[key] = _after(PastRun(key, record.boot_id, record.time, "", "", *step), record)
     return list(found.values())
 
 
@@ -154,7 +157,7 @@ def recovered(run: PastRun, state: str, message: str, time: str, monotonic: floa
         monotonic: the same in seconds on the host's monotonic clock.
     """
     hops = run.hops
-    if hops and hops[-1].state in {*_HOP_EVENTS, State.UNKNOWN}:
+    if hops and hops[-1].state in {*_HOP_EVENTS, State.UNKNOWN}:  # others were recorded by the run itself
         hops = (*hops[:-1], hops[-1]._replace(state=state, message=message, monotonic=monotonic))
     applied = any(hop.state == State.APPLIED for hop in hops)
     outcome = Stop.INTERRUPTED.value if state == NOT_STARTED and applied else state

@@ -72,7 +72,7 @@ def classify_again(run: PastRun, now: Now) -> Finding | None:
     """The outcome of ``run``, of this boot, which ended with a hop whose outcome is unknown. None as long as the host's
     state does not tell it."""
     hop = run.hops[-1] if run.hops else None
-    if hop is None or hop.state != State.UNKNOWN or not now.seen.idle or now.seen.version is None:
+    if hop is None or hop.state not in {State.UNKNOWN, COMMITTING} or not now.seen.idle or now.seen.version is None:
         return None
     before = hop._replace(state=COMMITTING if hop.committed else "staged")
     state, message = _judge(run, before, now._replace(loading=None))

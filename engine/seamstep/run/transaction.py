@@ -288,7 +288,9 @@ def _look_again(
     seen = kernel.read_back(host, port, profile, idle=done)
     finding = classify_again(run, Now(boot_id, seen, None))
     if finding is None:
-        reporter.note(f"the outcome of the run {run.transaction} is still {run.outcome}: {run.message}")
+        reporter.note(
+            f"the outcome of the run {run.transaction} is still {run.outcome or State.UNKNOWN}: {run.message}"
+        )
         return None
     past[past.index(run)] = _settled(finding, host)
     if journal:
