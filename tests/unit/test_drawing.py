@@ -219,7 +219,7 @@ def test_the_layout_is_in_order_and_in_its_bounds(listed: Any, host: Any, policy
         for curve in row.curves:
             assert row.top < curve.middle[1] < row.bottom
             assert (curve.height > 0) == curve.arc.permitted, "above what may be taken, below what is refused"
-            assert abs(curve.y - row.y) == NODE_HEIGHT / 2
+            assert abs(curve.y - row.y) == pytest.approx(NODE_HEIGHT / 2), "a sum of floats is not exact"
             assert curve.x0 < curve.x1
             ends += [(curve.x0, curve.y), (curve.x1, curve.y)]
         assert len(ends) == len(set(ends)), "no two arcs share an end"
