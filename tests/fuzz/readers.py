@@ -44,7 +44,7 @@ from seamstep.policy.policy import Policy
 from seamstep.run import past_runs, recovery
 from seamstep.run import status as run_status
 from seamstep.run.executor import ReadBack
-from seamstep.run.journal import NAME, Journal, open_folder
+from seamstep.run.journal import NAME, Journal, RecordedHost, open_folder
 from seamstep.run.journal import read as read_journal
 from seamstep.show.effective import effective_text
 from seamstep.show.findings import Linted, findings_document, findings_text
@@ -347,7 +347,7 @@ def read_records(data: bytes) -> bool:
         descriptor = open_folder(folder, create=True)
         try:
             history = read_journal(descriptor)
-            history_text(history.records, history.problems).encode()
+            history_text(history.records, history.problems, RecordedHost("b", "/")).encode()
             to_json([dict(record.data) for record in history.records]).encode()
             _judge_past(past_runs.runs(history.records))
             document = run_status.status(HostFacts(boot_id="b"), history, "", None, None)

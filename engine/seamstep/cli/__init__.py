@@ -50,6 +50,7 @@ _EPILOG = """exit codes:
   8   the outcome is not known; look at the host
   10  plan --exit-code: an update is available
   70  internal error
+  130 interrupted
 """
 
 

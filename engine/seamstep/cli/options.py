@@ -12,7 +12,7 @@ from seamstep.domain import facts as facts_document
 from seamstep.domain.facts import HostFacts
 
 if TYPE_CHECKING:
-    from seamstep.host.sysfs import SysfsHost
+    from seamstep.host.base import Host
     from seamstep.image.catalog import Catalog
     from seamstep.plan.at_hand import AtHand
     from seamstep.policy.policy import Policy
@@ -44,15 +44,16 @@ def check_output(options: argparse.Namespace) -> None:
         check_writable(Path(options.output), replace=options.force)
 
 
-def sysfs_host(options: argparse.Namespace) -> SysfsHost:
+def sysfs_host(options: argparse.Namespace) -> Host:
     """The host below ``--sysroot``. Raises InputError if there is no such folder."""
     import os
 
+    from seamstep.host.bounded import BoundedHost
     from seamstep.host.sysfs import SysfsHost
 
     if not os.path.isdir(options.sysroot):  # unlike Path.is_dir, never raises
         raise InputError(Problem("--sysroot", f"{options.sysroot} is not a folder"))
-    return SysfsHost(options.sysroot)
+    return BoundedHost(SysfsHost(options.sysroot))
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:

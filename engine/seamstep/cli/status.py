@@ -35,11 +35,14 @@ def run(options: argparse.Namespace) -> ExitCode:
     """Read and show the status."""
     from seamstep.host.read_facts import read_facts
     from seamstep.run import status
+    from seamstep.run.journal import recorded_host
     from seamstep.show.status import status_text
 
     shared.check_output(options)
-    facts = read_facts(shared.sysfs_host(options))
-    document = status.status(facts, *status.read_history(shared.state_folder(options)), _permitted(options, facts))
+    host = shared.sysfs_host(options)
+    facts = read_facts(host)
+    past = status.read_history(shared.state_folder(options), recorded_host(host))
+    document = status.status(facts, *past, _permitted(options, facts))
     if options.format == "prometheus":
         return _metrics(document, options)
     code = status.exit_code(document)

@@ -19,11 +19,21 @@ MODULE_VERSION = f"{TDX_HOST}/version"
 DOUBLE = "/sys/module/tdx_host_double"
 #: Charges of the misc cgroup, up to the root of cgroup v2 (Linux kernel/cgroup/misc.c).
 MISC_CURRENT = "/sys/fs/cgroup/misc.current"
+#: The boot's identity: a random number that the kernel draws.
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
+#: The machine's identity, which outlives boots (machine-id(5)).
+MACHINE_ID = "/etc/machine-id"
 FIRMWARE = "/sys/class/firmware"
 
 
 class Host(Protocol):
     """One machine, real or simulated."""
+
+    @property
+    def sysroot(self) -> str | None:
+        """The folder below which the host's files are, as an absolute path without symbolic links; None for a simulated
+        host in memory."""
+        ...
 
     def read(self, path: str, limit: int) -> bytes:
         """The first ``limit`` bytes of the file, read with a single open(2). Raises OSError."""

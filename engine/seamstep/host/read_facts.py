@@ -11,6 +11,7 @@ from seamstep.base import cpus
 from seamstep.base.versions import ModuleVersion, SeamldrVersion
 from seamstep.domain.facts import HostFacts, UploadNode
 from seamstep.host.base import (
+    BOOT_ID,
     DOUBLE,
     INTERIM,
     LEGACY,
@@ -87,7 +88,7 @@ class _Reader:
         signatures, bugs = self.cpuinfo(online)
         return HostFacts(
             hostname=self.fact("hostname", "/proc/sys/kernel/hostname", str),
-            boot_id=self.fact("boot_id", "/proc/sys/kernel/random/boot_id", str),
+            boot_id=self.fact("boot_id", BOOT_ID, str),
             kernel=self.fact("kernel", "/proc/sys/kernel/osrelease", str),
             profile=profile.name if profile else None,
             module_version=self.fact("module_version", MODULE_VERSION, ModuleVersion),

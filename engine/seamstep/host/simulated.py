@@ -23,7 +23,7 @@ from typing import NamedTuple
 from seamstep.base import cpus
 from seamstep.base.versions import ModuleVersion
 from seamstep.domain.facts import HostFacts
-from seamstep.host.base import DOUBLE, FIRMWARE, LEGACY, MAINLINE, MISC_CURRENT, MODULE_VERSION, PAGE, PROFILES
+from seamstep.host.base import BOOT_ID, DOUBLE, FIRMWARE, LEGACY, MAINLINE, MISC_CURRENT, MODULE_VERSION, PAGE, PROFILES
 from seamstep.host.seamldr import Refusal, Seamldr, Upload
 
 _PHASES = ("receiving", "preparing", "transferring", "programming")
@@ -85,6 +85,7 @@ class SimulatedHost:
         epoch: what the clock on the wall says at first, in seconds since the epoch; None for what it says here.
 
     Attributes:
+        sysroot: None, because there are no files; tests of records set it to stand for a real host.
         running_tds: how many TDs there are, those in the making too.
         unfinished: the TDs in the making.
         corrupted: those of them whose hashing context a module of another layout took over.
@@ -104,6 +105,7 @@ class SimulatedHost:
         rawio: bool = True,
         epoch: float | None = None,
     ) -> None:
+        self.sysroot: str | None = None
         self.uploads = 0
         self._facts = facts
         self._modules = modules
@@ -192,7 +194,7 @@ class SimulatedHost:
         self._node_path = profile.upload_path
         constants = {
             "/proc/sys/kernel/hostname": facts.hostname,
-            "/proc/sys/kernel/random/boot_id": facts.boot_id,
+            BOOT_ID: facts.boot_id,
             "/proc/sys/kernel/osrelease": facts.kernel,
             "/sys/devices/system/cpu/online": facts.cpus_online,
             "/sys/devices/system/cpu/present": facts.cpus_present,

@@ -9,10 +9,15 @@ from seamstep.base.documents import check_kind
 
 
 class SysfsHost:
-    """A :class:`~seamstep.host.base.Host` on the files below ``root`` and the system's clocks."""
+    """A :class:`~seamstep.host.base.Host` on the files below ``root`` and the system's clocks.
+
+    Attributes:
+        sysroot: ``root`` as an absolute path without symbolic links.
+    """
 
     def __init__(self, root: str = "/") -> None:
         self._root = root.rstrip("/")
+        self.sysroot = os.path.realpath(root)
 
     def read(self, path: str, limit: int) -> bytes:
         descriptor = self._open(path, os.O_RDONLY)

@@ -15,6 +15,7 @@ from seamstep.base.errors import InputError, RefusedError
 from seamstep.domain.facts import HostFacts
 from seamstep.host.base import PROFILES, Host
 from seamstep.host.read_facts import read_facts
+from seamstep.host.upload import IDLE
 from seamstep.image.files import TRUSTED
 from seamstep.image.layout import SIZE_MAX
 from seamstep.plan import windows
@@ -242,6 +243,9 @@ class Executor:
             self._machine.move(State.LOST)
             return RunResult(State.LOST, None, (), LOST)
         hop = plan.hops[number]
+        if facts.upload and facts.upload.status not in {None, IDLE}:
+            message = f"{hop} was not begun: another program's update is under way ({facts.upload.status}); try later"
+            return RunResult(State.PREFLIGHT, facts.module_version, (), message, Stop.NOT_NOW)
         differences = plan.host.after(hop.source, number).differences(facts)
         if differences:
             message = f"stale plan: the host changed since the plan was made: {'; '.join(differences)}"
