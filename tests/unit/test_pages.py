@@ -61,6 +61,12 @@ def test_every_file_of_the_code_exists(page: Path) -> None:
         assert (ROOT / "engine" / "seamstep" / path).exists() or (ROOT / path).exists(), path
 
 
+def test_every_test_of_the_threat_model_exists() -> None:
+    named = set(re.findall(r"`(test_\w+\.py)`", (DOCS / "threat-model.md").read_text()))
+    assert len(named) > 10
+    assert not {name for name in named if not Path(__file__).with_name(name).exists()}
+
+
 @pytest.mark.parametrize("page", [*TOP, *PAGES], ids=name_of)
 def test_every_link_leads_somewhere(page: Path) -> None:
     for link in re.findall(r"\]\(([^)]+)\)", page.read_text()):
