@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 
 from seamstep.base.documents import check_kind
@@ -39,7 +40,10 @@ class SysfsHost:
 
     def _open(self, path: str, access: int) -> int:
         """Open a file that is a regular one, as all attributes are: one below another root could be anything."""
-        check_kind(os.stat(self._root + path, follow_symlinks=False))
+        found = os.stat(self._root + path, follow_symlinks=False)
+        if stat.S_ISLNK(found.st_mode) and os.path.isdir(self._root + path):
+            found = os.stat(self._root + path)  # sysfs has many links to folders
+        check_kind(found)
         flags = access | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW
         return os.open(self._root + path, flags)
 
