@@ -220,6 +220,7 @@ def _is_plan(data: bytes) -> bool:
 def _sealed(data: bytes) -> bytes:
     try:
         document = json.loads(data)
+        document.pop("class_id", None)
         return json.dumps(document | {"id": plan_document.digest(document)}).encode()
     except (ValueError, TypeError, RecursionError, AttributeError):
         return data
