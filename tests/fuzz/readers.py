@@ -18,7 +18,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from seamstep.analysis import inventory, policy_warnings, scenario_file, scenarios
+from seamstep.analysis import policy_warnings, scenario_file, scenarios
 from seamstep.analysis.lint import run as linter
 from seamstep.analysis.lint import settings as lint_settings
 from seamstep.analysis.lint.codes import CODES
@@ -31,6 +31,9 @@ from seamstep.cli.output import to_json
 from seamstep.demo.synthetic import Signer, synthetic_image
 from seamstep.domain import facts, mapping
 from seamstep.domain.facts import HostFacts
+from seamstep.fleet import inventory
+from seamstep.fleet.classes import Classes
+from seamstep.fleet.findings import Findings
 from seamstep.image import files, layout, sigstruct, verify
 from seamstep.image.layout import MODULE_OFFSET, SIGSTRUCT_SIZE, SIZE_MAX
 from seamstep.plan import document as plan_document
@@ -162,9 +165,19 @@ def read_facts(data: bytes) -> bool:
 
 
 def read_inventory(data: bytes) -> bool:
-    """Whether it is a list of facts, one document a line."""
+    """Whether it is a list of facts, one document a line. A line that was cut by a pattern has the group that it has
+    when it is parsed."""
     path = _file(data, "hosts.jsonl")
-    return _accepted(lambda: inventory.load(path))
+    findings, classes = Findings(), Classes()
+
+    def read() -> None:
+        for host in inventory.hosts([path], classes, findings, lambda _read: None):
+            line = data if host.line is None else data.split(b"\n")[host.line - 1]
+            parsed = classes.of_text(line.decode(), "again")
+            assert parsed._replace(source=path, line=host.line) == host
+        findings.require_none()
+
+    return _accepted(read)
 
 
 def cases(kind: str) -> Callable[[], Iterator[bytes]]:

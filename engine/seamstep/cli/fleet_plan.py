@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from seamstep.base.errors import ExitCode, InputError, Problem
 from seamstep.cli import options as shared
-from seamstep.cli.output import on_terminal, say
+from seamstep.cli.output import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from seamstep.fleet.findings import Findings
     from seamstep.fleet.members import Members
     from seamstep.fleet.planning import FleetPlan
+    from seamstep.fleet.writing import Result
     from seamstep.show.fleet_progress import FleetProgress
 
 DIALECTS = ("duckdb", "spark", "bigquery", "trino")
@@ -39,7 +40,7 @@ def _add_plan(commands: Any) -> None:
         metavar="INVENTORY",
         nargs="+",
         type=shared.given,
-        help="facts documents: a file with one on each line, a folder of files, a Parquet file, or - for standard input",
+        help="facts documents: a file with one on each line, a folder of files, a Parquet file, or - (standard input)",
     )
     parser.add_argument(
         "--labels",
@@ -55,7 +56,9 @@ def _add_plan(commands: Any) -> None:
     parser.add_argument(
         "-o", "--output", metavar="OUT", type=shared.given, help="write fleet.json and hosts.jsonl into the folder OUT"
     )
-    parser.add_argument("--parquet", action="store_true", help="write OUT/hosts.parquet as well (takes seamstep[fleet])")
+    parser.add_argument(
+        "--parquet", action="store_true", help="write OUT/hosts.parquet as well (takes seamstep[fleet])"
+    )
     parser.add_argument("--force", action="store_true", help="let -o and --html overwrite files")
     parser.set_defaults(run=run_plan)
 
@@ -68,7 +71,9 @@ def _add_sql(commands: Any) -> None:
         " every host the outcome of its group.",
     )
     parser.add_argument("--dialect", choices=DIALECTS, default="duckdb", help="default: duckdb")
-    parser.add_argument("--inventory", metavar="TABLE", type=shared.given, default="inventory", help="default: inventory")
+    parser.add_argument(
+        "--inventory", metavar="TABLE", type=shared.given, default="inventory", help="default: inventory"
+    )
     parser.add_argument("--outcomes", metavar="TABLE", type=shared.given, default="outcomes", help="default: outcomes")
     parser.add_argument("--json", action="store_true", help="print JSON, errors included")
     parser.set_defaults(run=run_sql)
@@ -97,7 +102,7 @@ def run_plan(options: argparse.Namespace) -> ExitCode:
         )
         plan = planning.FleetPlan(ground, classes.facts, members.groups, options.output, lambda: planned(1))
         if options.output:
-            _write(options, plan, members, findings, waves, shown)
+            _write(options, writing.Result(plan, members, findings), waves, shown)
     code = ExitCode.NO if findings.count else ExitCode.DONE
     if options.html:
         _write_page(options, plan, findings)
@@ -150,20 +155,14 @@ def _check(options: argparse.Namespace) -> None:
         writing.check_folder(options.output, replace=options.force)
 
 
-def _write(
-    options: argparse.Namespace,
-    plan: FleetPlan,
-    members: Members,
-    findings: Findings,
-    waves: _Waves | None,
-    shown: FleetProgress,
-) -> None:
+def _write(options: argparse.Namespace, result: Result, waves: _Waves | None, shown: FleetProgress) -> None:
     import os
 
     from seamstep.fleet import writing
 
-    written = shown.stage("writing", len(members))
-    writing.write(options.output, plan, members, findings, waves and waves.of(plan, members), written)
+    written = shown.stage("writing", len(result.members))
+    numbers = waves.of(result.plan, result.members) if waves else None
+    writing.write(options.output, result, numbers, written)
     if options.parquet:
         from seamstep.fleet import on_duckdb
 

@@ -52,6 +52,11 @@ class Host(NamedTuple):
     source: str
     line: int | None
 
+    @property
+    def place(self) -> str:
+        """File and line."""
+        return self.source if self.line is None else f"{self.source}:{self.line}"
+
     def problem(self, message: str) -> Problem:
         """A mistake in this host's facts."""
         return Problem(self.source, message, line=self.line, column=None if self.line is None else 1)
@@ -192,8 +197,10 @@ def labels_text(labels: object, source: str) -> bytes:
     if labels is None:
         return NO_LABELS
     if not isinstance(labels, dict):
-        raise InputError(Problem(source, "expected an object of texts, such as {\"domain\": \"rack7\"}", ("labels",)))
-    wrong = [Problem(source, "a label is a text", ("labels", key)) for key in labels if not isinstance(labels[key], str)]
+        raise InputError(Problem(source, 'expected an object of texts, such as {"domain": "rack7"}', ("labels",)))
+    wrong = [
+        Problem(source, "a label is a text", ("labels", key)) for key in labels if not isinstance(labels[key], str)
+    ]
     if wrong:
         raise InputError(wrong)
     return json.dumps(labels, sort_keys=True).encode("ascii")

@@ -1,7 +1,7 @@
 """Cuts the parts that differ from host to host out of the text of a facts document, without parsing it.
 
-A part is found by a strict pattern: a name or boot id is ``null`` or printable ASCII without escapes, a number of TDs is
-a number or ``null``, labels are one flat object. The line has no backslash and no other character than ASCII, so a
+A part is found by a strict pattern: a name or boot id is ``null`` or printable ASCII without escapes, a number of TDs
+is a number or ``null``, labels are one flat object. The line has no backslash and no other character than ASCII, so a
 quotation mark always begins or ends a text. Lines with the same text around these parts have the same structure:
 what was found out about one of them by parsing (see ``classes``) is true of all.
 """
@@ -25,7 +25,9 @@ NEEDED = ("hostname", "boot_id", "running_tds")
 
 
 #: The head of a document as seamstep writes it: name and boot id beside each other.
-_HEAD = re.compile(rb'(\{ ?"schema" ?: ?"seamstep/facts/v1", ?"hostname" ?: ?)' + _TEXT + rb'(, ?"boot_id" ?: ?)' + _TEXT)
+_HEAD = re.compile(
+    rb'(\{ ?"schema" ?: ?"seamstep/facts/v1", ?"hostname" ?: ?)' + _TEXT + rb'(, ?"boot_id" ?: ?)' + _TEXT
+)
 
 #: A line in parts: the texts around the parts, and the JSON text of name, boot id, number of TDs and labels. Labels are
 #: empty where there are none. A plain tuple, since a million are made.

@@ -91,9 +91,7 @@ def _hosts_in(path: str, classes: Classes, findings: Findings, watch: Watch, *, 
             yield from _whole(path, head + file.read(SIZE_LIMIT), classes, findings)
 
 
-def _from_lines(
-    path: str, found: Iterable[bytes | None], classes: Classes, findings: Findings
-) -> Iterator[Host]:
+def _from_lines(path: str, found: Iterable[bytes | None], classes: Classes, findings: Findings) -> Iterator[Host]:
     of_line = classes.of_line
     for number, line in enumerate(found, 1):
         if line:
@@ -109,9 +107,10 @@ def _from_lines(
 
 
 def _whole(path: str, content: bytes, classes: Classes, findings: Findings) -> Iterator[Host]:
+    if len(content) > SIZE_LIMIT:
+        findings.add([Problem(path, f"too large for a {WHAT}: more than {SIZE_LIMIT} bytes")])
+        return
     try:
-        if len(content) > SIZE_LIMIT:
-            raise InputError(Problem(path, f"too large for a {WHAT}: more than {SIZE_LIMIT} bytes"))
         host = classes.of_text(decode(content, path), path)
     except InputError as error:
         findings.add(error.problems)

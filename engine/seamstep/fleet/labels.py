@@ -82,13 +82,15 @@ def _labelled(data: Any, path: str) -> tuple[bytes, bytes]:
 def _from_csv(path: str, file: BinaryIO, findings: Findings) -> Iterator[Row]:
     def texts() -> Iterator[str]:
         for number, line in enumerate(lines(file, lambda _read: None), 1):
-            try:
-                if line is None:
-                    raise InputError(_too_long(path, number))
-                yield decode(line, path) + "\n"
-            except InputError as error:
-                findings.add(one._replace(line=number) for one in error.problems)
-                yield "\n"
+            text = ""
+            if line is None:
+                findings.add([_too_long(path, number)])
+            else:
+                try:
+                    text = decode(line, path)
+                except InputError as error:
+                    findings.add(one._replace(line=number) for one in error.problems)
+            yield text + "\n"
 
     reader = csv.reader(texts(), strict=True)
     try:

@@ -22,6 +22,9 @@ _SEEN_TWICE = "this host's facts stand above already; the first ones count"
 _NAMELESS = "no host name: nothing could reach this host; it is left out"
 
 
+_NO_NAMES = frozenset({b"null", b'""'})
+
+
 class Group(NamedTuple):
     """The hosts of one group: how many there are, their TDs, and of how many the number of TDs is not known."""
 
@@ -62,7 +65,7 @@ class Members:
         add, member_of, note = rows.append, self._group.append, seen.add
         for host in hosts:
             name, boot, own, count, group, _, _ = host
-            if name in seen or name == b"null" or name == b'""':
+            if name in seen or name in _NO_NAMES:
                 twice = f"host {name.decode('ascii')}: {_SEEN_TWICE}"
                 findings.add([host.problem(twice if name in seen else _NAMELESS)])
                 continue

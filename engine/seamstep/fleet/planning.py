@@ -71,8 +71,8 @@ class FleetPlan:
         folder: str | None = None,
         planned: Callable[[], None] = lambda: None,
     ) -> None:
-        """Plan for groups of hosts: ``facts`` and ``groups`` are by number. ``folder`` is the place for the file on disk;
-        ``planned`` is called after each group.
+        """Plan for groups of hosts: ``facts`` and ``groups`` are by number. ``folder`` is the place for the file on
+        disk; ``planned`` is called after each group.
 
         Raises:
             InputError: as :func:`make_plan`; the policy trusts a signer besides Intel, and hosts are real.

@@ -10,7 +10,7 @@ import json
 import os
 import secrets
 from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from seamstep.base.errors import InputError, Problem, RefusedError
 from seamstep.fleet.findings import Findings
@@ -23,6 +23,14 @@ PARQUET = "hosts.parquet"
 _ROWS = 5_000
 #: Gives the waves of the hosts that are to be updated, in their order.
 Waves = Iterator[int]
+
+
+class Result(NamedTuple):
+    """The plans of a fleet, its hosts, and the mistakes in the inventory."""
+
+    plan: FleetPlan
+    members: Members
+    findings: Findings
 
 
 def check_folder(folder: str, *, replace: bool) -> None:
@@ -46,9 +54,7 @@ def check_folder(folder: str, *, replace: bool) -> None:
 
 def write(
     folder: str,
-    plan: FleetPlan,
-    members: Members,
-    findings: Findings,
+    result: Result,
     waves: Waves | None,
     written: Callable[[int], None] = lambda _hosts: None,
 ) -> None:
@@ -59,12 +65,12 @@ def write(
     """
     digest = hashlib.sha256()
     with _Replacing(os.path.join(folder, HOSTS)) as file:
-        for block in host_lines(plan, members, waves, written):
+        for block in host_lines(result.plan, result.members, waves, written):
             digest.update(block)
             file.write(block)
     with _Replacing(os.path.join(folder, FLEET)) as file:
-        hosts = {"file": HOSTS, "lines": len(members), "sha256": digest.hexdigest()}
-        for block in document(plan, findings, hosts):
+        hosts = {"file": HOSTS, "lines": len(result.members), "sha256": digest.hexdigest()}
+        for block in document(result.plan, result.findings, hosts):
             file.write(block)
 
 

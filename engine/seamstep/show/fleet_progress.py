@@ -17,7 +17,7 @@ class FleetProgress:
     #: Whether there are bars.
     visible = False
 
-    def stage(self, title: str, total: int | None) -> Callable[[int], None]:
+    def stage(self, title: str, total: int | None) -> Callable[[int], None]:  # noqa: ARG002 - shows nothing
         """Begin a stage of work of ``total`` steps, None if that is not known. Returns the function to call with a
         number of steps done."""
         return lambda _steps: None

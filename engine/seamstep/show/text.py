@@ -121,8 +121,8 @@ def held_up(held: Mapping[str, Any] | None) -> Iterator[str]:
 
 
 def performing(plan: Mapping[str, Any], now: float | None = None) -> Iterator[str]:
-    """What is waited for and run when a plan is performed, the days on which it can be, and its class; a line each. With ``now``
-    (seconds since the epoch) also whether a maintenance window is open."""
+    """What is waited for and run when a plan is performed, the days on which it can be, and its class; a line each.
+    With ``now`` (seconds since the epoch) also whether a maintenance window is open."""
     settings = plan["apply"] if plan["hops"] else {}
     for window in settings.get("windows", ()):
         days = ", ".join(window.get("days", ())) or "every day"
