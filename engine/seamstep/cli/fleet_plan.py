@@ -84,36 +84,37 @@ def run_plan(options: argparse.Namespace) -> ExitCode:
     from seamstep.fleet import inventory, labels, planning, writing
     from seamstep.fleet.classes import Classes
     from seamstep.fleet.findings import Findings
-    from seamstep.fleet.members import Members
+    from seamstep.fleet.members import Members, spool
     from seamstep.show.fleet_progress import progress
 
     _check(options)
     catalog, policy, as_of = shared.catalog_and_policy(options, without_images=options.without_images)
     waves = _Waves(options.rollout) if options.rollout else None
     findings, classes = Findings(), Classes()
-    with progress(sys.stderr) as shown:
-        by_file = labels.load(options.labels, findings) if options.labels else None
-        watch = shown.stage("reading", inventory.size(options.inventory) if shown.visible else None)
-        hosts = inventory.hosts(options.inventory, classes, findings, watch)
-        members = Members(hosts, findings, by_file, options.output)
-        planned = shown.stage("planning", len(members.groups))
-        ground = planning.Ground(
-            catalog.mapping, catalog.releases, policy, as_of, as_of != shared.today(), options.without_images
-        )
-        plan = planning.FleetPlan(ground, classes.facts, members.groups, options.output, lambda: planned(1))
-        if options.output:
-            _write(options, writing.Result(plan, members, findings), waves, shown)
-    code = ExitCode.NO if findings.count else ExitCode.DONE
-    if options.html:
-        _write_page(options, plan, findings)
-    _tell(findings)
-    if options.json:
-        for piece in writing.document(plan, findings, None):
-            say(piece.decode("ascii"), code)
-    else:
-        from seamstep.show.fleet_plan import fleet_text
+    with spool(options.output) as hosts_file, spool(options.output) as plans_file:
+        with progress(sys.stderr) as shown:
+            by_file = labels.load(options.labels, findings) if options.labels else None
+            watch = shown.stage("reading", inventory.size(options.inventory) if shown.visible else None)
+            hosts = inventory.hosts(options.inventory, classes, findings, watch)
+            members = Members(hosts, findings, by_file, hosts_file)
+            planned = shown.stage("planning", len(members.groups))
+            ground = planning.Ground(
+                catalog.mapping, catalog.releases, policy, as_of, as_of != shared.today(), options.without_images
+            )
+            plan = planning.FleetPlan(ground, classes.facts, members.groups, plans_file, lambda: planned(1))
+            if options.output:
+                _write(options, writing.Result(plan, members, findings), waves, shown)
+        code = ExitCode.NO if findings.count else ExitCode.DONE
+        if options.html:
+            _write_page(options, plan, findings)
+        _tell(findings)
+        if options.json:
+            for piece in writing.document(plan, findings, None):
+                say(piece.decode("ascii"), code)
+        else:
+            from seamstep.show.fleet_plan import fleet_text
 
-        say(fleet_text(plan.head(findings), [one.document for one in plan.classes]) + "\n", code)
+            say(fleet_text(plan.head(findings), [one.document for one in plan.classes]) + "\n", code)
     return code
 
 

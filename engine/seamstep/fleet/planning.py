@@ -6,11 +6,10 @@ Pure but for a file on disk that holds the plans: there may be many, and each is
 from __future__ import annotations
 
 import json
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from seamstep.base.errors import InputError, Problem
 from seamstep.domain.facts import HostFacts
@@ -68,18 +67,18 @@ class FleetPlan:
         ground: Ground,
         facts: Sequence[HostFacts],
         groups: Sequence[Group],
-        folder: str | None = None,
+        file: IO[bytes],
         planned: Callable[[], None] = lambda: None,
     ) -> None:
-        """Plan for groups of hosts: ``facts`` and ``groups`` are by number. ``folder`` is the place for the file on
-        disk; ``planned`` is called after each group.
+        """Plan for groups of hosts: ``facts`` and ``groups`` are by number. ``file`` keeps the plans on disk;
+        ``planned`` is called after each group.
 
         Raises:
             InputError: as :func:`make_plan`; the policy trusts a signer besides Intel, and hosts are real.
             RefusedError: as :func:`make_plan`.
         """
         self.ground = ground
-        self._plans = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - lives as long as this
+        self._plans = file
         self._places: dict[str, tuple[int, int]] = {}
         drafts: dict[str, _Draft] = {}
         keys: list[str | None] = []

@@ -11,6 +11,9 @@ from seamstep.show.text import held_up, printable, way
 SHOWN_CLASSES = 50
 COLUMNS = ("class", "hosts", "runs", "outcome", "path, or what holds it up", "TDs at stake", "creation of TDs")
 _NUMBERS = {"hosts", "TDs at stake"}
+_BRIEFLY = {"up-to-date": "nothing newer is wanted", "not-listed": "the mapping file lacks what runs"}
+#: The width of the text table's widest column.
+_WIDTH = 60
 OUTCOMES = {
     "update": "update",
     "up-to-date": "up to date",
@@ -26,7 +29,7 @@ def fleet_text(head: Mapping[str, Any], classes: Sequence[Mapping[str, Any]]) ->
     lines = [summary(head), *notes(head)]
     lines += _numbers("", {OUTCOMES[outcome]: count for outcome, count in head["totals"]["by_outcome"].items()})
     lines += _numbers("held up by", head["totals"]["by_rule"])
-    rows = [list(cells(one)) for one in classes[:SHOWN_CLASSES]]
+    rows = [[_cut(cell) for cell in cells(one)] for one in classes[:SHOWN_CLASSES]]
     if rows:
         lines += ["", *_table([list(COLUMNS), *rows])]
     if len(classes) > SHOWN_CLASSES:
@@ -68,7 +71,7 @@ def where(one: Mapping[str, Any]) -> str:
     held = next(held_up(one["held_up"]), "")
     if one["path"]:
         return f"{way(one['path'])}{f'; {brief(one)}' if held else ''}"
-    return brief(one) if held else one["reason"]
+    return brief(one) if held else _BRIEFLY.get(one["outcome"], one["reason"])
 
 
 def brief(one: Mapping[str, Any]) -> str:
@@ -104,6 +107,10 @@ def _numbers(title: str, numbers: Mapping[str, int]) -> Iterator[str]:
         yield title
         width = max(map(len, numbers))
         yield from (f"  {name:<{width}}  {number:>11,}" for name, number in numbers.items())
+
+
+def _cut(cell: str) -> str:
+    return cell if len(cell) <= _WIDTH else cell[: _WIDTH - 1] + "…"
 
 
 def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
