@@ -24,8 +24,8 @@ ONE_BY_ONE = ("plan --catalog",)
 _FLEETS = """## Fleets
 
 Written by `run.py --fleets` too, at another time than the rest of the page. `seamstep fleet plan -o OUT` as a whole
-process: facts as JSON Lines with labels, 540 bytes a host; images from a catalog; the hosts written out, 170 bytes each.
-Medians of three. One by one is the processor time of `seamstep plan --catalog` times the number of hosts.
+process: facts as JSON Lines with labels, 500 bytes a host; images from a catalog; the hosts written out, 170 bytes
+each. Medians of three. One by one is the processor time of `seamstep plan --catalog` times the number of hosts.
 """
 _PROCESSES = """## Whole processes
 
