@@ -31,7 +31,7 @@ from seamstep.cli.output import to_json
 from seamstep.demo.synthetic import Signer, synthetic_image
 from seamstep.domain import facts, mapping
 from seamstep.domain.facts import HostFacts
-from seamstep.fleet import inventory
+from seamstep.fleet import inventory, labels
 from seamstep.fleet.classes import Classes
 from seamstep.fleet.findings import Findings
 from seamstep.image import files, layout, sigstruct, verify
@@ -180,6 +180,20 @@ def read_inventory(data: bytes) -> bool:
     return _accepted(read)
 
 
+def read_labels(data: bytes) -> bool:
+    """Whether it is a list of labels, as JSON Lines and as CSV."""
+    found = []
+    for name in ("labels.jsonl", "labels.csv"):
+        findings, path = Findings(), _file(data, name)
+
+        def read(path: str = path, findings: Findings = findings) -> None:
+            labels.load(path, findings)
+            findings.require_none()
+
+        found.append(_accepted(read))
+    return any(found)
+
+
 def cases(kind: str) -> Callable[[], Iterator[bytes]]:
     """The accept and refuse cases of a kind of document."""
 
@@ -207,6 +221,11 @@ def inventory_seeds() -> Iterator[bytes]:
     yield b"".join(json.dumps(host | {"hostname": name}).encode() + b"\n" for name in ("a", "b", "c"))
     yield json.dumps(host).encode() + b"\n\n" + json.dumps(host | {"running_tds": 0}).encode()
     yield from cases("facts")()
+
+
+def labels_seeds() -> Iterator[bytes]:
+    yield b'{"host": "a", "labels": {"domain": "rack7"}}\n\n{"host": "b", "labels": {}}\n'
+    yield b'host,domain,row\na,rack7,1\n"b",,"2,5"\n'
 
 
 # -- plans
@@ -444,6 +463,7 @@ READERS: dict[str, Reader] = {
     "image": Reader(read_image, image_seeds, "", 1 << 15),
     "mapping": Reader(read_mapping, mapping_seeds, "json"),
     "facts": Reader(read_facts, facts_seeds, "json"),
+    "labels": Reader(read_labels, labels_seeds, "lines"),
     "inventory": Reader(read_inventory, inventory_seeds, "lines"),
     "plan": Reader(read_plan, plan_seeds, "json", 1 << 16),
     "policy": Reader(read_policy, policy_seeds, "yaml"),

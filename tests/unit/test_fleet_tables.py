@@ -167,6 +167,19 @@ def test_columns_of_parquet(run: Run, tmp_path: Path) -> None:
         assert (ran.code, told in ran.out + ran.err) == (code, True), ran
     path.write_bytes(b"no Parquet")
     assert run(*PLAN, path).code == 2
+    path.unlink()
+    os.mkfifo(path)
+    assert "not a regular file" in run(*PLAN, path).err
+    assert run(*PLAN, tmp_path / "nowhere.parquet").code == 2
+
+
+def test_a_name_is_no_pattern(run: Run, tmp_path: Path) -> None:
+    for number, name in enumerate(("*", "[ab]", "?")):
+        parquet(tmp_path / "x.parquet", [host(str(number))]).rename(tmp_path / f"{name}.parquet")
+    parquet(tmp_path / "a.parquet", [host("a")])
+    for number, name in enumerate(("*", "[ab]", "?")):
+        _, hosts = planned(run, tmp_path / "out", tmp_path / f"{name}.parquet")
+        assert [one["host"] for one in hosts] == [str(number)]
 
 
 def test_hosts_as_parquet(run: Run, tmp_path: Path) -> None:

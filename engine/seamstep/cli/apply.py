@@ -269,10 +269,10 @@ def _saved_plan(options: argparse.Namespace) -> AtHand | None:
 
 def _approved(options: argparse.Namespace) -> Approved | None:
     """The plan that was approved; None without ``--approved``."""
-    from seamstep.plan.approved import Approved
-
     if not options.approved:
         return None
+    from seamstep.plan.approved import Approved
+
     if options.plan:
         raise InputError(Problem("--approved", "is for a plan that is made on this host; a saved PLAN is another way"))
     return Approved.of(options.approved)

@@ -6,7 +6,9 @@ goes to a temporary folder.
 
 from __future__ import annotations
 
+import glob
 import os
+import stat
 from collections.abc import Iterator
 from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, Any
@@ -57,6 +59,8 @@ def hosts(path: str, classes: Classes, findings: Findings) -> Iterator[Host]:
     import duckdb
 
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise InputError(Problem(path, "can't read the Parquet file: not a regular file"))
         _make_view(database, path)
         group = sql.statements("duckdb").group.replace(' AS "hosts"', ' AS "hosts", MIN("row") AS "row"')
         database.execute(f'CREATE TABLE found AS SELECT *, ROW_NUMBER() OVER (ORDER BY "row") - 1 AS id FROM ({group})')
@@ -68,7 +72,7 @@ def hosts(path: str, classes: Classes, findings: Findings) -> Iterator[Host]:
             f' JOIN found AS o {condition} ORDER BY i."row"'
         )
         yield from _rows(database, path, numbers, findings)
-    except duckdb.Error as error:
+    except (duckdb.Error, OSError, ValueError) as error:
         raise InputError(Problem(path, f"can't read the Parquet file: {str(error).partition(chr(10))[0]}")) from None
     finally:
         database.close()
@@ -99,7 +103,7 @@ def write_parquet(hosts_jsonl: str) -> None:
 
 def _make_view(database: DuckDBPyConnection, path: str) -> None:
     """Make the view ``inventory``, with the columns of ``sql`` and ``row``, the number of the row from 1."""
-    source = f"read_parquet({_text(path)}, file_row_number = true)"
+    source = f"read_parquet({_text(glob.escape(path))}, file_row_number = true)"
     types = {name: kind for name, kind, *_ in database.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}
     known = {*sql.SHARED, *sql.OWN, "schema", "file_row_number"}
     wrong = [Problem(path, "unknown column", (name,)) for name in types if name not in known]

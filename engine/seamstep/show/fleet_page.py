@@ -12,6 +12,8 @@ from seamstep.show.fleet_plan import COLUMNS, OUTCOMES, cells, notes, summary
 #: The most classes on the page.
 _CLASSES_MAX = 5_000
 _NUMBERS = {"hosts", "TDs at stake"}
+#: The CSS class of an outcome that the style sheet does not name.
+_LOOKS = {"not-listed": "unknown", "lost": "error", "not-updatable": "blocked"}
 _TITLE = "TDX module updates of a fleet"
 
 
@@ -59,7 +61,7 @@ def _row(one: Mapping[str, Any]) -> Element:
 
 
 def _state(outcome: str) -> Element:
-    return element("span", {"class": f"state {outcome}"}, outcome)
+    return element("span", {"class": f"state {_LOOKS.get(outcome, outcome)}"}, outcome)
 
 
 def _findings(head: Mapping[str, Any]) -> Iterator[Element]:
