@@ -202,12 +202,19 @@ class _Waves:
         self._rollout = importlib.import_module("seamstep.fleet.rollout_file").load(path)
 
     def of(self, plan: FleetPlan, members: Members) -> Iterator[int]:
-        """The waves of the hosts that are to be updated, in their order."""
+        """The waves of the hosts that are to be updated, in their order. Classes of the same platform, module, P-SEAMLDR
+        and kernel share their canaries."""
         import importlib
 
         from seamstep.fleet.members import Waiting
 
-        names = [one.name if one and one.document["outcome"] == "update" else None for one in plan.of_group]
+        waves = importlib.import_module("seamstep.fleet.waves")
+        names = [
+            waves.group(*(one.document[key] for key in ("platform", "module", "seamldr", "kernel")))
+            if one and one.document["outcome"] == "update"
+            else None
+            for one in plan.of_group
+        ]
         waiting: Iterable[tuple[str, str, dict[str, str]]] = Waiting(members, names)
-        found: Iterator[int] = iter(importlib.import_module("seamstep.fleet.waves").assign(self._rollout, waiting))
+        found: Iterator[int] = iter(waves.assign(self._rollout, waiting))
         return found

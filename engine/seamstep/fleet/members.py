@@ -116,16 +116,16 @@ class Members:
 
 
 class Waiting:
-    """The hosts that are to be updated, in the order of the inventory, as (host, class, labels): what waves are made
-    of. ``classes`` names the class of each group that is updated, None for the others."""
+    """The hosts that are to be updated, in the order of the inventory, as (host, name, labels): what waves are made of.
+    ``names`` has what the hosts of each group go by, by the group's number, None for groups that are not updated."""
 
-    def __init__(self, members: Members, classes: Sequence[str | None]) -> None:
+    def __init__(self, members: Members, names: Sequence[str | None]) -> None:
         self._members = members
-        self._classes = classes
+        self._names = names
 
     def __iter__(self) -> Iterator[tuple[str, str, dict[str, str]]]:
         for name, _, labels, group in self._members.rows():
-            of = self._classes[group]
+            of = self._names[group]
             if of is not None:
                 yield json.loads(name), of, _labels(labels)
 

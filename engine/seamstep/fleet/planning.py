@@ -5,12 +5,14 @@ Pure but for a file on disk that holds the plans: there may be many, and each is
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import IO, Any, NamedTuple
 
+from seamstep.base.documents import canonical
 from seamstep.base.errors import InputError, Problem
 from seamstep.domain.facts import HostFacts
 from seamstep.domain.mapping import MappingFile
@@ -128,7 +130,8 @@ class FleetPlan:
         if facts.module_version is None:
             reason = facts.why_unknown("module_version")
             outcome = LOST if reason.startswith("ENXIO") else NOT_UPDATABLE
-            key = json.dumps(facts._replace(running_tds=None).to_document(), sort_keys=True)
+            known = {"outcome": outcome, "host": facts._replace(running_tds=None).to_document()}
+            key = hashlib.sha256(canonical(known)).hexdigest()
             return _Draft(key, _about(facts, outcome, reason), [], 0), None
         ground = self.ground
         if ground.policy.signers and not facts.simulated:
@@ -170,7 +173,7 @@ class _Draft(NamedTuple):
         unknown = sum(group.tds_unknown for group in self.groups)
         return {
             "class": name,
-            "class_id": self.about["class_id"],
+            "class_id": self.key,
             "hosts": self.hosts,
             "tds": sum(group.tds for group in self.groups) if unknown < self.hosts else None,
             "tds_unknown": unknown,
@@ -184,8 +187,7 @@ def _about(facts: HostFacts, outcome: str, reason: str, plan: Plan | None = None
     made: Mapping[str, Any] = plan.document if plan else {}
     hops = made.get("hops", ())
     return {
-        "class_id": made.get("class_id"),
-        "platform": host["cpu_signatures"],
+        "platform": host["cpu_signatures"] or [],
         "module": host["module_version"],
         "seamldr": host["seamldr_version"],
         "kernel": host["kernel"],
