@@ -202,8 +202,8 @@ class _Waves:
         self._rollout = importlib.import_module("seamstep.fleet.rollout_file").load(path)
 
     def of(self, plan: FleetPlan, members: Members) -> Iterator[int]:
-        """The waves of the hosts that are to be updated, in their order. Classes of the same platform, module, P-SEAMLDR
-        and kernel share their canaries."""
+        """The waves of the hosts that are to be updated, in their order. Classes of the same platform, module,
+        P-SEAMLDR and kernel share their canaries."""
         import importlib
 
         from seamstep.fleet.members import Waiting
