@@ -8,8 +8,9 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import IO, Any
 
 import pytest
@@ -25,6 +26,7 @@ from seamstep.fleet.classes import Classes
 from seamstep.fleet.findings import Findings
 from seamstep.fleet.members import Members, Waiting, spool
 from seamstep.show.fleet_plan import SHOWN_CLASSES
+from seamstep.show.fleet_progress import progress
 
 SPR: dict[str, Any] = json.loads(FACTS.read_text())
 PLAN = ("fleet", "plan", "--mapping", LATEST, "--without-images")
@@ -518,3 +520,79 @@ def test_approval_is_of_a_plan_made_here(run: Run, root: Path, images: Path, tmp
     saved.write_text(json.dumps(forged | {"id": digest(forged)}))
     ran = approve(run, root, images, "--approved", saved)
     assert (ran.code, "class_id: is not the class of this plan" in ran.err) == (2, True)
+
+
+# -- the edges
+
+
+def test_waves_come_from_the_rollout(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Classes of the same platform, module, P-SEAMLDR and kernel go by one name, whatever else tells them apart."""
+    given: list[tuple[str, str, dict[str, str]]] = []
+    rollout_file, waves = ModuleType("rollout_file"), ModuleType("waves")
+
+    def assign(rollout: object, waiting: Iterable[tuple[str, str, dict[str, str]]]) -> Iterator[int]:
+        assert rollout == "the rollout in r.yaml"
+        given.extend(waiting)
+        return iter(range(len(given)))
+
+    rollout_file.load = lambda path: f"the rollout in {path}"  # type: ignore[attr-defined]
+    waves.group = lambda *of: repr(of)  # type: ignore[attr-defined]
+    waves.assign = assign  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "seamstep.fleet.rollout_file", rollout_file)
+    monkeypatch.setitem(sys.modules, "seamstep.fleet.waves", waves)
+    hosts = [host("a"), host("b", remaining_updates=2), host("new", module_version="1.5.34"), host("c", kernel="9")]
+    lines = as_lines(tmp_path / "fleet.jsonl", hosts)
+    _, written = planned(run, tmp_path / "out", lines, "--rollout", "r.yaml")
+    assert [one["wave"] for one in written] == [0, 1, None, 2]
+    assert [name for name, _, _ in given] == ["a", "b", "c"]
+    assert given[0][1] == given[1][1] == "(['0x806F8'], '1.5.24', '1.5.02', '7.2.0')" != given[2][1]
+    assert len({one["class"] for one in written}) == 4
+
+
+def test_findings_on_the_page(run: Run, tmp_path: Path) -> None:
+    page, path = tmp_path / "page.html", tmp_path / "fleet.jsonl"
+    path.write_text(json.dumps(host("a")) + "\n" + "[<b>]\n" * 101)
+    assert run(*PLAN, path, "--html", page).code == 1
+    text = page.read_text()
+    assert "101 findings in the inventory" in text
+    assert "fleet.jsonl:2" in text
+    assert "and 1 more" in text
+    assert "<b>" not in text
+
+
+def test_the_size_of_inventories(tmp_path: Path, fleet: Path) -> None:
+    assert inventory.size([str(fleet), str(tmp_path)]) == 2 * fleet.stat().st_size
+    assert inventory.size(["-"]) is None
+    assert inventory.size([str(tmp_path / "nowhere")]) is None
+
+
+def test_closed_standard_input(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    ran = run(*PLAN, "-")
+    assert (ran.code, "standard input is closed" in ran.err) == (2, True)
+
+
+def test_progress_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("TERM", "xterm")
+    terminal = Terminal()
+    with progress(terminal) as shown:
+        assert shown.visible
+        shown.stage("reading", 10)(10)
+        shown.stage("planning", None)(3)
+    assert "100%" in terminal.getvalue()
+    with progress(io.StringIO()) as shown:
+        shown.stage("reading", 10)(10)
+        assert not shown.visible
+
+
+def test_a_folder_for_temporary_files_that_is_not_there(run: Run, fleet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(**_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", fails)
+    ran = run(*PLAN, fleet)
+    assert (ran.code, "can't write: No space left on device" in ran.err) == (2, True)
