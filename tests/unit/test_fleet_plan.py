@@ -179,8 +179,10 @@ def test_creation_of_tds(run: Run, tmp_path: Path) -> None:
 
 
 def test_the_same_hosts_in_another_order_are_the_same_classes(run: Run, tmp_path: Path) -> None:
-    one, _ = planned(run, tmp_path / "one", as_lines(tmp_path / "one.jsonl", FLEET))
-    other, _ = planned(run, tmp_path / "other", as_lines(tmp_path / "other.jsonl", FLEET[::-1]))
+    unknown = [host(f"u{n}", running_tds=None, unknown={"running_tds": f"missing: {n}"}) for n in range(3)]
+    hosts = [*unknown, *FLEET, *(document | {"hostname": f"k{n}", "kernel": "9"} for n, document in enumerate(unknown))]
+    one, _ = planned(run, tmp_path / "one", as_lines(tmp_path / "one.jsonl", hosts))
+    other, _ = planned(run, tmp_path / "other", as_lines(tmp_path / "other.jsonl", hosts[::-1]))
     assert {**one, "hosts": None} == {**other, "hosts": None}
 
 

@@ -127,7 +127,8 @@ class Waiting:
         for name, _, labels, group in self._members.rows():
             of = self._names[group]
             if of is not None:
-                yield json.loads(name), of, _labels(labels)
+                text = json.loads(name) if b"\\" in name else name[1:-1].decode("ascii")
+                yield text, of, _labels(labels)
 
 
 @lru_cache(maxsize=4096)

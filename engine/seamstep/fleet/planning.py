@@ -89,12 +89,12 @@ class FleetPlan:
                 keys.append(None)
                 continue
             draft, plan = self._planned(one)
-            if draft.key not in drafts:
-                drafts[draft.key] = draft
-            if plan and drafts[draft.key].rank >= draft.rank:
-                drafts[draft.key] = draft._replace(groups=drafts[draft.key].groups)
-                self._keep(draft.key, plan)
-            drafts[draft.key].groups.append(group)
+            known = drafts.setdefault(draft.key, draft)
+            if draft.rank <= known.rank:
+                drafts[draft.key] = draft._replace(groups=known.groups)
+                if plan:
+                    self._keep(draft.key, plan)
+            known.groups.append(group)
             keys.append(draft.key)
             planned()
         ordered = sorted(drafts.values(), key=lambda draft: (-draft.hosts, draft.key))
@@ -132,7 +132,7 @@ class FleetPlan:
             outcome = LOST if reason.startswith("ENXIO") else NOT_UPDATABLE
             known = {"outcome": outcome, "host": facts._replace(running_tds=None).to_document()}
             key = hashlib.sha256(canonical(known)).hexdigest()
-            return _Draft(key, _about(facts, outcome, reason), [], 0), None
+            return _Draft(key, _about(facts, outcome, reason), [], _rank(facts)), None
         ground = self.ground
         if ground.policy.signers and not facts.simulated:
             message = "real hosts take Intel's key alone, and the inventory has some; another signer is for hosts that"
@@ -162,7 +162,7 @@ class _Draft(NamedTuple):
     key: str
     about: dict[str, Any]
     groups: list[Group]
-    rank: int
+    rank: tuple[int, str]
 
     @property
     def hosts(self) -> int:
@@ -200,9 +200,10 @@ def _about(facts: HostFacts, outcome: str, reason: str, plan: Plan | None = None
     }
 
 
-def _rank(facts: HostFacts) -> int:
-    """Groups with TDs stand for a class before those of which nothing is known, and these before those without."""
-    return {1: 0, None: 1, 0: 2}[facts.running_tds]
+def _rank(facts: HostFacts) -> tuple[int, str]:
+    """Groups with TDs stand for a class before those of which nothing is known, and these before those without. Groups
+    that differ by the reason why nothing is known go by its text, so that their order does not matter."""
+    return {1: 0, None: 1, 0: 2}[facts.running_tds], facts.unknown.get("running_tds", "")
 
 
 def _totals(classes: Sequence[Class]) -> dict[str, Any]:
