@@ -105,6 +105,54 @@ def test_both_ways_to_read_a_line_give_the_same(documents: list[tuple[dict[str, 
         assert read.facts[host.group] == alike(facts.read(document_in(line)))
 
 
+def reordered(first: str, **changes: Any) -> dict[str, Any]:
+    """A facts document that begins with the key ``first``."""
+    document = SPR | changes
+    return {first: document[first]} | document
+
+
+#: Documents that follow each other, of which the later ones have the text of the first but where it matters.
+SEQUENCES = {
+    "TDs come and go": [SPR, SPR | {"running_tds": 0}, SPR | {"running_tds": None}, SPR | {"running_tds": 9}],
+    "a name inside of what comes before the name": [
+        reordered("unknown", unknown={"hostname": "host-a"}),
+        reordered("unknown", unknown={"hostname": "other"}),
+    ],
+    "another name inside of what comes before the name": [
+        reordered("unknown", unknown={"hostname": "other"}),
+        reordered("unknown", unknown={"hostname": "host-a"}),
+    ],
+    "a boot inside of what comes before the boot": [
+        reordered("unknown", unknown={"boot_id": SPR["boot_id"]}),
+        reordered("unknown", unknown={"boot_id": "other"}),
+    ],
+    "names among the labels, which come first": [
+        reordered("labels", labels={"hostname": "host-a"}),
+        reordered("labels", labels={"hostname": "other"}),
+    ],
+    "no labels, then some": [SPR, SPR | {"labels": {"domain": "r1"}}, SPR | {"labels": {}}, SPR | {"labels": None}],
+    "a number of TDs among the reasons": [
+        SPR | {"running_tds": None, "unknown": {"running_tds": "missing: x"}},
+        SPR | {"running_tds": None, "unknown": {"running_tds": "missing: y"}},
+    ],
+    "a name of none": [SPR, SPR | {"hostname": None}, SPR | {"hostname": "null"}, SPR | {"hostname": ""}],
+}
+
+
+@pytest.mark.parametrize("name", SEQUENCES)
+@pytest.mark.parametrize("form", ["plain", "compact", "sorted", "odd"])
+def test_what_was_learnt_from_one_line_is_true_of_the_next(name: str, form: str) -> None:
+    """Every line of a sequence comes after every other, as often as the pattern needs to learn."""
+    lines = [written(document, form) for document in SEQUENCES[name]]
+    read, parsed = Classes(), Classes()
+    for first in lines:
+        for line in [first] * 3 + lines * 2:
+            host, other = read.of_line(line, "x", 1), parsed.of_text(line.decode(), "x")
+            assert host is not None
+            assert host[:4] == other[:4]
+            assert read.facts[host.group] == parsed.facts[other.group]
+
+
 def document_in(line: bytes) -> Any:
     from seamstep.base.documents import Document
 

@@ -65,7 +65,7 @@ class Cutter:
     def on_top(self, around: Sequence[bytes]) -> bool:
         """Whether name and boot id are keys of the document itself, and not of an object in it."""
         last = max(self.order.index("hostname"), self.order.index("boot_id"))
-        return b"{" not in b"".join(around[: last + 1]).lstrip()[1:] and "labels" not in self.order[: last + 1]
+        return b"{" not in b"".join(around[: last + 1]).lstrip()[1:]
 
 
 class HeadCutter(Cutter):
