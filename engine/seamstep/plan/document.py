@@ -201,7 +201,7 @@ def read(document: Document) -> Plan:
         plan = Plan.of(document.data, host)
     except ValueError as error:
         raise InputError(document.problem((), str(error))) from None
-    if document.data.get("class_id", plan.class_id) != plan.class_id:
+    if "class_id" in document.data and document.data["class_id"] != plan.class_id:
         raise InputError(document.problem(("class_id",), "is not the class of this plan; plan again"))
     problem = next(contradictions(plan, 0, host), None)
     if problem:
