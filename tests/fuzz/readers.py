@@ -19,7 +19,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from seamstep.analysis import inventory, policy_warnings, scenario_file, scenarios
+from seamstep.analysis import policy_warnings, scenario_file, scenarios
 from seamstep.analysis.lint import run as linter
 from seamstep.analysis.lint import settings as lint_settings
 from seamstep.analysis.lint.codes import CODES
@@ -33,6 +33,9 @@ from seamstep.demo.synthetic import Signer, synthetic_image
 from seamstep.domain import facts, mapping
 from seamstep.domain.facts import HostFacts
 from seamstep.domain.mapping import MappingFile
+from seamstep.fleet import inventory, labels
+from seamstep.fleet.classes import Classes
+from seamstep.fleet.findings import Findings
 from seamstep.image import files, layout, sigstruct, verify
 from seamstep.image.layout import MODULE_OFFSET, SIGSTRUCT_SIZE, SIZE_MAX
 from seamstep.plan import document as plan_document
@@ -193,9 +196,33 @@ def read_facts(data: bytes) -> bool:
 
 
 def read_inventory(data: bytes) -> bool:
-    """Whether it is a list of facts, one document a line."""
+    """Whether it is a list of facts, one document a line. A line that was cut by a pattern has the group that it has
+    when it is parsed."""
     path = _file(data, "hosts.jsonl")
-    return _accepted(lambda: inventory.load(path))
+    findings, classes = Findings(), Classes()
+
+    def read() -> None:
+        for host in inventory.hosts([path], classes, findings, lambda _read: None):
+            line = data if host.line is None else data.split(b"\n")[host.line - 1]
+            parsed = classes.of_text(line.decode(), "again")
+            assert parsed._replace(source=path, line=host.line) == host
+        findings.require_none()
+
+    return _accepted(read)
+
+
+def read_labels(data: bytes) -> bool:
+    """Whether it is a list of labels, as JSON Lines and as CSV."""
+    found = []
+    for name in ("labels.jsonl", "labels.csv"):
+        findings, path = Findings(), _file(data, name)
+
+        def read(path: str = path, findings: Findings = findings) -> None:
+            labels.load(path, findings)
+            findings.require_none()
+
+        found.append(_accepted(read))
+    return any(found)
 
 
 def cases(kind: str) -> Callable[[], Iterator[bytes]]:
@@ -227,6 +254,11 @@ def inventory_seeds() -> Iterator[bytes]:
     yield from cases("facts")()
 
 
+def labels_seeds() -> Iterator[bytes]:
+    yield b'{"host": "a", "labels": {"domain": "rack7"}}\n\n{"host": "b", "labels": {}}\n'
+    yield b'host,domain,row\na,rack7,1\n"b",,"2,5"\n'
+
+
 # -- plans
 
 
@@ -252,6 +284,7 @@ def _is_plan(data: bytes) -> bool:
 def _sealed(data: bytes) -> bytes:
     try:
         document = json.loads(data)
+        document.pop("class_id", None)
         return json.dumps(document | {"id": plan_document.digest(document)}).encode()
     except (ValueError, TypeError, RecursionError, AttributeError):
         return data
@@ -463,6 +496,7 @@ READERS: dict[str, Reader] = {
     "image": Reader(read_image, image_seeds, "", 1 << 15),
     "mapping": Reader(read_mapping, mapping_seeds, "json"),
     "facts": Reader(read_facts, facts_seeds, "json"),
+    "labels": Reader(read_labels, labels_seeds, "lines"),
     "inventory": Reader(read_inventory, inventory_seeds, "lines"),
     "plan": Reader(read_plan, plan_seeds, "json", 1 << 16),
     "policy": Reader(read_policy, policy_seeds, "yaml"),

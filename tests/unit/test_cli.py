@@ -62,6 +62,7 @@ def saved(run: Run, catalog_copy: Path, tmp_path: Path) -> Path:
 def reseal(path: Path, **changes: object) -> None:
     """Change a plan and make its id fit again, as an attacker would."""
     document = json.loads(path.read_text()) | changes
+    document.pop("class_id", None)
     path.write_text(json.dumps(document | {"id": digest(document)}))
 
 

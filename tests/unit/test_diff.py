@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from made import GOOD_FEATURES, SPR, SRF, made_image, made_release
 
 from conftest import DAY, FACTS, FEBRUARY, LATEST, SIGNER, TRUST, Run, host_like
-from seamstep.analysis import environments, inventory
+from seamstep.analysis import environments
 from seamstep.analysis.diff import ways
 from seamstep.base.versions import ModuleVersion, SeamldrVersion
+from seamstep.cli.diff import hosts_of
 from seamstep.demo.synthetic import Parts, synthetic_module
 from seamstep.domain.facts import HostFacts
 from seamstep.domain.model import Image, Release, Step, Verdict
@@ -434,7 +435,7 @@ def test_facts_that_are_wrong_are_told_with_their_line(
 
 def test_equal_facts_are_read_once(spr: HostFacts, tmp_path: Path) -> None:
     documents = fleet(spr, *["1.5.24", "1.5.28"] * 500)
-    groups = inventory.load(str(as_lines(tmp_path / "fleet.jsonl", documents)))
+    groups = hosts_of(str(as_lines(tmp_path / "fleet.jsonl", documents)))
     assert [len(group.names) for group in groups] == [500, 500]
     assert {group.facts.hostname for group in groups} == {None}
 

@@ -68,6 +68,8 @@ TABLE = [
     ("measurements", "--catalog CATALOG TRUST", 0),
     ("measurements", "--catalog CATALOG TRUST --format csv", 0),
     ("measurements", "--plan PLAN", 0),
+    ("fleet plan", "FACTS --mapping LATEST --without-images -o NEW", 0),
+    ("fleet sql", "--dialect duckdb", 0),
     ("service show", "--exec /usr/bin/seamstep", 0),
     ("service install", "--exec /usr/bin/seamstep --root NEWROOT", 0),
     ("completion", "bash", 0),

@@ -17,7 +17,8 @@ README = (ROOT / "README.md").read_text()
 
 
 def test_oldest_versions_are_the_lower_bounds() -> None:
-    bounds = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    bounds = project["dependencies"] + project["optional-dependencies"]["fleet"]
     pinned = [line for line in (ROOT / "tests" / "oldest.txt").read_text().splitlines() if not line.startswith("#")]
     assert [bound.replace(">=", "==") for bound in bounds] == pinned
 
@@ -27,6 +28,16 @@ def test_each_dependency_has_its_reason() -> None:
     reasons = (ROOT / "docs" / "adr" / "0002-runtime-dependencies.md").read_text()
     for bound in bounds:
         assert f"| {bound.partition('>=')[0]} |" in reasons
+
+
+def test_each_optional_dependency_has_its_reason() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    reasons = (ROOT / "docs" / "adr" / "0026-fleets-are-planned-by-classes.md").read_text()
+    for extra in ("fleet", "spark"):
+        for bound in extras[extra]:
+            name, _, version = bound.partition(">=")
+            assert f"| `{extra}` | {name} |" in reasons
+            assert f"{name} {version}" in reasons
 
 
 def test_pages_show_every_command_and_exit_code() -> None:

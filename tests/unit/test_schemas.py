@@ -22,7 +22,7 @@ from seamstep.domain import facts, mapping
 from seamstep.domain.facts import HostFacts
 from seamstep.policy import policy_file
 
-KINDS = ("mapping", "facts", "policy", "scenario", "plan", "measurements", "modules")
+KINDS = ("mapping", "facts", "policy", "scenario", "plan", "measurements", "modules", "fleet")
 
 
 @pytest.mark.parametrize("kind", KINDS)

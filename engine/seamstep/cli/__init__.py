@@ -24,6 +24,7 @@ COMMANDS = {
     "plan": "find the way to the release the policy wants",
     "explain": "say why this path, why not another, and what would have to change",
     "graph": "draw the version graph",
+    "fleet": "plan for many hosts",
     "report": "write a page to decide on an update by",
     "apply": "perform a plan",
     "status": "show how the host stands",

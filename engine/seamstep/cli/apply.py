@@ -19,6 +19,7 @@ from seamstep.show.text import printable
 
 if TYPE_CHECKING:
     from seamstep.host.base import Host
+    from seamstep.plan.approved import Approved
     from seamstep.plan.at_hand import AtHand
     from seamstep.plan.document import Plan
     from seamstep.run.executor import Reporter, RunResult
@@ -41,6 +42,12 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--simulate", action="store_true", help="rehearse a saved PLAN on a simulated host like its own"
     )
+    parser.add_argument(
+        "--approved",
+        metavar="CLASS_ID|FILE",
+        type=shared.given,
+        help="plan on this host, and go on only if the plan's class_id is this one, or that of the plan in FILE",
+    )
     parser.add_argument("--yes", action="store_true", help="don't ask")
     parser.add_argument("--max-hops", metavar="N", type=shared.count, help="stop after N hops")
     parser.add_argument("--dry-run", action="store_true", help="do everything up to staging; nothing is changed")
@@ -57,6 +64,7 @@ def run(options: argparse.Namespace) -> ExitCode:
 
     shared.check_output(options)
     _refuse_user(options)
+    approved = _approved(options)
     saved = _saved_plan(options)
     host = _host(options, saved and saved.plan)
     with _state_folder(options) as folder:
@@ -69,7 +77,10 @@ def run(options: argparse.Namespace) -> ExitCode:
                 journal.transaction = begun.journal.transaction
             if begun.finding:
                 journal.recovered(begun.finding.state, begun.finding.run.transaction, begun.finding.message)
-            return _perform(options, begun, saved or shared.plan_from(options), journal)
+            at_hand = saved or shared.plan_from(options)
+            if approved:
+                approved.require(at_hand.plan)
+            return _perform(options, begun, at_hand, journal)
 
 
 def _is_real(options: argparse.Namespace) -> bool:
@@ -267,6 +278,17 @@ def _saved_plan(options: argparse.Namespace) -> AtHand | None:
     _refuse_signers(plan, options)
     named = Named(mapping, bool(options.catalog), images, options.policy or ())
     return at_hand(plan, named, shared.today(), strict=not options.simulate)
+
+
+def _approved(options: argparse.Namespace) -> Approved | None:
+    """The plan that was approved; None without ``--approved``."""
+    if not options.approved:
+        return None
+    from seamstep.plan.approved import Approved
+
+    if options.plan:
+        raise InputError(Problem("--approved", "is for a plan that is made on this host; a saved PLAN is another way"))
+    return Approved.of(options.approved)
 
 
 def _host(options: argparse.Namespace, plan: Plan | None) -> Host:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 #: The most versions in a row; of more, the first and the last are named.
 _NAMED = 8
-_DIGEST = re.compile(r"(?<!--signer )\b([0-9a-f]{12})[0-9a-f]{52,}\b")
+_DIGEST = re.compile(r"(?<!--signer )(?<!class_id )\b([0-9a-f]{12})[0-9a-f]{52,}\b")
 
 
 class Cause(NamedTuple):
@@ -52,7 +52,8 @@ def causes(rejected: Iterable[Mapping[str, Any]]) -> list[Cause]:
 
 
 def short(text: str) -> str:
-    """``text`` with the first 12 digits of each digest. The argument of an option stays whole, to be copied."""
+    """``text`` with the first 12 digits of each digest. What is there to be copied stays whole: the
+    argument of an option, and a class_id."""
     return _DIGEST.sub(r"\1…", text)
 
 
