@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
 import shutil
+import struct
 import sys
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -17,12 +19,14 @@ from test_host_facts import COMMON, LAYOUTS, tree
 
 from conftest import DAY, FACTS, TRUST, Ran, Run, host_like, judge_for, plan_for
 from seamstep.base.errors import ExitCode
+from seamstep.base.ownership import others_can_change
 from seamstep.base.versions import SeamldrVersion
 from seamstep.cli import options
 from seamstep.cli.options import today
 from seamstep.domain import facts
 from seamstep.domain.facts import HostFacts
 from seamstep.host.simulated import SimulatedHost
+from seamstep.plan import at_hand
 from seamstep.plan.document import Plan, seal
 from seamstep.run.executor import Executor, State
 from seamstep.run.executor.states import Stop
@@ -133,6 +137,112 @@ def test_files_that_somebody_else_can_change_have_to_be_named(run: Run, place: P
     assert not refused()
 
 
+def layer_of(file: Path, **changes: Any) -> dict[str, Any]:
+    """A layer of a plan, for a policy's file."""
+    return {"name": "ours", "sha256": hashlib.sha256(file.read_bytes()).hexdigest(), "path": str(file)} | changes
+
+
+def with_layers(path: Path, *layers: dict[str, Any]) -> None:
+    reseal(path, policy=json.loads(path.read_text())["policy"] | {"layers": list(layers)})
+
+
+@pytest.mark.parametrize("how", ["--simulate", "--sysroot"])
+def test_a_policy_that_ships_is_no_file(run: Run, place: Path, how: str) -> None:
+    """A layer without a path has the name of a policy that ships. A path in its place is one of a policy that nobody
+    looked at: it may belong to anybody."""
+    policy = write_policy(place, rules={"feature-loss": "off"})
+    path = planned(run, place)
+    root = live(place, facts.load(str(FACTS)))
+    arguments = [how] if how == "--simulate" else [how, root]
+    for name in (str(policy), os.path.relpath(policy)):
+        with_layers(path, layer_of(policy, name=name, path=None))
+        ran = apply(run, path, *arguments)
+        assert (ran.code, "the plan says that it ships with seamstep" in ran.err) == (5, True)
+
+
+def test_a_plan_of_no_policy(run: Run, place: Path) -> None:
+    path = planned(run, place)
+    with_layers(path)
+    ran = apply(run, path, "--simulate")
+    assert (ran.code, "policy.layers" in ran.err) == (2, True)
+
+
+class Swapped:
+    """Answers of a function, after each of which a link leads to the next place."""
+
+    def __init__(self, link: Path, function: Any, place: Path) -> None:
+        self.link, self.function, self.place = link, function, place
+
+    def __call__(self, *arguments: Any, **keys: Any) -> Any:
+        answer = self.function(*arguments, **keys)
+        self.link.unlink()
+        self.link.symlink_to(self.place)
+        return answer
+
+
+@pytest.mark.parametrize("what", ["mapping", "policy"])
+def test_a_link_that_leads_elsewhere_after_the_check(
+    run: Run, place: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Whoever owns the link lets it lead to a file of root's while that is checked, and to their own when it is read.
+    What is read is what was checked."""
+    policy = write_policy(place, rules={"feature-loss": "off"})
+    path = planned(run, place, *(("--policy", policy) if what == "policy" else ()))
+    document = json.loads(path.read_text())
+    root = live(place, facts.load(str(FACTS)))
+    theirs = {"mapping": place / "catalog" / "mapping_file.json", "policy": policy}[what].rename(place / "theirs")
+    good = place / "good"
+    good.write_text("{}")
+    link = place / "link"
+    link.symlink_to(good)
+    if what == "policy":
+        with_layers(path, layer_of(theirs, path=str(link)))
+    else:
+        reseal(path, mapping={**document["mapping"], "path": str(link)})
+    monkeypatch.setattr(at_hand, "others_can_change", Swapped(link, others_can_change, theirs))
+    ran = apply(run, path, "--sysroot", root)
+    changed = str(good) in ran.err and "changed" in ran.err
+    assert (ran.code, changed or "can't be read" in ran.err) == (5, True), ran
+
+
+def test_a_link_is_not_looked_through(place: Path) -> None:
+    (place / "link").symlink_to("/etc")
+    assert others_can_change(f"{place}/link/passwd") == f"{place}/link is a symbolic link"
+    assert others_can_change(f"{place}/none") == f"{place}/none: No such file or directory"
+    assert not others_can_change(os.path.realpath("/etc/passwd"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="files of root's group")
+def test_an_access_control_list_may_name_anybody(place: Path) -> None:
+    """The mode of a file with a list shows the most that it grants as what the group may, and the group is root's."""
+    file = place / "file"
+    file.write_text("")
+    file.chmod(0o664)
+    assert not others_can_change(str(file))
+    entries = [
+        (0x01, 6, 0xFFFFFFFF),
+        (0x02, 6, 1234),
+        (0x04, 4, 0xFFFFFFFF),
+        (0x10, 6, 0xFFFFFFFF),
+        (0x20, 4, 0xFFFFFFFF),
+    ]
+    try:
+        os.setxattr(
+            file, "system.posix_acl_access", struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *e) for e in entries)
+        )
+    except OSError:
+        pytest.skip("this file system has no access control lists")
+    assert others_can_change(str(file)) == f"{file} can be written by others"
+
+
+def test_a_path_that_is_none(run: Run, place: Path) -> None:
+    path = planned(run, place)
+    root = live(place, facts.load(str(FACTS)))
+    document = json.loads(path.read_text())
+    reseal(path, mapping={**document["mapping"], "path": "a\0b"})
+    assert apply(run, path, "--sysroot", root).code == 1
+
+
 # -- what the plan says of its hops
 
 
@@ -183,8 +293,6 @@ def test_a_forged_second_hop_is_found_before_the_first(run: Run, place: Path) ->
     entry["min_module_version_for_td_preserving"] = document["hops"][1]["to"]
     forged_mapping = place / "catalog" / "mapping_file.json"
     forged_mapping.write_text(json.dumps(mapping))
-    import hashlib
-
     reseal(path, mapping={**document["mapping"], "sha256": hashlib.sha256(forged_mapping.read_bytes()).hexdigest()})
     ran = apply(run, path, "--simulate", "--json")
     assert (ran.code, ran.json["applied"]) == (5, [])

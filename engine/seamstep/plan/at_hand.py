@@ -7,7 +7,8 @@ made from, and have to be named by the caller, or to be files that nobody but ro
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any, NamedTuple
 
@@ -95,12 +96,10 @@ def at_hand(plan: Plan, named: Named, today: date, *, strict: bool = True) -> At
 def _layers(plan: Plan, named: Named, today: date, *, strict: bool) -> list[Layer]:
     """The layers of the plan's policy, as of ``today``."""
     wanted: list[dict[str, Any]] = plan.document["policy"]["layers"]
-    names = named.policies or [layer["path"] or layer["name"] for layer in wanted]
+    names = named.policies or [_of_layer(layer, strict=strict) for layer in wanted]
     if len(names) != len(wanted):
         made_with = " ".join(f"--policy {layer['path'] or layer['name']}" for layer in wanted)
         raise StalePlanError(f"stale plan: it was made with {made_with}, in this order")
-    if strict and not named.policies:
-        _refuse_foreign("policy", "--policy", [layer["path"] for layer in wanted if layer["path"]])
     found, drifted = [], []
     for name, layer in zip(names, wanted, strict=True):
         try:
@@ -115,6 +114,16 @@ def _layers(plan: Plan, named: Named, today: date, *, strict: bool) -> list[Laye
     if drifted:
         raise StalePlanError(f"stale plan: {'; '.join(drifted)}; plan again")
     return found
+
+
+def _of_layer(layer: Mapping[str, Any], *, strict: bool) -> str:
+    """The policy of a layer, as the plan names it: a file, or one that ships."""
+    path, name = layer["path"], layer["name"]
+    if path:
+        return _own("policy", "--policy", path) if strict else str(path)
+    if policy_file.is_file(name):
+        raise StalePlanError(f"stale plan: {name} is a file, and the plan says that it ships with seamstep; plan again")
+    return str(name)
 
 
 def _refuse_drift_of_time(plan: Plan, layers: Sequence[Layer], then: date, today: date) -> None:
@@ -149,7 +158,7 @@ def _mapping(plan: Plan, named: Named, *, strict: bool) -> mapping.MappingFile:
     if not path:
         raise RefusedError("the plan does not say where its mapping file is: name it, with --mapping")
     if strict and not named.mapping:
-        _refuse_foreign("mapping file", "--mapping", [path])
+        path = _own("mapping file", "--mapping", path)
     try:
         if not named.mapping:
             require_regular(path, mapping.WHAT)
@@ -161,13 +170,18 @@ def _mapping(plan: Plan, named: Named, *, strict: bool) -> mapping.MappingFile:
     return found
 
 
-def _refuse_foreign(what: str, option: str, paths: Sequence[str]) -> None:
-    """Raise RefusedError for a file that somebody else can change."""
-    for path in paths:
-        why = others_can_change(path)
-        if why:
-            message = f"the plan names the {what} {path}, and {why}; if you trust it, name it yourself"
-            raise RefusedError(f"{message}: {option} {path}")
+def _own(what: str, option: str, path: str) -> str:
+    """The file that a path in the plan leads to, as a path without links: these could lead elsewhere by the time that
+    the file is read. Raises RefusedError if somebody else can change the file."""
+    try:
+        place = os.path.realpath(path)
+        why = others_can_change(place)
+    except (OSError, ValueError) as error:  # a working directory that was removed, a NUL in the path
+        place, why = path, str(error)
+    if why:
+        message = f"the plan names the {what} {path}, and {why}; if you trust it, name it yourself"
+        raise RefusedError(f"{message}: {option} {path}")
+    return place
 
 
 def _image_paths(plan: Plan) -> Iterator[str]:
