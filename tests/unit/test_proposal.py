@@ -104,6 +104,34 @@ def test_layers_have_to_be_named_in_their_order(run: Run, place: Path) -> None:
         assert apply(run, path, *other, "--simulate").code == 5
 
 
+@pytest.mark.parametrize(
+    ("limit", "told"),
+    [
+        ({"max_hops": 1}, "it has 2 hops, and its policy permits at most 1"),
+        ({"keep_updates": 4}, "it leaves 3 updates, and its policy keeps 4 in reserve"),
+    ],
+)
+def test_a_plan_takes_no_more_updates_than_its_policy_permits(
+    run: Run, place: Path, limit: dict[str, int], told: str
+) -> None:
+    path = planned(run, place, "--policy", write_policy(place, path="shortest-path"))
+    assert len(json.loads(path.read_text())["hops"]) == 2
+    assert apply(run, path, "--simulate").code == 0
+    with_layers(path, layer_of(write_policy(place, path="shortest-path", **limit)))
+    ran = apply(run, path, "--simulate")
+    assert (ran.code, told in ran.err) == (5, True), ran.err
+
+
+@pytest.mark.parametrize("until", [None, "2099-01-01", "2098-05-04"])
+def test_the_last_day_is_the_policy_s_word(run: Run, place: Path, until: str | None) -> None:
+    """Otherwise a plan that says that it is for ever goes on with a waiver that ends while it soaks."""
+    deny = [{"versions": "1.5.25", "reason": "broken", "until": "2098-05-05"}]
+    path = planned(run, place, "--policy", write_policy(place, deny=deny))
+    reseal(path, valid_until=until)
+    ran = apply(run, path, "--simulate")
+    assert (ran.code, "decides alike until 2098-05-05, and the plan does not say so" in ran.err) == (5, True)
+
+
 def test_held_creation_is_the_policy_s_word(run: Run, place: Path) -> None:
     path = planned(run, place)
     reseal(path, td_creation="held")
@@ -346,6 +374,8 @@ def test_a_plan_as_of_another_day_is_not_applied(run: Run, place: Path) -> None:
     reseal(path, hypothetical=False)
     assert apply(run, path, "--simulate").code == 5
     reseal(path, hypothetical=False, as_of=today().isoformat())
+    assert apply(run, path, "--simulate").code == 5
+    reseal(path, hypothetical=False, as_of=today().isoformat(), valid_until="2099-01-01")
     ran = apply(run, path, "--simulate")
     assert (ran.code, "deny" in ran.out) == (5, True), "the policy's denial is asked again"
     harmless = planned(run, place, "--as-of", "2100-01-01")

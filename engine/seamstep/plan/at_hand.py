@@ -148,9 +148,22 @@ def _changes(layer: Layer, then: date, today: date) -> Iterator[Problem]:
 
 
 def _refuse_contradictions(plan: Plan, policy: Policy) -> None:
+    """Raise StalePlanError if the plan repeats its policy wrongly, or uses more updates than it permits."""
+    wrong = next(_contradictions(plan, policy), None)
+    if wrong:
+        raise StalePlanError(f"stale plan: {wrong}: it was changed after it was made; plan again")
+
+
+def _contradictions(plan: Plan, policy: Policy) -> Iterator[str]:
     if plan.document["apply"] != dict(policy.apply) or plan.creation_held != policy.creation_held:
-        message = "its settings are not those of its policy: it was changed after it was made"
-        raise StalePlanError(f"stale plan: {message}; plan again")
+        yield "its settings are not those of its policy"
+    if plan.document["valid_until"] != policy.valid_until:
+        yield f"its policy decides alike until {policy.valid_until or 'any day'}, and the plan does not say so"
+    hops, left = len(plan.hops), (plan.host.remaining_updates or 0) - len(plan.hops)
+    if policy.max_hops is not None and hops > policy.max_hops:
+        yield f"it has {hops} hops, and its policy permits at most {policy.max_hops}"
+    if hops and left < policy.keep_updates:
+        yield f"it leaves {left} updates, and its policy keeps {policy.keep_updates} in reserve"
 
 
 def _mapping(plan: Plan, named: Named, *, strict: bool) -> mapping.MappingFile:
