@@ -21,7 +21,7 @@ from conftest import DAY, FACTS, TRUST, Ran, Run, host_like, judge_for, plan_for
 from seamstep.base.errors import ExitCode
 from seamstep.base.ownership import others_can_change
 from seamstep.base.versions import SeamldrVersion
-from seamstep.cli import options
+from seamstep.cli import options, output
 from seamstep.cli.options import today
 from seamstep.domain import facts
 from seamstep.domain.facts import HostFacts
@@ -464,6 +464,23 @@ def test_the_question_shows_what_will_be_done(run: Run, place: Path, monkeypatch
         "sat from 00:00 to 23:59 (UTC)",
     ):
         assert told in ran.err
+
+
+@pytest.mark.parametrize("term", ["dumb", "xterm"])
+def test_commands_are_shown_to_their_last_digit(
+    run: Run, place: Path, monkeypatch: pytest.MonkeyPatch, term: str
+) -> None:
+    """Digests elsewhere are shortened. What differs after the twelfth digit would be agreed to unseen."""
+    policy = write_policy(place, apply={"before": [["take", "a" * 64]], "after": [["give", "b" * 70]]})
+    path = planned(run, place, "--policy", policy)
+    if term != "dumb":
+        monkeypatch.setattr(output, "on_terminal", lambda _stream: True)
+        monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(sys, "stdin", Terminal("n\n"))
+    ran = run("apply", path, *TRUST, "--simulate", "--policy", policy)
+    assert ran.code == 1
+    for told in ("run before the first hop: take " + "a" * 64, "run after the last: give " + "b" * 70):
+        assert told in ran.err, ran.err
 
 
 @pytest.mark.parametrize("terminal", [True, False])
