@@ -386,6 +386,30 @@ def test_a_plan_as_of_another_day_is_not_applied(run: Run, place: Path) -> None:
     assert (ran.code, "the plan is hypothetical" in ran.err) == (1, True)
 
 
+def test_what_holds_on_another_day_is_no_answer(run: Run, place: Path) -> None:
+    """Nothing to do as of another day is not nothing to do."""
+    deny = [{"versions": ">1.5.24", "reason": "broken", "until": "2099-01-01"}]
+    policy = write_policy(place, target="<=1.5.24", deny=deny)
+    root = live(place, facts.load(str(FACTS)))
+    planning = ("--catalog", place / "catalog", *TRUST, "--policy", policy, "--sysroot", root)
+    assert run("apply", *planning).code == 0
+    ran = run("apply", *planning, "--as-of", "2100-01-01")
+    assert (ran.code, "the plan is hypothetical" in ran.err) == (1, True)
+
+
+@pytest.mark.parametrize("what", ["provisional", "hypothetical"])
+def test_a_plan_that_is_refused_leaves_no_run_without_an_end(run: Run, place: Path, what: str) -> None:
+    """Else the next run finds one that was killed, and on a host that runs another module its outcome unknown."""
+    path = planned(run, place)
+    reseal(path, **{what: True})
+    root = live(place, host_like(facts.load(str(FACTS)), "1.5.28"))
+    ran = apply(run, path, "--sysroot", root)
+    assert (ran.code, f"the plan is {what}" in ran.err) == (1, True)
+    ran = run("apply", "--catalog", place / "catalog", *TRUST, "--sysroot", root, "--dry-run", "--json")
+    assert (ran.code, ran.json["recovered"], ran.err) == (0, None, "")
+    assert "killed" not in run("history", "--sysroot", root).out
+
+
 def test_an_expired_waiver_is_not_revived(run: Run, place: Path) -> None:
     accept = [{"rule": "feature-loss", "versions": ">=1.5.0", "reason": "r", "by": "b", "until": "2026-01-31"}]
     policy = write_policy(place, accept=accept)

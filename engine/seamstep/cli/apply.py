@@ -190,10 +190,12 @@ def _report(document: object, text: str, options: argparse.Namespace, code: Exit
 
 
 def _nothing_to_do(options: argparse.Namespace, plan: Plan, begun: Transaction, heard: Reporter) -> ExitCode:
-    """Show a plan without an update. Raises StalePlanError if the host's facts differ from those in the plan: it then
-    says nothing about the host."""
+    """Show a plan without an update. Raises StalePlanError if the host's facts differ from those in the plan, and
+    RefusedError if the plan was made as of another day: it then says nothing about the host."""
     from seamstep.host.read_facts import read_facts
+    from seamstep.run.executor import refuse_hypothetical
 
+    refuse_hypothetical(plan)
     differences = plan.host.differences(read_facts(begun.host))
     if differences:
         raise StalePlanError(f"stale plan: the host changed since the plan was made: {'; '.join(differences)}")
