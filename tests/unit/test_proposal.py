@@ -28,6 +28,8 @@ from seamstep.domain.facts import HostFacts
 from seamstep.host.simulated import SimulatedHost
 from seamstep.plan import at_hand
 from seamstep.plan.document import Plan, seal
+from seamstep.planning import planner
+from seamstep.policy import policy_file
 from seamstep.run.executor import Executor, State
 from seamstep.run.executor.states import Stop
 
@@ -479,7 +481,7 @@ def test_the_question_shows_what_will_be_done(run: Run, place: Path, monkeypatch
     path = planned(run, place, "--policy", policy)
     monkeypatch.setattr(sys, "stdin", Terminal("n\n"))
     ran = run("apply", path, *TRUST, "--simulate", "--policy", policy)
-    assert (ran.code, "Update this host now?" in ran.err) == (1, True)
+    assert (ran.code, "Rehearse this now, without the commands?" in ran.err) == (1, True)
     for told in (
         "run before the first hop: cordon 'this node'",
         "run after the last: uncordon",
@@ -488,6 +490,47 @@ def test_the_question_shows_what_will_be_done(run: Run, place: Path, monkeypatch
         "sat from 00:00 to 23:59 (UTC)",
     ):
         assert told in ran.err
+
+
+def test_the_question_does_not_repeat_what_the_plan_says(
+    run: Run, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is agreed to is what the rules say of the hops, with the images at hand."""
+    file = place / "catalog" / "mapping_file.json"
+    mapping = json.loads(file.read_text())
+    for release in mapping["tdx_module_releases"]:
+        release["strict_compat_versions"] = []
+    file.write_text(json.dumps(mapping))
+    policy = write_policy(place, path="shortest-path", rules={"td-build": "off"})
+    path = planned(run, place, "--policy", policy)
+    document = json.loads(path.read_text())
+    for hop in document["hops"]:
+        hop["td_creation"]["reason"] = "safe while TDs are created: Intel says so"
+        hop |= {"risks": [], "verdicts": [], "waived": []}
+    reseal(path, hops=document["hops"], reason="Intel recommends this", policy=document["policy"] | {"name": "intel"})
+    (place / "catalog").rename(place / "moved")
+
+    monkeypatch.setattr(sys, "stdin", Terminal("n\n"))
+    ran = run("apply", path, *TRUST, "--catalog", place / "moved", "--policy", policy, "--simulate")
+    assert (ran.code, "Rehearse this now" in ran.err) == (1, True), ran.out + ran.err
+    told = ran.err
+    assert "intel" not in told.lower().replace("trusted besides intel", "")
+    assert "1.5.24 → 1.5.28 → 1.5.34, 2 hops" in told
+    assert "16 of 16 rules pass" in told
+    assert "risk: td-build: 3 TDs run, so one may be in the making, and 1.5.28 does not list 1.5.24" in told
+    assert "hold the creation of TDs back: 1.5.34 does not list 1.5.28" in told
+    assert f"image {place}/moved/" in told
+
+
+def test_the_question_is_about_what_is_left(spr: HostFacts, images: Path) -> None:
+    plan = plan_for(spr, images)
+    releases, policy = judge_for(plan).releases.values(), policy_file.load("shortest-path", DAY)
+    again = planner.hops_again(plan, releases, spr, policy)
+    assert [(hop["from"], hop["to"]) for hop in again] == [("1.5.24", "1.5.28"), ("1.5.28", "1.5.34")]
+    assert json.loads(json.dumps(again)) == json.loads(json.dumps(plan.document["hops"]))
+    left = planner.hops_again(plan, releases, host_like(spr, "1.5.28", remaining_updates=1), policy)
+    assert [(hop["from"], hop["to"]) for hop in left] == [("1.5.28", "1.5.34")]
+    assert {verdict["outcome"] for verdict in left[0]["verdicts"]} == {"pass"}
 
 
 @pytest.mark.parametrize("term", ["dumb", "xterm"])
