@@ -198,7 +198,7 @@ def test_apply_asks_and_refuses_without_a_terminal(run: Run, saved: Path, monkey
         ran = run("apply", saved, *TRUST, "--simulate")
         assert ran.code == code
         assert "1.5.24 → 1.5.28 → 1.5.34" in ran.err
-        assert "Update this host now?" in ran.err
+        assert "Rehearse this now, without the commands?" in ran.err
     os.close(ready)
 
 

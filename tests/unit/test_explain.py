@@ -149,6 +149,17 @@ def test_a_kernel_without_the_interface_lacks_its_facts_too() -> None:
     assert changes(FREE, host, made_policy(), "1.5.10") == [(kernel,)]
 
 
+def test_no_change_leads_back(run: Run, images: Path, tmp_path: Path) -> None:
+    """Not even to drop a waypoint, of which there are none on the way to an older release."""
+    policy = tmp_path / "policy.yaml"
+    policy.write_text('{"schema": "seamstep/policy/v1", "name": "ours", "waypoints": ["1.5.28"]}')
+    given = ("--catalog", images, *TRUST, "--facts", FACTS, "--policy", policy)
+    for version in ("1.5.01", "1.5.24"):
+        ran = run("explain", *given, "--to", version)
+        assert (ran.code, f"would open a path to {version}" in ran.out) == (1, True), ran.err
+        assert "no change to host, policy or catalog" in ran.out
+
+
 def test_what_no_change_helps(run: Run, spr: HostFacts, tmp_path: Path) -> None:
     listed = (made_release("1.5.01"), made_release("1.5.02", features0=0))
     assert changes(listed, made_host(), made_policy(), "1.5.02") == []

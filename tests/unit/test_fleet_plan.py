@@ -281,7 +281,11 @@ def test_a_folder_has_regular_files(run: Run, tmp_path: Path) -> None:
     (folder / "a.json").write_text(json.dumps(SPR))
     ran = run(*PLAN, folder)
     assert (ran.code, "1 host in 1 class" in ran.out) == (1, True)
-    for told in ("fifo.json: can't read the facts document: a pipe, not a regular file", "gone.json: can't", "too large"):
+    for told in (
+        "fifo.json: can't read the facts document: a pipe, not a regular file",
+        "gone.json: can't",
+        "too large",
+    ):
         assert told in ran.err
 
 

@@ -93,7 +93,7 @@ def test_apply_shows_the_plan_on_the_terminal_it_asks_on(images: Path, tmp_path:
     code, out = on_terminal(["apply", plan, *TRUST, "--simulate"], 80, typed=b"n\n")
     assert code == 1
     assert DRAWN in unstyled(out)
-    assert "Update this host now? [y/N]" in out
+    assert "Rehearse this now, without the commands? [y/N]" in out
     yes = on_terminal(["apply", plan, *TRUST, "--simulate", "--yes"], 80)
     assert yes[0] == 0
     assert DRAWN not in yes[1], "who said yes has read it"

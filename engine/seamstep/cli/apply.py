@@ -112,7 +112,7 @@ def _perform(options: argparse.Namespace, begun: Transaction, at_hand: AtHand, j
         )
         if result.stopped is not Stop.DRY_RUN:
             return _tell(options, begun, plan, result, journal)
-        _confirm(plan, begun)
+        _confirm(at_hand, begun, rehearsal=options.simulate)
     with reporter() as progress:
         result = begun.perform(
             plan,
@@ -201,10 +201,12 @@ def _report(document: object, text: str, options: argparse.Namespace, code: Exit
 
 
 def _nothing_to_do(options: argparse.Namespace, plan: Plan, begun: Transaction, heard: Reporter) -> ExitCode:
-    """Show a plan without an update. Raises StalePlanError if the host's facts differ from those in the plan: it then
-    says nothing about the host."""
+    """Show a plan without an update. Raises StalePlanError if the host's facts differ from those in the plan, and
+    RefusedError if the plan was made as of another day: it then says nothing about the host."""
     from seamstep.host.read_facts import read_facts
+    from seamstep.run.executor import refuse_hypothetical
 
+    refuse_hypothetical(plan)
     differences = plan.host.differences(read_facts(begun.host))
     if differences:
         raise StalePlanError(f"stale plan: the host changed since the plan was made: {'; '.join(differences)}")
@@ -299,15 +301,27 @@ def _host(options: argparse.Namespace, plan: Plan | None) -> Host:
     return shared.sysfs_host(options)
 
 
-def _confirm(plan: Plan, begun: Transaction) -> None:
-    """Show what is going to be done on this host, and ask."""
+def _confirm(at_hand: AtHand, begun: Transaction, *, rehearsal: bool) -> None:
+    """Show what is going to be done on this host, and ask. A saved plan is a proposal, so nothing that it says of its
+    hops is shown: the rules are asked about them, on this host."""
     from seamstep.host.read_facts import read_facts
+    from seamstep.planning.planner import hops_again
 
-    host = read_facts(begun.host).to_document()
-    print(plan_for_people({**plan.document, "host": host}, sys.stderr), file=sys.stderr)
+    plan, host = at_hand.plan, read_facts(begun.host)
+    hops = hops_again(plan, at_hand.releases, host, at_hand.policy)
+    versions = [hops[0]["from"], *(hop["to"] for hop in hops)]
+    shown = {
+        "host": host.to_document(),
+        "source": versions[0],
+        "hops": hops,
+        "reason": f"{' → '.join(versions)}, {len(hops)} hop{'' if len(hops) == 1 else 's'}",
+        "policy": {**plan.document["policy"], "name": at_hand.policy.name},
+    }
+    print(plan_for_people({**plan.document, **shown}, sys.stderr), file=sys.stderr)
     if not sys.stdin or not sys.stdin.isatty():
         raise RefusedError("there is no terminal to ask on; give --yes to update without asking")
-    print("\nUpdate this host now? [y/N] ", end="", file=sys.stderr, flush=True)
+    question = "Rehearse this now, without the commands?" if rehearsal else "Update this host now?"
+    print(f"\n{question} [y/N] ", end="", file=sys.stderr, flush=True)
     if not select.select([sys.stdin], [], [], _ANSWER_SECONDS)[0]:  # other runs find the host busy meanwhile
         raise RefusedError(f"no answer within {_ANSWER_SECONDS:g} s; nothing was changed")
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:

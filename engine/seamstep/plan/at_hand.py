@@ -7,7 +7,8 @@ made from, and have to be named by the caller, or to be files that nobody but ro
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any, NamedTuple
 
@@ -66,10 +67,10 @@ def at_hand(plan: Plan, named: Named, today: date, *, strict: bool = True) -> At
         strict: whether files that the plan names count only if nobody but root and the user can change them.
 
     Raises:
-        StalePlanError: a file can't be read, or is not the one that the plan was made from; the policy decides
-            differently today; the plan contradicts its policy.
+        StalePlanError: a file that the plan names can't be read; a file is not the one that the plan was made from; the
+            policy decides differently today; the plan contradicts its policy.
         RefusedError: a file has to be named by the caller.
-        InputError: the mapping file or a policy is invalid, or the images can't be read.
+        InputError: a file that the caller names can't be read or is invalid, or the images can't be read.
     """
     then = date.fromisoformat(plan.document["as_of"])
     layers = _layers(plan, named, today, strict=strict)
@@ -95,12 +96,10 @@ def at_hand(plan: Plan, named: Named, today: date, *, strict: bool = True) -> At
 def _layers(plan: Plan, named: Named, today: date, *, strict: bool) -> list[Layer]:
     """The layers of the plan's policy, as of ``today``."""
     wanted: list[dict[str, Any]] = plan.document["policy"]["layers"]
-    names = named.policies or [layer["path"] or layer["name"] for layer in wanted]
+    names = named.policies or [_of_layer(layer, strict=strict) for layer in wanted]
     if len(names) != len(wanted):
         made_with = " ".join(f"--policy {layer['path'] or layer['name']}" for layer in wanted)
         raise StalePlanError(f"stale plan: it was made with {made_with}, in this order")
-    if strict and not named.policies:
-        _refuse_foreign("policy", "--policy", [layer["path"] for layer in wanted if layer["path"]])
     found, drifted = [], []
     for name, layer in zip(names, wanted, strict=True):
         try:
@@ -108,13 +107,25 @@ def _layers(plan: Plan, named: Named, today: date, *, strict: bool) -> list[Laye
                 require_regular(name, "policy")
             found.append(policy_file.layer(name, today))
         except InputError as error:
+            if named.policies:
+                raise
             drifted.append(f"the policy it was made from can't be read: {error}")
             continue
         if found[-1].document.sha256 != layer["sha256"]:
-            drifted.append(f"the policy changed: {name}")
+            drifted.append(_other("policy", name, layer["path"] or layer["name"], named=bool(named.policies)))
     if drifted:
         raise StalePlanError(f"stale plan: {'; '.join(drifted)}; plan again")
     return found
+
+
+def _of_layer(layer: Mapping[str, Any], *, strict: bool) -> str:
+    """The policy of a layer, as the plan names it: a file, or one that ships."""
+    path, name = layer["path"], layer["name"]
+    if path:
+        return _own("policy", "--policy", path) if strict else str(path)
+    if policy_file.is_file(name):
+        raise StalePlanError(f"stale plan: {name} is a file, and the plan says that it ships with seamstep; plan again")
+    return str(name)
 
 
 def _refuse_drift_of_time(plan: Plan, layers: Sequence[Layer], then: date, today: date) -> None:
@@ -139,9 +150,22 @@ def _changes(layer: Layer, then: date, today: date) -> Iterator[Problem]:
 
 
 def _refuse_contradictions(plan: Plan, policy: Policy) -> None:
+    """Raise StalePlanError if the plan repeats its policy wrongly, or uses more updates than it permits."""
+    wrong = next(_contradictions(plan, policy), None)
+    if wrong:
+        raise StalePlanError(f"stale plan: {wrong}: it was changed after it was made; plan again")
+
+
+def _contradictions(plan: Plan, policy: Policy) -> Iterator[str]:
     if plan.document["apply"] != dict(policy.apply) or plan.creation_held != policy.creation_held:
-        message = "its settings are not those of its policy: it was changed after it was made"
-        raise StalePlanError(f"stale plan: {message}; plan again")
+        yield "its settings are not those of its policy"
+    if plan.document["valid_until"] != policy.valid_until:
+        yield f"its policy decides alike until {policy.valid_until or 'any day'}, and the plan does not say so"
+    hops, left = len(plan.hops), (plan.host.remaining_updates or 0) - len(plan.hops)
+    if policy.max_hops is not None and hops > policy.max_hops:
+        yield f"it has {hops} hops, and its policy permits at most {policy.max_hops}"
+    if hops and left < policy.keep_updates:
+        yield f"it leaves {left} updates, and its policy keeps {policy.keep_updates} in reserve"
 
 
 def _mapping(plan: Plan, named: Named, *, strict: bool) -> mapping.MappingFile:
@@ -149,25 +173,42 @@ def _mapping(plan: Plan, named: Named, *, strict: bool) -> mapping.MappingFile:
     if not path:
         raise RefusedError("the plan does not say where its mapping file is: name it, with --mapping")
     if strict and not named.mapping:
-        _refuse_foreign("mapping file", "--mapping", [path])
+        path = _own("mapping file", "--mapping", path)
     try:
         if not named.mapping:
             require_regular(path, mapping.WHAT)
         found = mapping.load(path, found=named.found)
     except InputError as error:
+        if named.mapping:
+            raise
         raise StalePlanError(f"stale plan: the mapping it was made from can't be read: {error}; plan again") from None
     if found.sha256 != plan.document["mapping"]["sha256"]:
-        raise StalePlanError(f"stale plan: the mapping changed: {path}; plan again")
+        other = _other("mapping", path, plan.document["mapping"].get("path"), named=bool(named.mapping))
+        raise StalePlanError(f"stale plan: {other}; plan again")
     return found
 
 
-def _refuse_foreign(what: str, option: str, paths: Sequence[str]) -> None:
-    """Raise RefusedError for a file that somebody else can change."""
-    for path in paths:
-        why = others_can_change(path)
-        if why:
-            message = f"the plan names the {what} {path}, and {why}; if you trust it, name it yourself"
-            raise RefusedError(f"{message}: {option} {path}")
+def _other(what: str, path: str, planned: str | None, *, named: bool) -> str:
+    """That a file is not the one that the plan was made from, as a clause: if the caller ``named`` it, it may be
+    another one as well as one that changed."""
+    if not named:
+        return f"the {what} changed: {path}"
+    was = f", {planned}, as it was then" if planned else ""
+    return f"the {what} {path} is not the one that it was made from{was}"
+
+
+def _own(what: str, option: str, path: str) -> str:
+    """The file that a path in the plan leads to, as a path without links: these could lead elsewhere by the time that
+    the file is read. Raises RefusedError if somebody else can change the file."""
+    try:
+        place = os.path.realpath(path)
+        why = others_can_change(place)
+    except (OSError, ValueError) as error:  # a working directory that was removed, a NUL in the path
+        place, why = path, str(error)
+    if why:
+        message = f"the plan names the {what} {path}, and {why}; if you trust it, name it yourself"
+        raise RefusedError(f"{message}: {option} {path}")
+    return place
 
 
 def _image_paths(plan: Plan) -> Iterator[str]:

@@ -119,7 +119,7 @@ def _opens(situation: Situation, changes: Iterable[Change], goal: ModuleVersion)
 def _candidates(situation: Situation, graph: VersionGraph, goal: ModuleVersion) -> Iterator[Change]:
     """Every single change that bears on steps at or below ``goal``; what is easiest to do comes first."""
     series = graph.running.series
-    if goal.series != series:
+    if goal.series != series or goal < graph.running:  # no update leads there
         return
     ladder = [release for release in graph.ladder(series) if graph.running <= release.version <= goal]
     yield from _host_changes(situation.host, ladder)

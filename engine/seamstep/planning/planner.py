@@ -244,6 +244,25 @@ def _hop_document(judgement: Judgement, host: HostFacts, policy: Policy) -> dict
     }
 
 
+def hops_again(plan: Plan, releases: Iterable[Release], host: HostFacts, policy: Policy) -> list[dict[str, Any]]:
+    """The hops that a saved plan has left on a host, in the form that plans have, as the rules see them on that host.
+
+    What rules that look ahead said is repeated from the plan, since ``releases`` may be those of its hops alone. Raises
+    ValueError and InputError as :class:`VersionGraph` does.
+    """
+    graph = VersionGraph(releases, host, [one for one in policy.applied_rules() if not one.rule.looks_ahead])
+    ahead = {one.rule.name for one in policy.rules if one.rule.looks_ahead}
+    sources = [hop.source for hop in plan.hops]
+    done = sources.index(graph.running) if graph.running in sources else 0
+    hops = []
+    for used, hop in enumerate(plan.hops[done:]):
+        document = _hop_document(graph.judge(hop.source, hop.target, used), host, policy)
+        for key in ("verdicts", "waived"):
+            document[key] += [one for one in plan.document["hops"][done + used][key] if one["rule"] in ahead]
+        hops.append(document)
+    return hops
+
+
 def td_creation(step: Step, host: HostFacts, *, held: bool) -> dict[str, Any]:
     """Whether TDs may be created during a step, in the form that plans have. ``safe`` does not depend on the number of
     TDs; ``needs_no_td`` is true if the step is free of the hazard only because no TD runs."""

@@ -40,13 +40,18 @@ def load(name_or_file: str, as_of: date) -> Policy:
     """Load a shipped policy by name, or a policy from a file.
 
     Args:
-        name_or_file: the value of ``--policy``. One with a ``/``, or ending in .yaml or .yml, is a file.
+        name_or_file: the value of ``--policy``. See :func:`is_file`.
         as_of: the day for which the policy is read. Denials and waivers are in force through their ``until``.
 
     Raises:
         InputError: no such policy, unreadable or invalid; lists all problems.
     """
     return layer(name_or_file, as_of).policy
+
+
+def is_file(name_or_file: str) -> bool:
+    """Whether a value of ``--policy`` is a file rather than a policy that ships."""
+    return "/" in name_or_file or name_or_file.endswith((".yaml", ".yml"))
 
 
 def layer(name_or_file: str, as_of: date) -> Layer:
@@ -59,7 +64,7 @@ def layer(name_or_file: str, as_of: date) -> Layer:
 def _read(name_or_file: str) -> tuple[bytes, str, str | None]:
     """The content of a policy's file, its name in messages, and its absolute path (None for a policy that ships).
     Raises InputError if there is no such policy, or its file can't be read."""
-    if "/" in name_or_file or name_or_file.endswith((".yaml", ".yml")):
+    if is_file(name_or_file):
         return read_bytes(name_or_file, _SIZE_LIMIT, "policy"), name_or_file, absolute(name_or_file)
     shipped = resources.policies()
     if name_or_file not in shipped:

@@ -29,7 +29,7 @@ from seamstep.host.upload import UploadPort
 from seamstep.plan import windows
 from seamstep.plan.document import Hop, Plan
 from seamstep.run import past_runs
-from seamstep.run.executor import LOST, Executor, Reporter, RunResult, State, Stop, kernel
+from seamstep.run.executor import LOST, Executor, Reporter, RunResult, State, Stop, kernel, refuse_unfit
 from seamstep.run.executor.commands import Commands
 from seamstep.run.executor.signals import deferred_signals
 from seamstep.run.journal import Journal, open_folder, read, recorded_host
@@ -103,8 +103,8 @@ class Transaction(NamedTuple):
 
         Raises:
             TdxLostError: TDX is lost.
-            RefusedError: a step failed in this boot, or may have because records of this boot are missing; or the
-                journal can't be written. Nothing was changed.
+            RefusedError: the plan can't be performed on any host; a step failed in this boot, or may have because
+                records of this boot are missing; or the journal can't be written. Nothing was changed.
             KeyboardInterrupt: interrupted while commands of an earlier run were made up for.
         """
         if commands:
@@ -197,6 +197,7 @@ class Transaction(NamedTuple):
         """The index of the first hop to perform. Raises TdxLostError and RefusedError as :meth:`perform`."""
         if kernel.version_now(self.host)[1]:
             raise TdxLostError(LOST)
+        refuse_unfit(plan)
         start = self._start(plan)
         if not retry_failed:
             self._refuse_failed(plan.hops[start:] if limit is None else plan.hops[start : start + limit])

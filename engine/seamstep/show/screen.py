@@ -67,8 +67,9 @@ class _Screen:
         self.width = self._console.width
         self._ascii = self._console.options.ascii_only
 
-    def text(self, value: object, style: str = "") -> Text:
-        told = short(printable(value))
+    def text(self, value: object, style: str = "", *, whole: bool = False) -> Text:
+        """``value`` as text; digests in it are shortened unless it is to stay ``whole``."""
+        told = printable(value) if whole else short(printable(value))
         return Text(told.translate(ASCII) if self._ascii else told, style=style)
 
     def word(self, mark: str, told: object = "") -> Text:
@@ -168,7 +169,7 @@ def _plan_parts(plan: Mapping[str, Any], screen: _Screen, now: float | None) -> 
     if performed:
         yield Text()
         yield screen.title("when it is applied")
-        yield from (screen.text(f"  {line}") for line in performed)
+        yield from (screen.text(f"  {line}", whole=True) for line in performed)
     if plan["provisional"]:
         yield Text()
         yield screen.word("provisional", f": {PROVISIONAL}")

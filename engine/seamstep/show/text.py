@@ -101,9 +101,11 @@ def plan_text(plan: Mapping[str, Any], now: float | None = None) -> str:
         lines += [f"  {note.mark}{f': {note.rule}:' if note.rule else ''} {note.text}" for note in hop_notes(hop)]
     if plan["signers"]:
         lines += ["", *(f"trusted besides Intel: signer {signer}" for signer in plan["signers"])]
+    told = [short(printable(line)) for line in lines]
     performed = list(performing(plan, now))
     if performed:
-        lines += ["", "when it is applied", *(f"  {line}" for line in performed)]
+        told += ["", "when it is applied", *(f"  {printable(line)}" for line in performed)]  # commands stay whole
+    lines = []
     if plan["provisional"]:
         lines += ["", f"provisional: {PROVISIONAL}"]
     if plan["alternatives"]:
@@ -116,7 +118,7 @@ def plan_text(plan: Mapping[str, Any], now: float | None = None) -> str:
         found = causes(plan["rejected"])
         lines += [f"  {cause.steps}  {cause.rules}: {cause.reason}" for cause in found[:SHOWN_CAUSES]]
         lines += [f"  {more}" for more in not_shown(found)]
-    return "\n".join(short(printable(line)) for line in lines)
+    return "\n".join([*told, *(short(printable(line)) for line in lines)])
 
 
 def held_up(held: Mapping[str, Any] | None, *, why: bool = True) -> Iterator[str]:

@@ -111,12 +111,7 @@ class Executor:
             return self._check_images(plan, start) or self._open(plan, plan.hops[start]) or self._preflight(plan, start)
 
     def _prepared(self, plan: Plan) -> AbstractContextManager[Interrupted]:
-        if plan.outcome is not PlanOutcome.UPDATE:
-            raise RefusedError(f"the plan holds no update: its outcome is {plan.outcome.value}")
-        if plan.provisional:
-            raise RefusedError("the plan is provisional: rules that need an image were left open; plan with --images")
-        if plan.hypothetical:
-            raise RefusedError(f"the plan is hypothetical: it was made as of {plan.as_of}, another day; plan again")
+        refuse_unfit(plan)
         self._trusted = TRUSTED | plan.signers
         return deferred_signals()
 
@@ -293,6 +288,21 @@ class Executor:
         if result.state is State.APPLIED:
             self._last_applied = self._host.monotonic()
         return result
+
+
+def refuse_unfit(plan: Plan) -> None:
+    """Raise RefusedError for a plan that can't be performed on any host."""
+    if plan.outcome is not PlanOutcome.UPDATE:
+        raise RefusedError(f"the plan holds no update: its outcome is {plan.outcome.value}")
+    if plan.provisional:
+        raise RefusedError("the plan is provisional: rules that need an image were left open; plan with --images")
+    refuse_hypothetical(plan)
+
+
+def refuse_hypothetical(plan: Plan) -> None:
+    """Raise RefusedError for a plan that was made as of another day: what it says is not so today."""
+    if plan.hypothetical:
+        raise RefusedError(f"the plan is hypothetical: it was made as of {plan.as_of}, another day; plan again")
 
 
 def _random() -> float:
