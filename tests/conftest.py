@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -110,6 +111,14 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 def _no_state_of_this_machine(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test writes into the state folder of the machine that it runs on."""
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path_factory.getbasetemp() / f"state-{next(_STATES)}"))
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder in memory where there is such a thing: hundreds of runs wait for the disk at every record."""
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="seamstep-", dir=memory) as folder:
+        yield Path(folder)
 
 
 @pytest.fixture

@@ -28,6 +28,21 @@ class Process(NamedTuple):
     peak: int
 
 
+class Fleet(NamedTuple):
+    """A fleet: how many hosts it has, in how many classes."""
+
+    hosts: int
+    classes: int
+
+    def __str__(self) -> str:
+        return f"{self.hosts:,} hosts in {self.classes:,} classes"
+
+
+#: The fleets that are measured, and those that a promise is about.
+FLEETS = (*(Fleet(hosts, 300) for hosts in (1_000, 10_000, 100_000, 1_000_000)), Fleet(1_000_000, 3_000))
+PROMISED = FLEETS[-2:]
+
+
 @dataclass(frozen=True, slots=True)
 class Figure:
     """One figure: ``value`` in ``unit`` is what is promised about; ``ratio`` is much the same on a slow machine as on a
@@ -78,6 +93,14 @@ def of_speeds(found: Mapping[str, float], bare: float) -> Iterator[Figure]:
     for name, shown in (("cedar", "Cedar"), ("rego", "Rego")):
         ratio = found["decision"] / found[name]
         yield Figure(f"one decision, against {shown}", 1 / ratio, "times as fast", ratio)
+
+
+def of_fleets(found: Mapping[Fleet, Process], bare: float) -> Iterator[Figure]:
+    """Processor time and peak memory of the fleets that a promise is about."""
+    for fleet in PROMISED:
+        one = found[fleet]
+        yield Figure(f"{fleet}: time", one.busy, "s", one.busy / bare)
+        yield Figure(f"{fleet}: memory", one.peak / 1e6, "MB", one.peak / 1e6)
 
 
 def slope(points: Mapping[int, float]) -> float:

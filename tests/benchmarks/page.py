@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 import figures
-from figures import BARE, LENGTHS, Budget, Figure, Process
+from figures import BARE, FLEETS, LENGTHS, Budget, Figure, Fleet, Process
 
 _HEAD = """# Speed
 
@@ -17,6 +17,15 @@ _PROMISES = """## Promises
 
 Times are processor times, user and system. A bare start is `python -I -c pass`. Milliseconds are those of this machine;
 CI compares them with a bare start in the same run. A series of more than 500 releases is refused.
+"""
+FLEETS_BEGIN, FLEETS_END = "<!-- fleets -->", "<!-- end of fleets -->"
+#: The command that plans for one host, as a fleet's would be planned one by one.
+ONE_BY_ONE = ("plan --catalog",)
+_FLEETS = """## Fleets
+
+Written by `run.py --fleets` too, at another time than the rest of the page. `seamstep fleet plan -o OUT` as a whole
+process: facts as JSON Lines with labels, 500 bytes a host; images from a catalog; the hosts written out, 170 bytes
+each. Medians of three. One by one is the processor time of `seamstep plan --catalog` times the number of hosts.
 """
 _PROCESSES = """## Whole processes
 
@@ -59,13 +68,15 @@ def page(
     found: Sequence[Figure],
     allowed: Mapping[str, Budget],
     about: Mapping[str, str],
+    of_fleets: str,
 ) -> str:
-    """The whole page."""
+    """The whole page; ``of_fleets`` is the part that :func:`fleets` gives."""
     parts = [
         _HEAD,
         "\n".join(f"- {name}: {text}" for name, text in about.items()) + "\n",
         _PROMISES,
-        _promises(found, allowed),
+        _promises([one for one in found if " hosts in " not in one.name], allowed),
+        of_fleets + "\n",
         _PROCESSES,
         _process_table(processes),
         _DECISIONS,
@@ -77,6 +88,50 @@ def page(
         _verification_table(speeds),
     ]
     return "\n".join(parts)
+
+
+def fleets(
+    found: Mapping[Fleet, Process],
+    processes: Mapping[str, Process],
+    of_fleets: Sequence[Figure],
+    allowed: Mapping[str, Budget],
+    about: Mapping[str, str],
+) -> str:
+    """The part about fleets, between its marks. ``processes`` has the commands of ONE_BY_ONE, and a bare start."""
+    alone = processes[ONE_BY_ONE[0]].busy
+    rows = [
+        [
+            str(fleet),
+            shown(one.wall),
+            shown(one.busy),
+            shown(one.peak / 1e6),
+            shown(fleet.hosts * alone),
+            shown(fleet.hosts * alone / one.busy),
+        ]
+        for fleet, one in found.items()
+    ]
+    head = ["fleet", "wall time, s", "processor time, s", "MB", "one by one, s", "as a ratio"]
+    when = "\n".join(f"- {name}: {about[name]}" for name in ("date", "machine", "load before") if name in about)
+    parts = [
+        FLEETS_BEGIN,
+        _FLEETS,
+        f"{when}\n",
+        _promises([one for one in of_fleets if " hosts in " in one.name], allowed),
+        table(head, rows),
+        "![Time by the number of hosts](images/fleets.svg)\n",
+        FLEETS_END,
+    ]
+    return "\n".join(parts)
+
+
+def fleet_growths(found: Mapping[Fleet, Process], processes: Mapping[str, Process]) -> dict[str, dict[int, float]]:
+    """The series of the plot of fleets: by name, by number of hosts, seconds."""
+    few = [fleet for fleet in FLEETS if fleet.classes == FLEETS[0].classes]
+    alone = processes[ONE_BY_ONE[0]].busy
+    return {
+        "fleet plan": {fleet.hosts: found[fleet].busy for fleet in few},
+        "one by one": {fleet.hosts: fleet.hosts * alone for fleet in few},
+    }
 
 
 def budget_table(found: Sequence[Figure], allowed: Mapping[str, Budget]) -> str:

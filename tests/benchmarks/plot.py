@@ -8,7 +8,7 @@ from html import escape
 
 _WIDTH, _HEIGHT = 720, 420
 _LEFT, _RIGHT, _TOP, _BOTTOM = 80, 120, 44, 60
-_COLOURS = ("#0b6bcb", "#b45309")
+_COLOURS = ("#0b6bcb", "#b45309", "#1a7f37")
 
 
 class _Axes:
@@ -27,11 +27,11 @@ class _Axes:
         return _HEIGHT - _BOTTOM - (math.log10(seconds) - first) / (last - first) * (_HEIGHT - _TOP - _BOTTOM)
 
 
-def svg(title: str, series: Mapping[str, Mapping[int, float]]) -> str:
-    """A picture of ``series``: by name, by length, seconds. Each has two points or more."""
+def svg(title: str, series: Mapping[str, Mapping[int, float]], things: str = "releases") -> str:
+    """A picture of at most three ``series``: by name, by number of ``things``, seconds. Each has two points or more."""
     axes = _Axes([n for points in series.values() for n in points], [s for p in series.values() for s in p.values()])
-    body = [*_frame(axes, title)]
-    for colour, (name, points) in zip(_COLOURS, series.items(), strict=True):
+    body = [*_frame(axes, title, things)]
+    for colour, (name, points) in zip(_COLOURS[: len(series)], series.items(), strict=True):
         body += _line(axes, name, points, colour)
     return "\n".join(
         [
@@ -45,7 +45,7 @@ def svg(title: str, series: Mapping[str, Mapping[int, float]]) -> str:
     )
 
 
-def _frame(axes: _Axes, title: str) -> Iterator[str]:
+def _frame(axes: _Axes, title: str, things: str) -> Iterator[str]:
     right, bottom = _WIDTH - _RIGHT, _HEIGHT - _BOTTOM
     yield f'<text x="{_LEFT}" y="24" font-size="15" font-weight="bold">{escape(title)}</text>'
     for decade in axes.decades:
@@ -55,8 +55,8 @@ def _frame(axes: _Axes, title: str) -> Iterator[str]:
     for length in axes.lengths:
         x = axes.across(length)
         yield f'<path d="M{x:.1f} {_TOP}V{bottom}" stroke="#d0d7de"/>'
-        yield f'<text x="{x:.1f}" y="{bottom + 20}" text-anchor="middle">{length}</text>'
-    yield f'<text x="{(_LEFT + right) / 2:.1f}" y="{_HEIGHT - 14}" text-anchor="middle">releases</text>'
+        yield f'<text x="{x:.1f}" y="{bottom + 20}" text-anchor="middle">{length:,}</text>'
+    yield f'<text x="{(_LEFT + right) / 2:.1f}" y="{_HEIGHT - 14}" text-anchor="middle">{things}</text>'
 
 
 def _line(axes: _Axes, label: str, points: Mapping[int, float], colour: str) -> Iterator[str]:

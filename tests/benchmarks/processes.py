@@ -106,6 +106,13 @@ def _peak(*arguments: str) -> int:
     return int(kilobytes) * 1024
 
 
+def once(command: Command) -> Process:
+    """Measure one run of a command. Raises RuntimeError if it failed."""
+    begun, before = time.perf_counter(), _busy()
+    peak = _peak("-c", _RUN, *command)
+    return Process(time.perf_counter() - begun, _busy() - before, peak)
+
+
 def _expected(name: str) -> set[int]:
     """The exit codes of a command that did its work; the real mapping file has findings."""
     return {0, 1} if name == "lint" else {0}

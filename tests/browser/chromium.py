@@ -42,6 +42,7 @@ class Browser:
         *,
         scheme: str = "light",
         media: str = "screen",
+        width: int = 1280,
         audit: bool = False,
         fragment: str = "",
         name: str = "",
@@ -50,12 +51,29 @@ class Browser:
         assert self._process.stdin
         assert self._process.stdout
         shot = str(Path(SCREENSHOTS) / f"{name}-{scheme}.png") if SCREENSHOTS and name else None
-        asked = {"url": page.as_uri() + fragment, "script": script, "scheme": scheme, "media": media}
+        asked = {"url": page.as_uri() + fragment, "script": script, "scheme": scheme, "media": media, "width": width}
         self._process.stdin.write(json.dumps({**asked, "audit": audit, "screenshot": shot}) + "\n")
         self._process.stdin.flush()
         answer = json.loads(self._process.stdout.readline())
         assert "error" not in answer, answer["error"]
         return Visit(**answer)
+
+
+#: A script: what is cut off or reaches out of the window, but for the picture, which scrolls in its own box.
+CUT_OFF = """
+    return page.evaluate(`(() => {
+      const found = [];
+      const apart = ".drawing, .drawing *, .hidden, thead, thead *, script";
+      for (const one of document.body.querySelectorAll("*")) {
+        if (one.matches(apart) || !one.getClientRects().length) continue;
+        const box = one.getBoundingClientRect();
+        const cut = getComputedStyle(one).overflowX !== "visible" && one.scrollWidth > one.clientWidth;
+        if (cut || box.right > innerWidth + 0.5 || box.left < 0) found.push(one.outerHTML.slice(0, 120));
+      }
+      if (document.documentElement.scrollWidth > innerWidth) found.push("the page scrolls sideways");
+      return found;
+    })()`);
+"""
 
 
 def check_quiet(visit: Visit, page: Path) -> None:
@@ -67,7 +85,7 @@ def check_quiet(visit: Visit, page: Path) -> None:
 def missing() -> str:
     """What is not there for these tests, empty if all is."""
     lacking = [name for name in ("chromium", "node") if not shutil.which(name)]
-    if not (HERE / "node_modules" / "playwright-core").is_dir():
+    if not all((HERE / "node_modules" / name).is_dir() for name in ("playwright-core", "mermaid")):
         lacking.append("tests/browser/node_modules (npm install --prefix tests/browser)")
     return f"there is no {' and no '.join(lacking)}" if lacking else ""
 

@@ -20,7 +20,7 @@ const context = await chromium.launchPersistentContext(profile, {
   viewport: { width: 1280, height: 900 },
 });
 
-async function visit({ url, scheme, media, script, screenshot, audit }) {
+async function visit({ url, scheme, media, width, script, screenshot, audit }) {
   const page = await context.newPage();
   page.setDefaultTimeout(8000);
   const told = [];
@@ -31,6 +31,7 @@ async function visit({ url, scheme, media, script, screenshot, audit }) {
   const refused = (request) => request.failure()?.errorText === "csp"; // the browser asked itself, and said no
   page.on("request", (request) => requests.push(request));
   try {
+    await page.setViewportSize({ width, height: 900 });
     await page.emulateMedia({ colorScheme: scheme, media });
     await page.goto(url);
     const value = await new AsyncFunction("page", script)(page);

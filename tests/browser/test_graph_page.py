@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from chromium import SCHEMES, Browser, check_quiet, running
+from chromium import CUT_OFF, SCHEMES, Browser, check_quiet, running
 
 from conftest import FACTS, TRUST
 from seamstep.cli import main
@@ -32,6 +32,7 @@ def pages(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "host.html": HOST,
         "host.svg": HOST,
         "all.html": (*HOST, "--blocked", "all"),
+        "all.svg": (*HOST, "--blocked", "all", "--all"),
         "kind.html": (*LEGACY, "--running", "1.5.06", "--policy", "shortest-path"),
     }.items():
         arguments = ("graph", "--catalog", images, *TRUST, *options, "-o", folder / name)
@@ -140,6 +141,73 @@ def test_print_shows_the_table_and_no_controls(browser: Browser, pages: Path) ->
     """
     visit = browser.visit(pages / "host.html", script, media="print", name="print")
     assert visit.value == [False, False, 4, True]
+
+
+@pytest.mark.parametrize(
+    ("name", "width"),
+    [("host.svg", 1280), ("all.svg", 1280)]
+    + [(name, width) for name in ("host.html", "all.html", "kind.html") for width in (500, 1000, 1280, 1600)],
+)
+def test_every_text_of_a_picture_can_be_read(
+    browser: Browser, pages: Path, tmp_path: Path, name: str, width: int
+) -> None:
+    """No text is smaller than 11 pixels where the picture is shown 1280 pixels wide; in its page, which lets it scroll,
+    however narrow the window."""
+    page = pages / name
+    if page.suffix == ".svg":
+        page = tmp_path / "other.html"
+        style = "<style>body { margin: 0 } svg { height: auto; max-width: 100%; }</style>"
+        page.write_text(f"<!DOCTYPE html>{style}{(pages / name).read_text()}")
+    script = """
+        return page.evaluate(`[...document.querySelectorAll("svg.graph text, svg.graph tspan")].map((one) =>
+          [parseFloat(getComputedStyle(one).fontSize) * one.getScreenCTM().a, one.textContent])`);
+    """
+    texts = browser.visit(page, script, width=width).value
+    assert len(texts) > 10
+    assert [(size, text) for size, text in texts if size < 11] == []
+
+
+def test_labels_fit_into_their_releases(browser: Browser, pages: Path) -> None:
+    script = """
+        return page.evaluate(`[...document.querySelectorAll("svg.graph .release")].flatMap((one) => {
+          const box = one.querySelector("rect").getBoundingClientRect();
+          return [...one.querySelectorAll("text")].filter((text) => {
+            const place = text.getBoundingClientRect();
+            return place.left < box.left || place.right > box.right;
+          }).map((text) => text.textContent);
+        })`);
+    """
+    for name in ("host.html", "all.html", "kind.html"):
+        assert browser.visit(pages / name, script).value == [], name
+
+
+def test_folded_releases_can_be_opened(browser: Browser, pages: Path) -> None:
+    script = """
+        const before = await page.getByText("1.5.06").isVisible();
+        await page.locator("svg.graph a.several").first().click();
+        await page.waitForFunction(`document.activeElement.matches("li")`);
+        return [before, await page.locator("details.folded li").allInnerTexts(),
+                await page.locator("details.folded li").first().isVisible()];
+    """
+    closed, lines, opened = browser.visit(pages / "host.html", script, name="folded").value
+    assert (closed, opened) == (False, True)
+    assert lines[0] == "Series 1.5, 8 older releases: 1.5.01, 1.5.05, 1.5.06, 1.5.08, 1.5.09, 1.5.13, 1.5.16, 1.5.20"
+    assert lines[1].startswith("Series 2.0, 8 releases: 2.0.02, ")
+
+
+def test_a_bundle_says_its_rules_and_its_steps(browser: Browser, pages: Path) -> None:
+    script = """
+        await page.locator("a.bundle .words").first().hover();
+        return page.locator("#said").innerText();
+    """
+    said = browser.visit(pages / "all.html", script).value
+    assert said.startswith("41 steps: td-build (blocked)")
+    assert "1.5.01 → 1.5.06, 1.5.08, " in said
+
+
+@pytest.mark.parametrize("name", ["host.html", "all.html", "kind.html"])
+def test_a_narrow_window_loses_nothing(browser: Browser, pages: Path, name: str) -> None:
+    assert browser.visit(pages / name, CUT_OFF, width=500, name=f"narrow-{name}").value == []
 
 
 def test_colour_is_not_all_that_tells_steps_apart(browser: Browser, pages: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chromium import SCHEMES, Browser, check_quiet, running
+from chromium import CUT_OFF, SCHEMES, Browser, check_quiet, running
 
 from conftest import DATA, FACTS, TRUST
 from seamstep.cli import main
@@ -28,6 +28,7 @@ def pages(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Reports by name: one of an update, and one in which every text tries to be more than that."""
     folder = tmp_path_factory.mktemp("pages")
     facts = json.loads(FACTS.read_text()) | {"hostname": EVIL, "kernel": EVIL, "module_version": "1.5.25"}
+    (folder / "stuck.json").write_text(json.dumps(json.loads(FACTS.read_text()) | {"module_version": "1.5.13"}))
     (folder / "evil.json").write_text(json.dumps(facts))
     (folder / "evil.yaml").write_text(
         f"schema: seamstep/policy/v1\nname: evil\ndescription: {json.dumps(EVIL)}\ndeny:\n- versions: 1.5.28\n"
@@ -38,6 +39,7 @@ def pages(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, command, options in (
         ("report.html", "report", (*catalog, "--facts", FACTS, "--policy", "shortest-path")),
         ("bare.html", "report", (*bare, "--facts", FACTS)),
+        ("no-path.html", "report", (*catalog, "--facts", folder / "stuck.json", "--policy", "shortest-path")),
         ("evil-report.html", "report", (*catalog, "--facts", folder / "evil.json", "--policy", folder / "evil.yaml")),
         ("evil-graph.html", "graph", (*catalog, "--facts", folder / "evil.json", "--policy", folder / "evil.yaml")),
         ("evil-graph.svg", "graph", (*catalog, "--facts", folder / "evil.json", "--policy", folder / "evil.yaml")),
@@ -138,6 +140,41 @@ def test_print(browser: Browser, pages: Path) -> None:
     """
     visit = browser.visit(pages / "bare.html", script, media="print", name="report-print")
     assert visit.value == [0, False, 0, True]
+
+
+def test_the_graph_stays_with_its_heading_in_print(browser: Browser, pages: Path) -> None:
+    script = """
+        return page.evaluate(`[getComputedStyle(document.querySelector("#graph")).breakInside,
+          getComputedStyle(document.querySelector("#graph h2")).breakAfter,
+          document.querySelector("#graph").getBoundingClientRect().height]`);
+    """
+    inside, after, height = browser.visit(pages / "report.html", script, media="print", width=720).value
+    assert (inside, after) == ("avoid", "avoid")
+    assert height < 900, "it fits on one page"
+
+
+@pytest.mark.parametrize("width", [500, 1280])
+@pytest.mark.parametrize("name", ["report.html", "bare.html", "no-path.html", "evil-report.html"])
+def test_no_window_loses_anything(browser: Browser, pages: Path, name: str, width: int) -> None:
+    assert browser.visit(pages / name, CUT_OFF, width=width, name=f"{width}-{name}").value == []
+
+
+@pytest.mark.parametrize(("width", "across"), [(500, 1), (1280, 3)])
+def test_cards_have_one_width_and_the_height_of_their_text(
+    browser: Browser, pages: Path, width: int, across: int
+) -> None:
+    script = """
+        return page.evaluate(`[...document.querySelectorAll(".card")].map((one) => {
+          const box = one.getBoundingClientRect();
+          const inner = one.lastElementChild.getBoundingClientRect();
+          return [Math.round(box.left), Math.round(box.width), box.bottom - inner.bottom];
+        })`);
+    """
+    cards = browser.visit(pages / "no-path.html", script, width=width).value
+    assert len({left for left, _, _ in cards}) == across
+    assert len({wide for _, wide, _ in cards}) == 1
+    assert min(wide for _, wide, _ in cards) > 360
+    assert max(rest for _, _, rest in cards) < 40, "no card is stretched to the height of another"
 
 
 def test_without_scripts_everything_is_there(pages: Path) -> None:

@@ -20,6 +20,8 @@ ODD: list[Any] = [
     *("require", "off", "prefer", "warn", {"level": "prefer", "cost": 3}, "newest", "held", "td-build", "minimum-svn"),
     *("demo", "up-to-date", "no-path", "update", "not-listed", "applied", "unknown", "lost", "committing", "mainline"),
 ]
+#: Characters at which readers may stumble.
+CHARACTERS = ["\n", "\0", " ", "\t", "\r", "\x7f", "\u0663", "\u202e", "\ufeff", "\U0001f600", "\ud800", "*", "/", "."]
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -37,6 +39,14 @@ def at(value: Any, path: tuple[Any, ...]) -> Any:
     return value
 
 
+def put(pool: list[Any], old: Any, rng: random.Random) -> Any:
+    """A value to stand where ``old`` stood: an odd one, one of the pool, or a text with something odd in it."""
+    if isinstance(old, str) and rng.random() < 0.3:
+        cut = rng.randint(0, len(old))
+        return rng.choice(["", old[:cut], old[:cut] + rng.choice(CHARACTERS) + old[cut:], old + rng.choice(CHARACTERS)])
+    return copy.deepcopy(rng.choice(ODD if rng.random() < 0.5 else pool))
+
+
 def changed(value: Any, pool: list[Any], rng: random.Random) -> Any:
     """The document with one to three values changed."""
     value = copy.deepcopy(value)
@@ -45,7 +55,7 @@ def changed(value: Any, pool: list[Any], rng: random.Random) -> Any:
         if not known:
             return rng.choice(pool)
         path = rng.choice(known)
-        inside, new = at(value, path[:-1]), copy.deepcopy(rng.choice(pool))
+        inside, new = at(value, path[:-1]), put(pool, at(value, path), rng)
         change = rng.randrange(6)
         if change == 0:
             del inside[path[-1]]

@@ -8,6 +8,7 @@ refuse cases, and documents made here where there are none.
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import json
 import os
@@ -23,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 
 from fleet_plans import fleet_class, fleet_host, write_fleet
 
-from seamstep.analysis import inventory, policy_warnings, scenario_file, scenarios
+from seamstep.analysis import policy_warnings, scenario_file, scenarios
 from seamstep.analysis.lint import run as linter
 from seamstep.analysis.lint import settings as lint_settings
 from seamstep.analysis.lint.codes import CODES
@@ -36,22 +37,28 @@ from seamstep.cli.output import to_json
 from seamstep.demo.synthetic import Signer, synthetic_image
 from seamstep.domain import facts, mapping
 from seamstep.domain.facts import HostFacts
-from seamstep.fleet import plan_folder, reports, rollout_file, waves
+from seamstep.domain.mapping import MappingFile
+from seamstep.fleet import inventory, labels, plan_folder, reports, rollout_file, waves
+from seamstep.fleet.classes import Classes
+from seamstep.fleet.findings import Findings
 from seamstep.fleet.settings import Rollout
 from seamstep.image import files, layout, sigstruct, verify
 from seamstep.image.layout import MODULE_OFFSET, SIGSTRUCT_SIZE, SIZE_MAX
 from seamstep.plan import document as plan_document
+from seamstep.planning import planner
 from seamstep.policy import policy_file
 from seamstep.policy.effective import effective
 from seamstep.policy.layers import Layer, merge
+from seamstep.policy.policy import Policy
 from seamstep.run import hold, past_runs, recovery
 from seamstep.run import status as run_status
 from seamstep.run.executor import ReadBack
-from seamstep.run.journal import NAME, Journal, open_folder
+from seamstep.run.journal import NAME, Journal, RecordedHost, open_folder
 from seamstep.run.journal import read as read_journal
 from seamstep.show.effective import effective_text
 from seamstep.show.findings import Linted, findings_document, findings_text
 from seamstep.show.scenarios import results_text
+from seamstep.show.screen import plan_screen
 from seamstep.show.status import history_text, status_text
 from seamstep.show.text import facts_text, plan_text, printable
 
@@ -102,6 +109,29 @@ def _accepted(read: Callable[[], object]) -> bool:
     return True
 
 
+@functools.cache
+def _good() -> tuple[MappingFile, HostFacts, Policy]:
+    """A mapping file, facts and a policy that a document of another kind is planned with."""
+    return mapping.load(resources.demo_mapping()), facts.load(str(FACTS)), policy_file.load("fewest-hops", DAY)
+
+
+def _planned(file: MappingFile, host: HostFacts, policy: Policy) -> None:
+    """Plan with what was read. A plan that was made can be shown, written, and read again."""
+    if host.module_version is None:
+        return
+    try:
+        made = planner.make_plan(file, file.releases, host, policy, as_of=DAY, without_images=True)
+    except SeamstepError as error:
+        _refusal(error)
+        return
+    plan_text(made.document).encode()
+    path = _file(to_json(made.document).encode(), "made.json")
+    try:
+        assert plan_document.load(path).id == made.id
+    except InputError as error:
+        raise AssertionError(f"a plan that was made is refused: {error}") from None
+
+
 # -- images
 
 
@@ -140,6 +170,8 @@ def read_mapping(data: bytes) -> bool:
     """Whether it is a mapping file. The linter, which reads it in its own way, finds a reason for each refusal."""
     path = _file(data, "mapping_file.json")
     accepted = _accepted(lambda: mapping.load(path))
+    if accepted:
+        _planned(mapping.load(path), *_good()[1:])
     try:
         found = linter.lint(linter.Target(path))
     except SeamstepError as error:
@@ -164,14 +196,39 @@ def read_facts(data: bytes) -> bool:
         to_json(host.to_document()).encode()
         assert facts.read(Document("again", host.to_document(), "", lambda _: None)) == host
         assert not host.differences(host)
+        _planned(_good()[0], host, _good()[2])
 
     return _accepted(read)
 
 
 def read_inventory(data: bytes) -> bool:
-    """Whether it is a list of facts, one document a line."""
+    """Whether it is a list of facts, one document a line. A line that was cut by a pattern has the group that it has
+    when it is parsed."""
     path = _file(data, "hosts.jsonl")
-    return _accepted(lambda: inventory.load(path))
+    findings, classes = Findings(), Classes()
+
+    def read() -> None:
+        for host in inventory.hosts([path], classes, findings, lambda _read: None):
+            line = data if host.line is None else data.split(b"\n")[host.line - 1]
+            parsed = classes.of_text(line.decode(), "again")
+            assert parsed._replace(source=path, line=host.line) == host
+        findings.require_none()
+
+    return _accepted(read)
+
+
+def read_labels(data: bytes) -> bool:
+    """Whether it is a list of labels, as JSON Lines and as CSV."""
+    found = []
+    for name in ("labels.jsonl", "labels.csv"):
+        findings, path = Findings(), _file(data, name)
+
+        def read(path: str = path, findings: Findings = findings) -> None:
+            labels.load(path, findings)
+            findings.require_none()
+
+        found.append(_accepted(read))
+    return any(found)
 
 
 def cases(kind: str) -> Callable[[], Iterator[bytes]]:
@@ -203,6 +260,11 @@ def inventory_seeds() -> Iterator[bytes]:
     yield from cases("facts")()
 
 
+def labels_seeds() -> Iterator[bytes]:
+    yield b'{"host": "a", "labels": {"domain": "rack7"}}\n\n{"host": "b", "labels": {}}\n'
+    yield b'host,domain,row\na,rack7,1\n"b",,"2,5"\n'
+
+
 # -- plans
 
 
@@ -217,6 +279,7 @@ def _is_plan(data: bytes) -> bool:
     def read() -> None:
         plan = plan_document.load(path)
         plan_text(plan.document).encode()
+        plan_screen(plan.document, io.StringIO()).encode()
         to_json(plan.document).encode()
         assert plan.exit_code in set(type(plan.exit_code))
         list(plan_document.contradictions(plan, 1, plan.host))
@@ -227,6 +290,7 @@ def _is_plan(data: bytes) -> bool:
 def _sealed(data: bytes) -> bytes:
     try:
         document = json.loads(data)
+        document.pop("class_id", None)
         return json.dumps(document | {"id": plan_document.digest(document)}).encode()
     except (ValueError, TypeError, RecursionError, AttributeError):
         return data
@@ -277,6 +341,7 @@ def read_policy(data: bytes) -> bool:
         warnings = list(policy_warnings.warnings(layer.document, layer.policy, (), DAY))
         "\n".join(map(printable, warnings)).encode()
         to_json(layer.document.data).encode()
+        _planned(*_good()[:2], layer.policy._replace(signers=NOBODY))
 
     return _accepted(read)
 
@@ -321,7 +386,7 @@ def read_records(data: bytes) -> bool:
         descriptor = open_folder(folder, create=True)
         try:
             history = read_journal(descriptor)
-            history_text(history.records, history.problems).encode()
+            history_text(history.records, history.problems, RecordedHost("b", "/")).encode()
             to_json([dict(record.data) for record in history.records]).encode()
             _judge_past(past_runs.runs(history.records))
             document = run_status.status(HostFacts(boot_id="b"), history, "", None, None)
@@ -526,6 +591,7 @@ READERS: dict[str, Reader] = {
     "image": Reader(read_image, image_seeds, "", 1 << 15),
     "mapping": Reader(read_mapping, mapping_seeds, "json"),
     "facts": Reader(read_facts, facts_seeds, "json"),
+    "labels": Reader(read_labels, labels_seeds, "lines"),
     "inventory": Reader(read_inventory, inventory_seeds, "lines"),
     "plan": Reader(read_plan, plan_seeds, "json", 1 << 16),
     "policy": Reader(read_policy, policy_seeds, "yaml"),

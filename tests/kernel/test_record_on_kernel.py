@@ -98,6 +98,37 @@ def test_two_runs_at_once(lab: Lab) -> None:
     assert lab.seen() == DONE
 
 
+def test_another_program_s_update_begins_while_staging(lab: Lab) -> None:
+    """The run waits for its end, and tells which module runs then."""
+    plan = lab.plan("fewest-hops", lab.large.parent)
+    lab.load(delay_ms=500)
+    node = MAINLINE.upload_path
+    theirs = f"echo 1 > {node}/loading; cat {lab.images}/tdx_module_1.5.28.blob > {node}/data; echo 0 > {node}/loading"
+    done = lab.race(plan, "loading", "1", f"kill -STOP $run; {theirs}; kill -CONT $run")
+    assert (done.code, done.json["stopped"], done.json["module_version"]) == (ExitCode.BUSY, "not-now", "1.5.28"), done
+    assert "another program's update was under way" in done.json["message"]
+    assert lab.seen() == Seen("1.5.28", "4", "1", "idle", "", "0")
+    assert lab.guest.run("seamstep", "status", "--json").json["last_run"]["outcome"] == "not-now"
+
+
+#: What a run is started below: nothing, and the namespaces of a service, with a sysfs that has inodes of its own.
+ELSEWHERE = {"": "", "in namespaces": "unshare --mount --net sh -c 'mount -t sysfs sysfs /sys; exec \"$@\"' sh"}
+
+
+@pytest.mark.parametrize("below", ELSEWHERE)
+def test_two_runs_with_two_state_folders(lab: Lab, below: str) -> None:
+    """The lock is the host's: on one upload node there is one run, whatever it was told about its record."""
+    plan = lab.plan()
+    lab.load(delay_ms=100_000)
+    other = " ".join((ELSEWHERE[below], *lab.apply_command(plan), "--state-dir /var/lib/other"))
+    go_on = f"echo 1 > {PARAMETERS}/delay_ms"
+    done = lab.race(plan, "status", "preparing", f"{other} > /run/other; echo $? > /run/other-code; {go_on}")
+    assert (done.code, len(done.json["applied"])) == (0, 2), done
+    assert lab.guest.must("cat", "/run/other-code").out.strip() == str(int(ExitCode.BUSY))
+    assert "another run of seamstep" in lab.guest.must("cat", "/run/other").out
+    assert lab.seen() == DONE
+
+
 def sandbox(unit: str) -> str:
     """A shell script that runs its arguments as the unit would have them run, as far as a shell can: capabilities,
     no-new-privileges, what is read-only, network, umask, and the ban on memory that is writable and executable. What
@@ -115,7 +146,9 @@ def sandbox(unit: str) -> str:
         set -e
         umask {service["UMask"]}
         mkdir -p -m {service["StateDirectoryMode"]} /var/lib/{service["StateDirectory"]}
-        for place in $(readlink -fq {" ".join(writable)} /var/lib/{service["StateDirectory"]}); do
+        mkdir -p -m {service["RuntimeDirectoryMode"]} /run/{service["RuntimeDirectory"]}
+        own="/var/lib/{service["StateDirectory"]} /run/{service["RuntimeDirectory"]}"
+        for place in $(readlink -fq {" ".join(writable)} $own); do
           ! test -e $place || mount --bind $place $place
         done
         for place in / /sys /proc; do mount -o remount,bind,ro $place; done

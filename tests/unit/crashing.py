@@ -53,8 +53,9 @@ class _Asking:
 class _FarHost:
     """The host in the parent."""
 
-    def __init__(self, asking: _Asking) -> None:
+    def __init__(self, asking: _Asking, sysroot: str | None) -> None:
         self._asking = asking
+        self.sysroot = sysroot
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         return lambda *arguments: self._asking.ask("host", name, *arguments)
@@ -76,7 +77,7 @@ def run_to(plan: Plan, host: SimulatedHost, folder: Path, kill_at: int | None, *
     if not child:
         with contextlib.suppress(BaseException):
             ours.close()
-            _child(plan, _Asking(theirs), folder)
+            _child(plan, _Asking(theirs), folder, host.sysroot)
         os._exit(0)
     theirs.close()
     done: list[str] = []
@@ -103,11 +104,11 @@ def _answer(host: SimulatedHost, name: str, arguments: list[Any]) -> Any:
         return error
 
 
-def _child(plan: Plan, asking: _Asking, folder: Path) -> None:
+def _child(plan: Plan, asking: _Asking, folder: Path, sysroot: str | None) -> None:
     for name in _SYSTEM_CALLS:
         setattr(os, name, _asked(asking, name, getattr(os, name)))
     fcntl.flock = _asked(asking, "flock", fcntl.flock)
-    again(plan, _FarHost(asking), folder, _Moves(asking))
+    again(plan, _FarHost(asking, sysroot), folder, _Moves(asking))
 
 
 def _asked(asking: _Asking, name: str, call: Callable[..., Any]) -> Callable[..., Any]:

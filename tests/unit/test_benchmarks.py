@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import bench_speed
 import decisions
 import figures
+import fleets
 import page
 import plot
 import processes
@@ -17,6 +18,7 @@ import run
 from figures import Budget, Figure, Process
 
 from seamstep.domain.model import LADDER_MAX
+from seamstep.fleet import classes
 from seamstep.rules import HARD_RULES
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -35,6 +37,7 @@ RESULTS = run.Results(
         **{f"graph[{n}]": n / 1e3 for n in figures.LENGTHS},
         **{f"series[{n}]": n**2 / 1e5 for n in figures.LENGTHS},
     },
+    {fleet: Process(5.0, 4.0, 150_000_000) for fleet in figures.FLEETS},
 )
 FIGURES = {figure.name: figure for figure in RESULTS.figures}
 
@@ -65,6 +68,8 @@ def test_the_handful_is_of_hard_rules_and_stands_in_what_the_peers_run() -> None
     [
         ("plan: time", 4, 4),
         ("plan: memory", 40, 40),
+        ("1,000,000 hosts in 300 classes: time", 4, 8),
+        ("1,000,000 hosts in 3,000 classes: memory", 150, 150),
         ("one plan", 2, 2e-3 / 0.5),
         ("plan of 200 releases", 400, 0.4 / 0.5),
         ("one decision, against Cedar", 3, 1 / 3),
@@ -116,7 +121,12 @@ def test_three_digits(number: float, text: str) -> None:
 
 
 def test_page_says_what_is_promised_and_whether_it_is_kept() -> None:
-    text = page.page(RESULTS.processes, RESULTS.speeds, RESULTS.figures, BUDGET, {"machine": "a machine"})
+    about = {"machine": "a machine"}
+    part = page.fleets(RESULTS.fleets, RESULTS.processes, RESULTS.figures, BUDGET, about)
+    text = page.page(RESULTS.processes, RESULTS.speeds, RESULTS.figures, BUDGET, about, part)
+    assert text.count(page.FLEETS_BEGIN) == text.count(page.FLEETS_END) == 1
+    assert "| 1,000,000 hosts in 300 classes: time | at most 8 s | 4.00 | yes |" in text
+    assert "| 1,000 hosts in 300 classes | 5.00 | 4.00 | 150 | 2,000 | 500 |" in text
     assert "- machine: a machine" in text
     assert "| one plan | at most 5 ms | 2.00 | yes |" in text
     assert "| one decision, against Rego | at least 10 times as fast | 8.00 | **no** |" in text
@@ -132,6 +142,18 @@ def test_plot() -> None:
     texts = {element.text for element in ElementTree.fromstring(drawn).iter("{http://www.w3.org/2000/svg}text")}
     assert {"Growth & more", "20", "200", "500", "1 ms", "1,000 ms", "graph", "whole plan"} <= texts
     assert drawn.count("<circle") == 8
+    drawn = plot.svg("Fleets", page.fleet_growths(RESULTS.fleets, RESULTS.processes), "hosts")
+    texts = {element.text for element in ElementTree.fromstring(drawn).iter("{http://www.w3.org/2000/svg}text")}
+    assert {"hosts", "1,000,000", "fleet plan", "one by one"} <= texts
+
+
+def test_an_inventory_has_the_classes_that_it_should(tmp_path: Path) -> None:
+    path = tmp_path / "fleet.jsonl"
+    fleets.write_inventory(path, figures.Fleet(700, 120))
+    found = classes.Classes()
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+        assert found.of_line(line, str(path), number)
+    assert len(found.facts) == 120
 
 
 def test_the_longest_series_is_the_longest_that_is_judged() -> None:

@@ -62,6 +62,7 @@ def saved(run: Run, catalog_copy: Path, tmp_path: Path) -> Path:
 def reseal(path: Path, **changes: object) -> None:
     """Change a plan and make its id fit again, as an attacker would."""
     document = json.loads(path.read_text()) | changes
+    document.pop("class_id", None)
     path.write_text(json.dumps(document | {"id": digest(document)}))
 
 
@@ -90,7 +91,7 @@ def test_cpu_that_no_image_names(run: Run, images: Path, spr: HostFacts, tmp_pat
     facts = write_facts(tmp_path / "facts.json", spr._replace(cpu_signatures=(0xA06D1,)))
     ran = run("plan", *TRUST, "--catalog", images, "--facts", facts)
     assert ran.code == 1
-    assert "cpu-supported: 1.5.34 is not for CPU 0xA06D1" in ran.out
+    assert "1.5.24 → 1.5.25, 1.5.28, 1.5.34  cpu-supported: each is not for CPU 0xA06D1" in ran.out
 
 
 @pytest.mark.parametrize(
@@ -184,6 +185,10 @@ def test_apply_asks_and_refuses_without_a_terminal(run: Run, saved: Path, monkey
         def isatty(self) -> bool:
             return True
 
+        def fileno(self) -> int:
+            return ready
+
+    ready = os.open(os.devnull, os.O_RDONLY)  # never keeps a reader waiting
     monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
     ran = run("apply", saved, *TRUST, "--simulate")
     assert ran.code == 1
@@ -193,7 +198,8 @@ def test_apply_asks_and_refuses_without_a_terminal(run: Run, saved: Path, monkey
         ran = run("apply", saved, *TRUST, "--simulate")
         assert ran.code == code
         assert "1.5.24 → 1.5.28 → 1.5.34" in ran.err
-        assert "Update this host now?" in ran.err
+        assert "Rehearse this now, without the commands?" in ran.err
+    os.close(ready)
 
 
 def test_apply_refuses_without_root(run: Run, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -458,3 +464,50 @@ def test_help_is_as_wide_as_the_terminal(
         cli.main(["plan", "--help"])
     lines = capsys.readouterr().out.splitlines()
     assert widest - 12 < max(map(len, lines)) <= widest
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["explian"], "; did you mean 'explain'?"),
+        (["policy", "chekc", "p.yaml"], "; did you mean 'check'?"),
+        (["image", "verfiy", "x"], "; did you mean 'verify'?"),
+        (["service", "instal"], "; did you mean 'install'?"),
+        (["status", "--format", "promethius"], "; did you mean 'prometheus'?"),
+        (["xyzzy"], ""),
+    ],
+)
+def test_a_command_that_is_nearly_right_gets_a_hint(run: Run, arguments: list[str], hint: str) -> None:
+    ran = run(*arguments)
+    assert ran.code == 2
+    assert f"){hint} (see seamstep" in ran.err
+
+
+def test_what_holds_no_secret_has_the_mode_of_the_umask(run: Run, tmp_path: Path, images: Path, spr: HostFacts) -> None:
+    """Runs quote what the policy's commands printed; metrics are read by the user of node_exporter."""
+    before = os.umask(0o027)
+    tree(tmp_path / "root", COMMON, LAYOUTS["mainline"])
+    catalog, sysroot = ("--catalog", images, *TRUST), ("--sysroot", tmp_path / "root")
+    state = ("--state-dir", tmp_path / "state")
+    facts = write_facts(tmp_path / "made-up.json", spr._replace(simulated=True))
+    try:
+        commands: dict[str, tuple[object, ...]] = {
+            "facts": ("facts", *sysroot),
+            "plan": ("plan", *catalog, "--facts", facts),
+            "measurements": ("measurements", *catalog),
+            "graph.svg": ("graph", *catalog, "--facts", facts),
+            "lint": ("lint", LATEST),
+            "history": ("history", *sysroot, *state),
+            "status": ("status", *sysroot, *state),
+            "metrics": ("status", *sysroot, *state, "--format", "prometheus"),
+        }
+        modes = {}
+        for name, command in commands.items():
+            run(*command, "-o", tmp_path / name)
+            modes[name] = (tmp_path / name).stat().st_mode & 0o777
+        run("apply", tmp_path / "plan", *TRUST, "--simulate", "--yes", "-o", tmp_path / "apply")
+        modes["apply"] = (tmp_path / "apply").stat().st_mode & 0o777
+    finally:
+        os.umask(before)
+    private = dict.fromkeys(("history", "status", "apply"), 0o600)
+    assert modes == dict.fromkeys(commands, 0o640) | private | {"metrics": 0o644}

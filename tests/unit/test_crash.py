@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -43,14 +42,6 @@ def applied_hops(folder: Path) -> Counter[tuple[str, str]]:
     """How often each step was applied, as the journal has it."""
     runs = past_runs.runs(history(folder).records)
     return Counter((hop.source, hop.target) for run in runs for hop in run.hops if hop.state == State.APPLIED)
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    """A folder in memory where there is such a thing: hundreds of runs wait for the disk at every record."""
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    with tempfile.TemporaryDirectory(prefix="seamstep-", dir=memory) as folder:
-        yield Path(folder)
 
 
 def check_finding(finding: Finding | None, host: SimulatedHost, before: bytes) -> None:

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from made import GOOD_FEATURES, SPR, SRF, made_image, made_release
 
 from conftest import DAY, FACTS, FEBRUARY, LATEST, SIGNER, TRUST, Run, host_like
-from seamstep.analysis import environments, inventory
+from seamstep.analysis import environments
 from seamstep.analysis.diff import ways
 from seamstep.base.versions import ModuleVersion, SeamldrVersion
+from seamstep.cli.diff import hosts_of
 from seamstep.demo.synthetic import Parts, synthetic_module
 from seamstep.domain.facts import HostFacts
 from seamstep.domain.model import Image, Release, Step, Verdict
@@ -418,7 +419,8 @@ def test_hosts(run: Run, spr: HostFacts, tmp_path: Path) -> None:
         ('{"schema": "seamstep/facts/v1", "module_version": null, "hostname": 7}', "fleet.jsonl:3:57: hostname: "),
         ('{"a": 1', "fleet.jsonl:3:8: not JSON"),
         ("[1]", "fleet.jsonl:3:1: expected a facts document"),
-        ('{"a": NaN}', "fleet.jsonl:3:1: not JSON: NaN"),
+        ('{"a": NaN}', "fleet.jsonl:3:7: not JSON: NaN"),
+        ('{"a": "1e400", "b": -1e400}', "fleet.jsonl:3:21: not JSON: -1e400 is too large a number"),
     ],
 )
 def test_facts_that_are_wrong_are_told_with_their_line(
@@ -433,7 +435,7 @@ def test_facts_that_are_wrong_are_told_with_their_line(
 
 def test_equal_facts_are_read_once(spr: HostFacts, tmp_path: Path) -> None:
     documents = fleet(spr, *["1.5.24", "1.5.28"] * 500)
-    groups = inventory.load(str(as_lines(tmp_path / "fleet.jsonl", documents)))
+    groups = hosts_of(str(as_lines(tmp_path / "fleet.jsonl", documents)))
     assert [len(group.names) for group in groups] == [500, 500]
     assert {group.facts.hostname for group in groups} == {None}
 
@@ -487,3 +489,15 @@ def test_long_series(monkeypatch: pytest.MonkeyPatch, run: Run, tmp_path: Path) 
     new.write_text(json.dumps({"tdx_module_releases": [dict(entry, version=f"1.5.{n:02}") for n in range(501)]}))
     ran = run("diff", LATEST, new)
     assert (ran.code, "series 1.5 has 501 releases; at most 500 are judged" in ran.err) == (2, True)
+
+
+def test_markdown_cells_fit_the_headers_of_their_columns(run: Run) -> None:
+    text = run("diff", FEBRUARY, LATEST, "--facts", FACTS, "--format", "markdown").out
+    assert (
+        "| from | change | path | where |\n|---|---|---|---|\n| 1.5.01 | stays becomes 1.5.05 | either path |" in text
+    )
+    assert "| count | running | change | hosts |" in text
+    assert "| 1 | 1.5.24 | not-listed becomes 1.5.34 | host-a |" in text
+    in_lines = run("diff", FEBRUARY, LATEST, "--facts", FACTS).out
+    assert "  from 1.5.01:  stays becomes 1.5.05  (either path)  everywhere\n" in in_lines
+    assert "  1  on 1.5.24:  not-listed becomes 1.5.34  (host-a)\n" in in_lines

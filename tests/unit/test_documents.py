@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -108,8 +109,11 @@ def test_files_that_can_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_an_endless_file_is_read_up_to_its_limit() -> None:
-    with pytest.raises(InputError, match="too large"):
-        read_json("/dev/zero", 1 << 16, "mapping file")
+    with subprocess.Popen(["yes"], stdout=subprocess.PIPE) as writer:
+        assert writer.stdout is not None
+        with pytest.raises(InputError, match="too large"):
+            read_json(f"/dev/fd/{writer.stdout.fileno()}", 1 << 16, "mapping file")
+        writer.kill()
 
 
 @pytest.mark.parametrize("size", [1, 4095, 65536, 200_000])
@@ -137,6 +141,25 @@ def test_a_file_may_hold_more_than_it_says() -> None:
     assert read_bytes("/proc/self/status", 1 << 16, "thing").startswith(b"Name:")
     with pytest.raises(InputError, match="too large"):
         read_bytes("/proc/self/status", 99, "thing")
+
+
+@pytest.fixture(params=[0o022, 0o077, 0o002], ids=oct)
+def umask(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = os.umask(request.param)
+    yield int(request.param)
+    os.umask(before)
+
+
+def test_modes_by_the_umask_or_whatever_it_is(tmp_path: Path, umask: int) -> None:
+    def mode_of(name: str, mode: int | None, *, replace: bool = False) -> int:
+        write_atomic(tmp_path / name, b"x", replace=replace, mode=mode)
+        return (tmp_path / name).stat().st_mode & 0o777
+
+    assert mode_of("new", None) == 0o666 & ~umask
+    assert [mode_of(f"{mode:o}", mode) for mode in (0o600, 0o644)] == [0o600, 0o644]
+    (tmp_path / "new").chmod(0o640)
+    assert mode_of("new", None, replace=True) == 0o640, "what its owner closed stays closed"
+    assert mode_of("new", 0o644, replace=True) == 0o644
 
 
 @pytest.mark.parametrize(("size", "limit", "fits"), [(99, 99, True), (100, 99, False), (100, 100, True)])

@@ -204,6 +204,97 @@ def test_a_large_series_stays_usable() -> None:
     assert [node for slot in slots for node in slot.nodes] == list(lane.nodes)
 
 
+# -- what is folded and bundled
+
+
+def test_older_and_other_releases_are_folded_unless_all_are_wanted() -> None:
+    """Releases before the running one without a step, and a series that no step leads to, are a count each."""
+    listed = (*LADDER, *(made_release(f"2.0.{number:02}") for number in range(1, 6)))
+    host = made_host("1.5.05")
+    folded = scene(situation(releases=listed, host=host))
+    assert [[group.label for group in lane.groups()] for lane in folded.lanes] == [
+        ["4 older releases", "1.5.05", "1.5.06", "1.5.07", "1.5.08"],
+        ["5 releases"],
+    ]
+    assert [lane.bundles() for lane in folded.lanes] == [[], []]
+    whole = scene(situation(releases=listed, host=host), fold=False)
+    assert [[group.label for group in lane.groups()] for lane in whole.lanes] == [
+        [f"1.5.{number:02}" for number in range(1, 9)],
+        [f"2.0.{number:02}" for number in range(1, 6)],
+    ]
+    for name, form in FORMATS.items():
+        said = {"svg": "1.5.01 – 1.5.04", "dot": "1.5.01 – 1.5.04", "mermaid": "1.5.01 - 1.5.04"}.get(name, "1.5.03")
+        assert said in form(folded), name
+        assert ("4 older releases" in form(folded)) == (name not in {"json", "graphml"}), name
+        assert "older releases" not in form(whole), name
+        assert "1.5.03" in form(whole), name
+
+
+def test_two_older_releases_are_not_worth_folding() -> None:
+    (lane,) = scene(situation()).lanes
+    assert [group.label for group in lane.groups()] == [node.version for node in lane.nodes]
+
+
+def test_refused_steps_that_are_not_on_the_way_are_bundled_by_their_rules() -> None:
+    policy = made_policy(denials=(Denial(Specifier("1.5.05"), "bad"), Denial(Specifier("1.5.08"), "worse")))
+    listed = (*LADDER[:-2], made_release("1.5.07", minimum_module=ModuleVersion("1.5.06")), LADDER[-1])
+    drawn = scene(situation(releases=listed, policy=policy), blocked=Blocked.ALL)
+    (lane,) = drawn.lanes
+    assert [(bundle.rules, len(bundle.arcs)) for bundle in lane.bundles()] == [
+        (("deny",), 9),
+        (("minimum-module",), 3),
+    ]
+    on_the_way = scene(situation(releases=listed, policy=policy)).lanes[0].arcs
+    refused = {(arc.source, arc.target) for arc in lane.single() if not arc.permitted}
+    assert refused == {(arc.source, arc.target) for arc in on_the_way if not arc.permitted}, "only these are arcs"
+    assert len(lane.single()) + 12 == len(lane.arcs) == 28
+    for name in ("svg", "html", "dot", "mermaid"):
+        assert "9 steps: deny" in FORMATS[name](drawn), name
+    assert "1.5.04 → 1.5.05, 1.5.08" in svg.svg(drawn), "the steps of a bundle, by where they begin"
+    whole = scene(situation(releases=listed, policy=policy), blocked=Blocked.ALL, fold=False)
+    assert whole.lanes[0].single() == whole.lanes[0].arcs
+    assert "steps: deny" not in svg.svg(whole)
+
+
+def test_a_bundle_is_a_line_below_the_lane(images: Path) -> None:
+    policy = made_policy(denials=(Denial(Specifier("1.5.05"), "bad"),))
+    (row,) = layout(scene(situation(policy=policy), blocked=Blocked.ALL)).rows
+    (shelf,) = row.shelves
+    lowest = max(curve.middle[1] for curve in row.curves)
+    assert lowest < shelf.y - 12 < shelf.y < row.bottom
+    assert (len(shelf.starts), len(shelf.ends)) == (3, 1)
+    assert max(shelf.starts) < min(shelf.ends)
+
+
+@pytest.mark.parametrize("count", [2, 5, 12, 16, 20, 40])
+def test_as_many_releases_as_there_are_fit_into_the_width(count: int) -> None:
+    listed = tuple(made_release(f"1.5.{number:02}") for number in range(1, count + 1))
+    placed = layout(scene(Situation(listed, made_host("1.5.01", remaining_updates=count), made_policy()), limit=100))
+    assert 960 <= placed.width <= 1280
+    assert {slot.label for slot in placed.rows[0].slots if slot.nodes[0].mark} == {"1.5.01", f"1.5.{count:02}"}
+
+
+def test_the_legend_has_what_is_drawn_and_no_more() -> None:
+    def legend(**changes: Any) -> str:
+        blocked = changes.pop("blocked", Blocked.PATH)
+        return svg.svg(scene(situation(**changes), blocked=blocked)).partition('class="legend"')[2]
+
+    everything = {"allowed", "blocked", "unknown: ", "chosen path", "runner-up", "Arcs above", "Arcs below", "A line"}
+
+    def words(text: str) -> set[str]:
+        return {word for word in everything if f">{word}" in text or f" {word}" in text}
+
+    nothing_refused = words(legend())
+    assert nothing_refused == {"allowed", "chosen path", "runner-up", "Arcs above"}
+    refused = words(legend(host=made_host("1.5.03", cpus_online="0")))
+    assert refused == {"blocked", "Arcs below"}
+    unknown = words(legend(host=made_host("1.5.03", cpus_online=None)))
+    assert unknown == {"unknown: ", "Arcs below"}
+    bundled = words(legend(policy=made_policy(denials=(Denial(Specifier("1.5.05"), "bad"),)), blocked=Blocked.ALL))
+    assert bundled == everything - {"unknown: "}
+    assert legend(host=made_host("1.5.08")) == "", "no step, no legend"
+
+
 # -- where
 
 
@@ -261,7 +352,7 @@ HTML_TAGS = SVG_TAGS.union(
     re.findall(
         "[a-z0-9]+",
         "html head meta body header main section h1 h2 h3 p div table caption thead tbody tr th td span code ul li a"
-        " fieldset legend label input output script",
+        " fieldset legend label input output script details summary",
     )
 )
 
@@ -403,6 +494,7 @@ def graph(run: Run, *arguments: object) -> Any:
         ("g.graphml", "<graphml"),
         ("g.json", "{\n"),
         ("g", "<svg "),
+        ("g-1.5", "<svg "),
     ],
 )
 def test_the_format_follows_the_name(run: Run, tmp_path: Path, name: str, start: str) -> None:
@@ -414,6 +506,36 @@ def test_the_format_follows_the_name(run: Run, tmp_path: Path, name: str, start:
     assert (again.code, "--force" in again.err) == (1, True)
     assert graph(run, "--facts", FACTS, "--format", "dot", "-o", out, "--force").code == 0
     assert out.read_text().startswith("digraph")
+
+
+@pytest.mark.parametrize(
+    ("name", "also"),
+    [
+        ("g.png", "rsvg-convert"),
+        ("g.PDF", "rsvg-convert"),
+        ("g.jpg", "rsvg-convert"),
+        ("g.txt", "--format chooses"),
+        ("g.svgz", "--format chooses"),
+    ],
+)
+def test_a_suffix_of_another_format_is_refused(run: Run, tmp_path: Path, name: str, also: str) -> None:
+    out = tmp_path / name
+    ran = graph(run, "--facts", FACTS, "-o", out)
+    assert (ran.code, ran.out, out.exists()) == (2, "", False)
+    assert f"can't write {out.suffix.lower()}: a picture is written as .svg, .html, .htm, .dot" in ran.err
+    assert also in ran.err
+    assert graph(run, "--facts", FACTS, "-o", out, "--format", "svg").code == 0, "who names the format knows"
+    assert out.read_text().startswith("<svg ")
+
+
+def test_all_releases_on_request(run: Run) -> None:
+    folded = graph(run, "--facts", FACTS, "--blocked", "all", "--format", "mermaid").out
+    assert "steps: " in folded
+    assert "steps: " not in graph(run, "--facts", FACTS, "--blocked", "all", "--format", "mermaid", "--all").out
+    assert "8 older releases" in graph(run, "--facts", FACTS).out
+    whole = graph(run, "--facts", FACTS, "--all").out
+    assert "older releases" not in whole
+    assert ">1.5.05<" in whole
 
 
 def test_the_path_of_a_real_host(run: Run) -> None:

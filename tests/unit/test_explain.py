@@ -13,7 +13,7 @@ from made import made_host, made_release
 from test_graph import made_policy
 from test_oracle import LADDER, Oracle, hosts, policies, releases
 
-from conftest import FACTS, LATEST, THOROUGH, Run, host_like, write_facts
+from conftest import FACTS, LATEST, THOROUGH, TRUST, Run, host_like, write_facts
 from seamstep.base.versions import ModuleVersion, SeamldrVersion, Specifier
 from seamstep.domain.facts import HostFacts, UploadNode
 from seamstep.planning import explain
@@ -149,6 +149,17 @@ def test_a_kernel_without_the_interface_lacks_its_facts_too() -> None:
     assert changes(FREE, host, made_policy(), "1.5.10") == [(kernel,)]
 
 
+def test_no_change_leads_back(run: Run, images: Path, tmp_path: Path) -> None:
+    """Not even to drop a waypoint, of which there are none on the way to an older release."""
+    policy = tmp_path / "policy.yaml"
+    policy.write_text('{"schema": "seamstep/policy/v1", "name": "ours", "waypoints": ["1.5.28"]}')
+    given = ("--catalog", images, *TRUST, "--facts", FACTS, "--policy", policy)
+    for version in ("1.5.01", "1.5.24"):
+        ran = run("explain", *given, "--to", version)
+        assert (ran.code, f"would open a path to {version}" in ran.out) == (1, True), ran.err
+        assert "no change to host, policy or catalog" in ran.out
+
+
 def test_what_no_change_helps(run: Run, spr: HostFacts, tmp_path: Path) -> None:
     listed = (made_release("1.5.01"), made_release("1.5.02", features0=0))
     assert changes(listed, made_host(), made_policy(), "1.5.02") == []
@@ -202,6 +213,45 @@ def test_the_runner_up_is_the_second_best_of_all_paths(listed: Any, host: Any, p
     assert (second.key(policy.choice) if second else None) == (keys[1] if len(keys) > 1 else None)
 
 
+@settings(max_examples=60, deadline=None)
+@given(releases(), hosts(), policies)
+def test_what_a_cost_is_made_up_of(listed: Any, host: HostFacts, policy: Policy) -> None:
+    graph = explain.Situation(listed, host, policy).graph()
+    for source, target in graph.permitted.edges:
+        judgement = graph.judge(source, target, 0)
+        parts = explain.cost_parts(graph, judgement, policy)
+        assert sum(cost for _, cost in parts) == judgement.cost
+        assert parts[0][0] == f"{int(parts[0][1] ** 0.5)} rank{'s' * (parts[0][1] > 1)}"
+
+
+def test_a_cost_says_where_it_comes_from(run: Run, images: Path, spr: HostFacts, tmp_path: Path) -> None:
+    policy = tmp_path / "p.yaml"
+    policy.write_text("schema: seamstep/policy/v1\nname: p\nrules:\n  td-build: {level: prefer, cost: 100}\n")
+    facts = write_facts(tmp_path / "f.json", host_like(spr, "1.5.13", running_tds=1))
+    explained = ("explain", "--catalog", images, *TRUST, "--facts", facts, "--policy", policy, "--to", "1.5.20")
+    assert "1.5.13 → 1.5.20: permitted, cost 104: 4 for 2 ranks, 100 for td-build\n" in run(*explained).out
+    assert "1.5.16 → 1.5.20: permitted, cost 1 for 1 rank\n" in run(*explained).out
+    step = next(step for step in run(*explained, "--json").json["steps"] if step["from"] == "1.5.13")
+    assert step["cost_parts"] == [{"for": "2 ranks", "cost": 4}, {"for": "td-build", "cost": 100}]
+
+
+def test_only_what_is_not_met(run: Run, images: Path) -> None:
+    explained = ("explain", "--catalog", images, *TRUST, "--facts", FACTS)
+    out = run(*explained, "--to", "1.5.25", "--unmet").out
+    _, _, verdicts = out.partition("1.5.24 → 1.5.25: refused\n")
+    assert [line.split()[0] for line in verdicts.partition("\n\n")[0].splitlines()] == ["note", "BLOCKS"]
+    assert "what would open a path to 1.5.25" in out
+    assert "  ok      all rules: met\n" in run(*explained, "--unmet").out
+    whole, some = run(*explained, "--json").json, run(*explained, "--unmet", "--json").json
+    assert whole == some, "JSON has all"
+
+
+def test_rules_that_answer_alike_have_one_line(run: Run, images: Path) -> None:
+    out = run("explain", "--catalog", images, "--facts", FACTS, "--to", "1.5.28", "--unmet").out
+    (line,) = (line for line in out.splitlines() if "can't tell what 1.5.24 is" in line)
+    assert line.startswith("  BLOCKS  handoff, svn, seam-memory: can't tell")
+
+
 def test_why_this_path(run: Run) -> None:
     ran = run(*EXPLAIN, "--facts", FACTS, "--policy", "shortest-path", "--json")
     document = ran.json
@@ -234,7 +284,10 @@ def test_why_not(run: Run, spr: HostFacts, tmp_path: Path) -> None:
 def test_nothing_to_explain(run: Run, spr: HostFacts, tmp_path: Path) -> None:
     facts = write_facts(tmp_path / "f.json", host_like(spr, "1.5.34"))
     ran = run(*EXPLAIN, "--facts", facts)
-    assert (ran.code, "no newer release is wanted" in ran.out) == (0, True)
+    assert (ran.code, "1.5.34 is the newest release of series 1.5 in the mapping file" in ran.out) == (0, True)
+    write_facts(facts, host_like(spr, "1.5.40"))
+    ran = run(*EXPLAIN, "--facts", facts)
+    assert (ran.code, "does not list 1.5.40" in ran.out) == (1, True)
     for arguments in (("--to", "1.5"), ("--to", "1.5.99"), ("--to", "1.5.28", "--target", "newest")):
         assert run(*EXPLAIN, "--facts", FACTS, *arguments).code == 2
 

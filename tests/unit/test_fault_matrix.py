@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,10 +16,15 @@ from crashing import again
 from test_crash import history
 from test_executor import ERRORS, V24, V28, V34
 
-from conftest import plan_for
+from conftest import judge_for, plan_for
 from seamstep.base.errors import SeamstepError
 from seamstep.domain.facts import HostFacts
+from seamstep.host.bounded import BoundedHost
+from seamstep.host.read_facts import read_facts
 from seamstep.host.simulated import Fault, SimulatedHost
+from seamstep.plan.document import Plan, seal
+from seamstep.run import transaction
+from seamstep.run.executor import Stop
 from seamstep.run.journal import NAME
 
 NODE = "/sys/class/firmware/tdx_module"
@@ -27,12 +34,15 @@ class Troubled(SimulatedHost):
     """A host where something goes wrong that no fault of the simulated kernel covers."""
 
     trouble = ""
-    frozen = False
+    staging = False
 
-    def write(self, path: str, data: bytes, offset: int = 0) -> int:  # noqa: C901 - a table
+    def write(self, path: str, data: bytes, offset: int = 0) -> int:  # noqa: C901, PLR0912 - a table
         name = path.rpartition("/")[2]
         what = f"{name} {data.decode()}" if name == "loading" else name
+        self.staging = self.staging or name == "data"
         match self.trouble, what:
+            case ("the write of data hangs", "data") | ("the commit hangs", "loading 0"):
+                self.hang()
             case "takes nothing", "data":
                 return 0
             case "takes 7 bytes", "data":
@@ -54,17 +64,40 @@ class Troubled(SimulatedHost):
                 super().write(f"{NODE}/loading", b"1")
             case "another writer abandons", "loading 0":
                 super().write(f"{NODE}/loading", b"-1")
+            case (
+                ("another update begins before staging" | "another update never ends" | "another update loses TDX"),
+                ("loading 1"),
+            ):
+                self.upload_of_another()
+            case "another update begins while staging", "data" if offset:
+                self.upload_of_another()
+            case "another update begins before the commit", "loading 0":
+                raise AssertionError("it is seen, and nothing is committed")
             case "another writer commits its own", "loading 0":
                 super().write(f"{NODE}/loading", b"1")
                 super().write(f"{NODE}/data", b"not an image")
         return super().write(path, data, offset)
 
+    def hang(self) -> None:
+        """Do not return for as long as a test takes."""
+        threading.Event().wait(3.0)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
     def read(self, path: str, limit: int) -> bytes:
         content = super().read(path, limit)
+        hanging = {"status": "status hangs", "version": "version hangs", "error": "error hangs"}
+        if self.uploads and self.trouble == hanging.get(path.rpartition("/")[2]):
+            self.hang()
+        if self.staging and self.trouble == "the remaining updates hang" and path.endswith("num_remaining_updates"):
+            self.hang()
+        if self.trouble == "an unprivileged user" and path.endswith(("seamldr_version", "num_remaining_updates")):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
         if self.trouble == "read-back differs" and path.endswith("/data"):
             return content[:-1] + bytes([content[-1] ^ 1])
         if self.trouble == "zero bytes" and path.endswith("/data"):
             return self.pretend
+        if self.trouble == "another update begins before the commit" and path.endswith("/data"):
+            self.upload_of_another()
         if self.trouble == "status can't be read" and self.uploads and path.endswith("/status"):
             raise OSError(errno.EIO, os.strerror(errno.EIO), path)
         if self.trouble == "ENXIO after the commit" and self.uploads and path.endswith("tdx_host/version"):
@@ -72,9 +105,23 @@ class Troubled(SimulatedHost):
         return content
 
     pretend = b""
+    theirs = b""
+
+    def upload_of_another(self) -> None:
+        """What another program does, once."""
+        if not self.uploads:
+            super().write(f"{NODE}/loading", b"1")
+            for offset in range(0, len(self.theirs), 4096):
+                super().write(f"{NODE}/data", self.theirs[offset : offset + 4096], offset)
+            super().write(f"{NODE}/loading", b"0")
 
     def wall(self) -> float:
-        return super().wall() + (10.0**8 * (self.uploads % 2) if self.trouble == "the wall clock jumps" else 0.0)
+        jumps = {
+            "the wall clock jumps": 10.0**8 * (self.uploads % 2),
+            "the wall clock jumps back": -3600.0 * self.uploads,
+            "the wall clock jumps back by years": -(10.0**8) * self.uploads,
+        }
+        return super().wall() + jumps.get(self.trouble, 0)
 
     def monotonic(self) -> float:
         match self.trouble:
@@ -113,6 +160,7 @@ def all_errors() -> Iterator[Row]:
         yield Row(f"{phase}:device-busy", 4, ("busy",), "a TD is being built or migrated", faults=(busy,))
 
 
+OTHERS = "1.5.24 → 1.5.28 was not begun: another program's update was under way"
 ALIVE = "nothing was changed, 1.5.24 and its TDs run on"
 ROWS = [
     *all_errors(),
@@ -129,6 +177,11 @@ ROWS = [
     Row("another writer stages", 6, ("not-started",), "does not hold the bytes that were written", uploads=0),
     Row("another writer abandons", 6, ("failed",), "the kernel reports success, but it is none", uploads=0),
     Row("another writer commits its own", 6, ("failed",), "firmware-invalid; 1.5.24 and its TDs run on"),
+    Row("another update begins before staging", 4, ("not-started",), f"{OTHERS} (receiving); 1.5.34 runs", V34),
+    Row("another update begins while staging", 4, ("not-started",), f"{OTHERS} (receiving); 1.5.34 runs", V34),
+    Row("another update begins before the commit", 4, ("not-started",), f"{OTHERS} (receiving); 1.5.34 runs", V34),
+    Row("another update never ends", 8, ("unknown",), "not done after 600 s; 1.5.24 runs", faults=(Fault(stuck=True),)),
+    Row("another update loses TDX", 7, ("lost",), "only a reboot", None, faults=(Fault(lost=True),)),
     Row("zero bytes", 6, ("failed",), "the kernel reports success, but it is none", uploads=0),
     Row("a status that is never idle", 8, ("unknown",), "not done after 600 s", faults=(Fault(stuck=True),)),
     Row("status can't be read", 8, ("unknown",), "not done after 600 s; 1.5.28 runs", V28),
@@ -145,6 +198,15 @@ ROWS = [
         faults=(Fault(version=V28, keeps_count=True),),
     ),
     Row("the wall clock jumps", 0, ("applied", "applied"), "1.5.34 runs", V34, 2),
+    Row("the wall clock jumps back", 0, ("applied", "applied"), "1.5.34 runs", V34, 2),
+    Row("the wall clock jumps back by years", 5, ("applied",), "its policy decides so from", V28, 1),
+    Row("an unprivileged user", 5, (), "seamldr_version was 1.5.02, is unknown", uploads=0),
+    Row("status hangs", 8, ("unknown",), "not done after 600 s; 1.5.28 runs", V28),
+    Row("version hangs", 8, ("unknown",), "the running version can't be read: no answer within", None),
+    Row("error hangs", 8, ("unknown",), "1.5.28 runs, yet the kernel reports nothing (no answer within", V28),
+    Row("the write of data hangs", 6, ("not-started",), f"no answer within 0.05 s; {ALIVE}", uploads=0),
+    Row("the remaining updates hang", 5, ("not-started",), "updates remained, now unknown", uploads=0),
+    Row("the commit hangs", 8, ("unknown",), "1.5.24 runs; the kernel has not taken the commit yet", uploads=0),
     Row("the monotonic clock stands still", 0, ("applied", "applied"), "1.5.34 runs", V34, 2),
     Row("the monotonic clock jumps", 0, ("applied", "applied"), "1.5.34 runs", V34, 2),
     Row("the monotonic clock stands still", 8, ("unknown",), "not done after 600 s", faults=(Fault(stuck=True),)),
@@ -157,9 +219,11 @@ def test_faults(spr: HostFacts, images: Path, tmp_path: Path, row: Row) -> None:
     modules = {hop.image.upload_sha256: hop.target for hop in plan.hops if hop.image}
     host = Troubled(plan.host, modules, faults=row.faults)
     host.trouble = row.name
+    assert plan.hops[-1].image
+    host.theirs = Path(plan.hops[-1].image.path).read_bytes()
     if row.name == "zero bytes" and plan.hops[0].image:
         host.pretend = Path(plan.hops[0].image.path).read_bytes()
-    result = again(plan, host, tmp_path)
+    result = again(plan, BoundedHost(host, 0.05) if "hang" in row.name else host, tmp_path)
     assert (result.exit_code, result.version, host.uploads) == (row.code, row.version, row.uploads), result.message
     assert row.says in result.message
     read = history(tmp_path)
@@ -169,6 +233,22 @@ def test_faults(spr: HostFacts, images: Path, tmp_path: Path, row: Row) -> None:
     assert (last.event, last.integer("exit_code"), last.text("message")) == ("run-ended", row.code, result.message)
     if "not-started" in row.states:
         assert host.read(f"{NODE}/loading", 9) == b"0\n", "what was staged is abandoned"
+
+
+def test_another_update_is_under_way_at_first(spr: HostFacts, images: Path, tmp_path: Path) -> None:
+    """The host is busy, and the plan not stale: once that update is over, the plan may still be good."""
+    plan = plan_for(spr, images)
+    modules = {hop.image.upload_sha256: hop.target for hop in plan.hops if hop.image}
+    host = Troubled(plan.host, modules, faults=[Fault(error="hw-error")])
+    host.theirs = Path(plan.hops[-1].image.path).read_bytes() if plan.hops[-1].image else b""
+    host.upload_of_another()
+    for dry_run in (True, False):
+        with transaction.begun(host, str(tmp_path), dry_run=dry_run) as begun:
+            result = begun.perform(plan, judge_for(plan))
+        assert (result.exit_code, result.stopped, result.version) == (4, Stop.NOT_NOW, V24)
+        assert "another program's update is under way (receiving); try later" in result.message
+    host.sleep(1.0)
+    assert again(plan, host, tmp_path).version == V34
 
 
 # -- a journal that can't be written
@@ -200,7 +280,7 @@ def disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Disk:
     return Disk(monkeypatch, tmp_path)
 
 
-@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO])
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO, errno.EINTR])
 @pytest.mark.parametrize("partly", [False, True])
 @pytest.mark.parametrize("event", ["run-started", "preflight", "staged", "committing"])
 def test_what_can_not_be_recorded_is_not_done(
@@ -248,6 +328,81 @@ def test_what_was_done_is_told_though_it_can_not_be_recorded(
     (found,) = [record for record in history(disk.folder).records if record.event == "recovered"]
     assert found.text("state") == "applied"
     assert not [problem for problem in history(disk.folder).problems if "no record" in problem]
+
+
+class Nth:
+    """Lets the ``number``-th write, or fsync, of the journal fail, and with ``lasting`` all later ones."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, call: str, error: int) -> None:
+        self.count, self.number, self.lasting = 0, -1, False
+        self._call, self._error = getattr(os, call), error
+        monkeypatch.setattr(os, call, self)
+
+    def __call__(self, descriptor: int, *data: bytes) -> Any:
+        if data and b"seamstep/record" not in data[0]:
+            return self._call(descriptor, *data)
+        self.count += 1
+        if self.count - 1 == self.number or (self.lasting and self.count > self.number >= 0):
+            raise OSError(self._error, os.strerror(self._error))
+        return self._call(descriptor, *data)
+
+
+@pytest.mark.parametrize("lasting", [False, True])
+@pytest.mark.parametrize("error", [errno.EIO, errno.EINTR, errno.ENOSPC])
+@pytest.mark.parametrize("call", ["write", "fsync"])
+def test_an_error_at_every_write_of_the_journal(
+    spr: HostFacts, images: Path, place: Path, monkeypatch: pytest.MonkeyPatch, call: str, error: int, lasting: bool
+) -> None:
+    """Whichever record can't be written: what is told is what happened, and the next run goes on from there."""
+    plan = plan_with_commands(spr, images)
+    modules = {hop.image.upload_sha256: hop.target for hop in plan.hops if hop.image}
+    failing = Nth(monkeypatch, call, error)
+    again(plan, SimulatedHost(plan.host, modules), place / "whole")
+    writes, failing.count = failing.count, 0
+    assert writes > 12
+    for number in range(writes):
+        host, folder = SimulatedHost(plan.host, modules), place / str(number)
+        failing.count, failing.number, failing.lasting = 0, number, lasting
+        code, message = told(plan, host, folder)
+        version = read_facts(host).module_version
+        assert code == (0 if version == V34 else 1), message
+        assert ("nothing was changed" in message) == (version != V34), message
+        assert (f"{version} runs" if version == V34 else os.strerror(error)) in message
+        failing.number = -1
+        code, message = told(plan, host, folder)
+        if code:  # the intent was on disk, its fate was not: one refusal too many is better than a blind retry
+            assert (code, "--retry-failed" in message) == (1, True), message
+            code, message = told(plan, host, folder, retry_failed=True)
+        assert (code, read_facts(host).module_version, host.uploads) == (0, V34, 2), message
+        assert not [problem for problem in history(folder).problems if "no record" in problem]
+
+
+def plan_with_commands(spr: HostFacts, images: Path) -> Plan:
+    document = dict(plan_for(spr, images).document)
+    document = {key: value for key, value in document.items() if key not in {"schema", "id"}}
+    return seal(document | {"apply": {"before": [["true"]], "after": [["true"]]}}, spr)
+
+
+def told(plan: Plan, host: SimulatedHost, folder: Path, **settings: Any) -> tuple[int, str]:
+    """Exit code and message of a run."""
+    try:
+        result = again(plan, host, folder, **settings)
+    except SeamstepError as refused:
+        return refused.exit_code, str(refused)
+    return result.exit_code, result.message
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_an_unprivileged_user_and_the_state_folder_of_root(spr: HostFacts, images: Path) -> None:
+    """Refused before anything is done, and said as what it is."""
+    plan = plan_for(spr, images)
+    with tempfile.TemporaryDirectory() as state:  # 0700, as ours
+        child = os.fork()
+        if not child:
+            os.setuid(65534)
+            code, message = told(plan, SimulatedHost(spr, {}), Path(state))
+            os._exit(0 if code == 1 and f"can't use the state folder {state}: Permission denied" in message else 1)
+        assert os.waitpid(child, 0)[1] == 0
 
 
 def test_an_fsync_that_fails_is_a_journal_that_can_not_be_written(

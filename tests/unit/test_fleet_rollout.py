@@ -13,7 +13,7 @@ import pytest
 from fleet_plans import ROLLOUT, fleet_class, fleet_host, mrseam, write_fleet
 from prometheus_client.parser import text_string_to_metric_families
 
-from conftest import Ran, Run, plan_for
+from conftest import FACTS, TRUST, Ran, Run, plan_for
 from seamstep.domain.facts import HostFacts
 from seamstep.fleet import ledger, plan_folder, rollout_file
 from seamstep.fleet.state import Moment
@@ -369,3 +369,28 @@ def test_many_unreachable_hosts_halt_if_the_rollout_says_so(run: Run, tmp_path: 
     assert "(2 hosts since the last resume)" in fleet.status()["halts"][0]["reason"]
     fleet("resume", "--by", "alice", "--reason", "the rack is being repaired")
     assert fleet.status()["halts"] == []
+
+
+def test_from_an_inventory_to_the_first_lease(run: Run, images: Path, tmp_path: Path) -> None:
+    """What fleet plan writes, fleet start reads; the waves of both are the same."""
+    facts = json.loads(FACTS.read_text())
+    lines = [
+        {**facts, "hostname": f"h{number}", "boot_id": f"b{number}", "cpus_online": online, "cpus_present": online}
+        | {"labels": {"rack": f"r{number % 3}"}}
+        for number, online in enumerate(["0-15", "0-31"] * 6)
+    ]
+    (tmp_path / "inventory.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (tmp_path / "rollout.yaml").write_text(ROLLOUT)
+    out, rollout = tmp_path / "out", ("--rollout", tmp_path / "rollout.yaml")
+    ran = run("fleet", "plan", tmp_path / "inventory.jsonl", "--catalog", images, *TRUST, *rollout, "-o", out)
+    assert ran.code == 0, ran.err
+    written = [json.loads(line) for line in (out / "hosts.jsonl").read_text().splitlines()]
+    canaries = [host["host"] for host in written if host["wave"] == 0]
+    ledger_ = ("--ledger", tmp_path / "ledger")
+    assert "12 of 12 hosts are to be updated" in run("fleet", "start", out, *rollout, *ledger_).out
+    leases = run("fleet", "next", *ledger_, "--json").json["leases"]
+    assert [lease["host"] for lease in leases] == canaries
+    assert all(len(lease["class_id"]) == 64 for lease in leases)
+    (out / "hosts.jsonl").write_text("")
+    ran = run("fleet", "start", out, *rollout, "--ledger", tmp_path / "other")
+    assert (ran.code, "is not the file that this was written with" in ran.err) == (2, True)

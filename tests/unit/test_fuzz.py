@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 
 import pytest
@@ -28,3 +29,18 @@ def test_changed_values_are_answered(name: str) -> None:
     pool = pool_of(seeds, reader.text)
     for _ in range(2000 if THOROUGH else 100):
         reader.read(written(changed(rng.choice(values), pool, rng), reader.text))
+
+
+def test_a_plan_whose_facts_lack_keys_is_shown() -> None:
+    """Facts that a document does not have are unknown; the text of such a plan was a KeyError."""
+    reader = READERS["plan"]
+    plan = json.loads(next(seed for seed in reader.seeds() if reader.read(seed)))
+    facts = {key: plan["host"][key] for key in ("schema", "module_version")}
+    up_to_date: dict[str, object] = {
+        "outcome": "up-to-date",
+        "target": None,
+        "hops": [],
+        "rejected": [],
+        "alternatives": [],
+    }
+    assert reader.read(json.dumps(plan | up_to_date | {"host": facts}).encode())

@@ -62,12 +62,19 @@ def test_a_policy_never_opens_what_the_hard_rules_close(listed: Any, host: Any, 
 
 
 @settings(max_examples=60)
-@given(releases(), hosts(), policies, st.sampled_from(["1.5.5", ">=1.5.7", "1.5.*"]))
-def test_a_denial_never_opens_a_step(listed: Any, host: Any, policy: Policy, denied: str) -> None:
+@given(
+    releases(),
+    hosts(),
+    policies,
+    st.sampled_from(["1.5.5", ">=1.5.7", "1.5.*"]),
+    st.sampled_from([None, "1.5.4", "<1.5.7"]),
+)
+def test_a_denial_never_opens_a_step(listed: Any, host: Any, policy: Policy, denied: str, sources: str | None) -> None:
     """Look-ahead aside: what is denied can't be cut off any more."""
     rules = tuple(rule for rule in policy.rules if not rule.rule.looks_ahead)
     before = policy._replace(rules=rules)
-    after = before._replace(denials=(*before.denials, Denial(Specifier(denied), "no")))
+    denial = Denial(Specifier(denied), "no", sources=Specifier(sources) if sources else None)
+    after = before._replace(denials=(*before.denials, denial))
     assert permitted(listed, host, after.applied_rules()) <= permitted(listed, host, before.applied_rules())
 
 

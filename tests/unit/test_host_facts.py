@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -194,7 +195,8 @@ def test_a_kernel_without_the_misc_cgroup_does_not_tell_of_tds(tmp_path: Path, r
     assert dict(read_facts(host).unknown) == {"running_tds": why}
     out = run("plan", "--mapping", LATEST, "--without-images", "--sysroot", tmp_path).out
     assert "1.5.06 → 1.5.13" in out
-    assert f"1.5.06 → 1.5.34  td-build: running_tds is not known ({why})" in out
+    (line,) = (line for line in out.splitlines() if f"td-build: running_tds is not known ({why})" in line)
+    assert re.match(r"  1\.5\.06 → [^;]*1\.5\.34; ", line)
 
 
 def test_only_the_double_says_that_a_host_is_made_up(tmp_path: Path, spr: HostFacts) -> None:

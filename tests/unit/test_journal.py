@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seamstep.base.errors import RefusedError
-from seamstep.run.journal import NAME, History, Journal, open_folder, read
+from seamstep.run.journal import NAME, History, Journal, RecordedHost, open_folder, read
 from seamstep.run.journal import writing as writing_module
 from seamstep.run.journal.record import scan
 
@@ -23,9 +23,9 @@ WALL = 1_795_000_000.0
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[Journal]:
+def opened(path: Path, boot_id: str = "boot-1") -> Iterator[Journal]:
     folder = open_folder(str(path), create=True)
-    journal = Journal(folder, "boot-1", lambda: 12.3456, lambda: WALL)
+    journal = Journal(folder, boot_id, lambda: 12.3456, lambda: WALL)
     try:
         yield journal
     finally:
@@ -41,8 +41,8 @@ def history(path: Path) -> History:
         os.close(folder)
 
 
-def write(path: Path, *events: str, **details: Any) -> None:
-    with opened(path) as journal:
+def write(path: Path, *events: str, boot_id: str = "boot-1", **details: Any) -> None:
+    with opened(path, boot_id) as journal:
         for event in events:
             journal.append(event, **details)
 
@@ -127,7 +127,8 @@ def test_torn_again_and_again(cuts: list[int]) -> None:
 def test_a_corrupt_journal_is_moved_aside_and_still_read(tmp_path: Path, content: bytes) -> None:
     write(tmp_path, "one")
     good = (tmp_path / NAME).read_bytes()
-    damaged = good + content + good.replace(b'"seq":1', b'"seq":2').replace(b'"one"', b'"two"')
+    write(tmp_path, "two")
+    damaged = good + content + (tmp_path / NAME).read_bytes().removeprefix(good)
     (tmp_path / NAME).write_bytes(damaged)
     assert events(tmp_path) == ["one", "two"]
     assert any("line 2 is no record" in problem for problem in history(tmp_path).problems)
@@ -165,13 +166,28 @@ def test_what_is_no_journal_of_ours_is_moved_aside(tmp_path: Path, kind: str) ->
 
 
 def test_rotation_loses_nothing_before_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writing_module, "ROTATE_AT", 400)
+    monkeypatch.setattr(writing_module, "ROTATE_AT", 800)
     for number in range(40):
-        write(tmp_path, f"{number}a", f"{number}b")
+        write(tmp_path, f"{number}a", f"{number}b", boot_id=f"boot-{number}")
     kept = events(tmp_path)
     assert kept == [f"{number}{part}" for number in range(40) for part in "ab"][-len(kept) :]
     assert len(list(tmp_path.iterdir())) == 9
     assert len(kept) == 36
+    assert history(tmp_path).problems == ()
+
+
+def test_rotation_keeps_this_boot_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing_module, "ROTATE_AT", 400)
+    write(tmp_path, *"abc", boot_id="boot-0")
+    for number in range(30):
+        write(tmp_path, f"{number}a", f"{number}b")
+    assert events(tmp_path)[-60:] == [f"{number}{part}" for number in range(30) for part in "ab"]
+    assert len(list(tmp_path.iterdir())) == 31
+    assert history(tmp_path).doubt(RecordedHost("boot-1")) == ""
+    write(tmp_path, "next", boot_id="boot-2")
+    assert len(list(tmp_path.iterdir())) == 9, "a new boot has use for the last eight only"
+    assert history(tmp_path).doubt(RecordedHost("boot-2")) == ""
+    assert "records 1 to" in history(tmp_path).doubt(RecordedHost("boot-1"))
 
 
 def test_a_rotation_that_was_cut_short_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ import pytest
 from conftest import DATA, FEBRUARY, LATEST, Run
 from seamstep import rules
 from seamstep.analysis.lint.codes import CODES
+from seamstep.base import repository
 from seamstep.domain.facts import HostFacts
 from seamstep.domain.model import Step, Verdict
 from seamstep.rules import Rule
@@ -127,6 +128,22 @@ def test_every_release_after_a_newer_one_is_out_of_order(run: Run, tmp_path: Pat
     late = [finding["message"] for finding in found if finding["code"] == "release-out-of-order"]
     assert len(late) == 4
     assert all(message.endswith(late[0].split()[-1]) for message in late), "all stand after the newest"
+
+
+@pytest.mark.parametrize("series", [None, "1.5", "2.0"])
+def test_a_list_in_descending_order_is_one_mistake(run: Run, tmp_path: Path, series: str | None) -> None:
+    """Of the whole file, or of one series: it is not one mistake a release."""
+    document = json.loads(LATEST.read_text())
+    listed = document["tdx_module_releases"]
+    turned = [one for one in listed if series is None or one["version"].startswith(series)]
+    document["tdx_module_releases"] = [one for one in listed if one not in turned] + turned[::-1]
+    found = lint(run, write(tmp_path / "m.json", document))
+    (finding,) = (finding for finding in found if finding["code"] == "release-out-of-order")
+    which = f"series {series} is" if series else "all releases are"
+    assert finding["message"].startswith(f"{which} listed in descending order")
+    lines = (tmp_path / "m.json").read_text()[: finding["column"]]
+    assert lines.count('"version"') == len(listed) - len(turned) + 1, "at the first that stands after a newer one"
+    assert len(found) == len(REAL[LATEST]) + 1
 
 
 def test_what_can_not_be_read_is_not_guessed_at(run: Run, tmp_path: Path) -> None:
@@ -380,6 +397,41 @@ def test_settings_in_the_current_folder_are_found(run: Run, tmp_path: Path, monk
     assert run("lint", FEBRUARY).code == 0
 
 
+def test_the_nearest_settings_apply(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each file has those of its folder, or of the nearest above it, wherever the command is run."""
+    top = checkout(tmp_path / "top")
+    name = ".seamstep-lint.yaml"
+    settings(tmp_path, "severity: {features-shrink: 'off'}\n").rename(tmp_path / name)
+    settings(tmp_path, "severity: {features-shrink: note}\n").rename(top / name)
+    settings(tmp_path, "severity: {features-shrink: warning}\n").rename(top / "a" / name)
+    for folder in (tmp_path, top, top / "a", top / "b" / "c"):
+        monkeypatch.chdir(folder)
+        found = {finding["file"]: finding["severity"] for finding in lint(run, top)}
+        assert found == {
+            str(top / "a" / "mapping_file.json"): "warning",
+            str(top / "b" / "c" / "mapping_file.json"): "note",
+        }
+    config = settings(tmp_path, "severity: {features-shrink: error}\n")
+    assert {finding["severity"] for finding in lint(run, top, "--config", config)} == {"error"}
+    (top / "b" / name).write_text("severity: [")
+    assert run("lint", top).code == 2, "none is passed over in silence"
+
+
+def test_a_suppression_names_files_from_the_root(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    top = checkout(tmp_path / "top")
+    entry = ACCEPTED.replace('versions: "2.0.*"', "file: a/mapping_file.json")
+    settings(tmp_path, entry).rename(top / ".seamstep-lint.yaml")
+    for folder, given, suppressed in (
+        (top, "a", True),
+        (top, "b", False),
+        (top / "a", ".", True),
+        (top / "b", ".", False),
+    ):
+        monkeypatch.chdir(folder)
+        (finding, *_) = lint(run, given, "--as-of", "2026-11-23")
+        assert bool(finding["suppressed"]) == suppressed, folder
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -421,13 +473,55 @@ def test_a_baseline_lets_old_findings_be(run: Run, tmp_path: Path) -> None:
     assert "exists" in run("lint", old, "-o", baseline).err, "nothing is overwritten"
 
 
-def test_a_baseline_holds_in_another_folder(run: Run, tmp_path: Path) -> None:
+def checkout(top: Path) -> Path:
+    """A repository with two mapping files of one content and one name."""
+    for folder in (top / "a", top / "b" / "c"):
+        folder.mkdir(parents=True)
+        shutil.copy(BAD, folder / "mapping_file.json")
+    (top / ".git").write_text("gitdir: elsewhere\n")  # a file, as in a worktree or a submodule
+    return top
+
+
+def test_a_baseline_holds_in_another_checkout(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     baseline = tmp_path / "baseline.json"
-    run("lint", FEBRUARY, "-o", baseline)
-    assert run("lint", shutil.copy(FEBRUARY, tmp_path), "--baseline", baseline).code == 0
-    assert run("lint", shutil.copy(FEBRUARY, tmp_path / "other.json"), "--baseline", baseline).code == 1
+    first, second = checkout(tmp_path / "first"), checkout(tmp_path / "second")
+    monkeypatch.chdir(first)
+    assert run("lint", "a", "-o", baseline).code == 1
+    for folder, given in ((second, "a"), (second, second / "a"), (second / "a", "."), (second / "b" / "c", "../../a")):
+        monkeypatch.chdir(folder)
+        assert run("lint", given, "--baseline", baseline).code == 0, (folder, given)
     without = run("lint", FEBRUARY, "--format", "sarif").json["runs"][0]["results"]
     assert not any("baselineState" in result for result in without), "nothing is new where nothing is known"
+
+
+@pytest.mark.parametrize("repository", [True, False])
+def test_a_baseline_of_one_file_does_not_hide_another(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, repository: bool
+) -> None:
+    """Every mapping file has the same name."""
+    baseline, top = tmp_path / "baseline.json", checkout(tmp_path / "top")
+    if not repository:
+        (top / ".git").unlink()
+    monkeypatch.chdir(top)
+    run("lint", "a", "-o", baseline)
+    known = {finding["file"]: finding["baseline"] for finding in lint(run, top, "--baseline", baseline)}
+    assert [known[str(top / name / "mapping_file.json")] for name in ("a", "b/c")] == [True, False]
+    assert run("lint", "b", "--baseline", baseline).code == 1
+    results = run("lint", ".", "--format", "sarif").json["runs"][0]["results"]
+    assert len({str(result["partialFingerprints"]) for result in results}) == 2
+    for inner in (top / "a", top / "b" / "c"):  # checkouts in a checkout: a mirror, a submodule
+        (inner / ".git").mkdir()
+    assert run("lint", "b", "--baseline", baseline).code == 1
+
+
+def test_a_baseline_of_an_earlier_version_is_refused(run: Run, tmp_path: Path) -> None:
+    """It told files apart by their names alone; to read on would hide findings, to pass over it would lose it."""
+    baseline = tmp_path / "baseline.json"
+    run("lint", BAD, "-o", baseline)
+    report = json.loads(baseline.read_text())
+    assert report.pop("fingerprints") == "seamstep/v2"
+    ran = run("lint", BAD, "--baseline", write(baseline, report))
+    assert (ran.code, "another version of seamstep wrote it; write it again with -o" in ran.err) == (2, True)
 
 
 def test_a_baseline_counts(run: Run, tmp_path: Path) -> None:
@@ -527,10 +621,29 @@ def test_sarif_names_files_from_the_repository(
     assert ("uriBaseId" in artifact) == (not uri.startswith("file:"))
 
 
-def test_github_annotations(run: Run) -> None:
+@pytest.mark.parametrize(("folder", "given"), [(".", "a"), ("a", "mapping_file.json"), ("b/c", "../../a")])
+def test_files_are_named_from_the_root_in_any_folder(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, given: str
+) -> None:
+    top = checkout(tmp_path / "top")
+    monkeypatch.chdir(top / folder)
+    (result,) = run("lint", given, "--format", "sarif").json["runs"][0]["results"]
+    artifact = result["locations"][0]["physicalLocation"]["artifactLocation"]
+    assert artifact == {"uri": "a/mapping_file.json", "uriBaseId": "%SRCROOT%"}
+    assert run("lint", given, "--format", "github").out.startswith("::error file=a/mapping_file.json,line=")
+    (top / "a" / "mapping_file.json").write_text("{")
+    log = run("lint", given, "--format", "sarif").json["runs"][0]
+    (note,) = log["invocations"][0]["toolExecutionNotifications"]
+    assert note["locations"][0]["physicalLocation"]["artifactLocation"] == artifact
+    assert run("lint", given, "--format", "github").out.startswith("::error file=a/mapping_file.json,line=")
+
+
+def test_github_annotations(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(FEBRUARY.parent)
+    name = repository.path_of(str(FEBRUARY))
     lines = run("lint", FEBRUARY, "--format", "github").out.splitlines()
     assert [line.split(" ")[0] for line in lines[:5]] == ["::notice", "::warning", "::warning", "::error", "::error"]
-    assert lines[4].startswith(f"::error file={FEBRUARY},line=72,col=4,title=features-shrink::2.0.08 lacks ")
+    assert lines[4].startswith(f"::error file={name},line=72,col=4,title=features-shrink::2.0.08 lacks ")
     assert lines[5] == "1 mapping file: 2 errors, 2 warnings, 1 note"
 
 

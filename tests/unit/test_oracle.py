@@ -124,8 +124,9 @@ policies = st.builds(
             st.just("no"),
             st.none(),
             st.none(),
+            st.sampled_from([None, "1.5.4", "<1.5.7"]).map(lambda text: Specifier(text) if text else None),
         ),
-        max_size=1,
+        max_size=2,
     ).map(tuple),
     waypoints=st.lists(st.sampled_from(LADDER), max_size=1, unique=True).map(tuple),
     held=st.sampled_from([False, False, True]),
@@ -149,6 +150,7 @@ class Oracle:
         self.host, self.policy, self.without_images = host, policy, without_images
         self.running = host.module_version
         self.known = {release.version: release for release in listed}
+        self.listed = self.running in self.known
         self.known.setdefault(self.running, Release(self.running))
         self.ladder = sorted(version for version in self.known if version.series == self.running.series)
         self.rules = [rule for rule in policy.applied_rules() if rule.level is not Level.OFF]
@@ -157,7 +159,7 @@ class Oracle:
         """The outcome, or the best path and its cost."""
         names = self.policy.target.names
         if not any(version > self.running and names(version) for version in self.ladder):
-            return "up-to-date"
+            return "up-to-date" if self.listed else "not-listed"
         budget = (self.host.remaining_updates or 0) - self.policy.keep_updates
         if self.policy.max_hops is not None:
             budget = min(budget, self.policy.max_hops)

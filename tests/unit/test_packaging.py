@@ -17,7 +17,8 @@ README = (ROOT / "README.md").read_text()
 
 
 def test_oldest_versions_are_the_lower_bounds() -> None:
-    bounds = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    bounds = project["dependencies"] + project["optional-dependencies"]["fleet"]
     pinned = [line for line in (ROOT / "tests" / "oldest.txt").read_text().splitlines() if not line.startswith("#")]
     assert [bound.replace(">=", "==") for bound in bounds] == pinned
 
@@ -27,6 +28,16 @@ def test_each_dependency_has_its_reason() -> None:
     reasons = (ROOT / "docs" / "adr" / "0002-runtime-dependencies.md").read_text()
     for bound in bounds:
         assert f"| {bound.partition('>=')[0]} |" in reasons
+
+
+def test_each_optional_dependency_has_its_reason() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    reasons = (ROOT / "docs" / "adr" / "0026-fleets-are-planned-by-classes.md").read_text()
+    for extra in ("fleet", "spark"):
+        for bound in extras[extra]:
+            name, _, version = bound.partition(">=")
+            assert f"| `{extra}` | {name} |" in reasons
+            assert f"{name} {version}" in reasons
 
 
 def test_pages_show_every_command_and_exit_code() -> None:
@@ -58,3 +69,14 @@ def test_readme_links_lead_somewhere() -> None:
     assert links
     for link in links:
         assert "://" in link or (ROOT / link).exists(), link
+
+
+def test_what_pages_install_can_be_installed() -> None:
+    """No package index has seamstep: a page installs a checkout, a repository by its address, or wheels at hand."""
+    pages = [ROOT / "README.md", ROOT / "SECURITY.md", *(ROOT / "docs").rglob("*.md")]
+    lines = [
+        line for page in pages for line in page.read_text().splitlines() if re.search(r"\bpip (install|wheel) ", line)
+    ]
+    assert len(lines) > 5
+    for line in lines:
+        assert "--no-index --find-links wheels" in line or not re.search(r"(?<![/\w])seamstep(?![/\w])", line), line

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from playing import BLOCK, is_shown, script, steps
 
 from conftest import DAY
 from seamstep import cli
@@ -21,13 +22,11 @@ HOW_TO = [DOCS / "tutorial.md", DOCS / "air-gapped.md", DOCS / "one-host.md"]
 ROOT = DOCS.parent
 README = ROOT / "README.md"
 TOP = [README, ROOT / "SECURITY.md"]
-#: A block of commands and what they print, or of a file to save.
-BLOCK = re.compile(r"(?:Save this as `([^`]+)`:\n\n)?```(console|yaml)\n(.*?)```", re.DOTALL)
 
 
 def commands(page: Path) -> list[str]:
     text = page.read_text()
-    blocks = [block for _, kind, block in BLOCK.findall(text) if kind == "console"]
+    blocks = [match["block"] for match in BLOCK.finditer(text) if match["kind"] == "console"]
     lines = re.sub(r"\\\n\s*", "", "\n".join(blocks))
     return re.findall(r"^[$#] (?:sudo )?(?:/\S+/)?seamstep (.*)$", lines, re.MULTILINE)
 
@@ -61,6 +60,12 @@ def test_every_file_of_the_code_exists(page: Path) -> None:
         assert (ROOT / "engine" / "seamstep" / path).exists() or (ROOT / path).exists(), path
 
 
+def test_every_test_of_the_threat_model_exists() -> None:
+    named = set(re.findall(r"`(test_\w+\.py)`", (DOCS / "threat-model.md").read_text()))
+    assert len(named) > 10
+    assert not {name for name in named if not Path(__file__).with_name(name).exists()}
+
+
 @pytest.mark.parametrize("page", [*TOP, *PAGES], ids=name_of)
 def test_every_link_leads_somewhere(page: Path) -> None:
     for link in re.findall(r"\]\(([^)]+)\)", page.read_text()):
@@ -76,16 +81,11 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", HOW_TO, ids=name_of)
 def test_every_policy_is_valid(page: Path, tmp_path: Path) -> None:
-    policies = [block for _, kind, block in BLOCK.findall(page.read_text()) if kind == "yaml"]
+    policies = [match["block"] for match in BLOCK.finditer(page.read_text()) if match["kind"] == "yaml"]
     assert policies or page.stem == "air-gapped"
     for text in policies:
         (tmp_path / "p.yaml").write_text(text)
         policy_file.load(str(tmp_path / "p.yaml"), DAY)
-
-
-def line_pattern(line: str) -> str:
-    """A line as it is shown: ``...`` alone stands for any lines, and inside a line for any text."""
-    return "(?:.*\\n)*?" if line == "..." else re.escape(line).replace(re.escape("..."), ".*") + "\\n"
 
 
 def first_run(readme: str) -> str:
@@ -99,20 +99,41 @@ def first_run(readme: str) -> str:
 )
 def test_the_tutorial_and_the_first_run_are_what_happens(text: str, least: int, tmp_path: Path) -> None:
     """All commands in one shell, in their order; what each prints is what the page shows, ``...`` for anything."""
-    session: list[tuple[str, str]] = []
-    program = ["exec 2>&1"]
-    for name, kind, block in BLOCK.findall(text):
-        if kind == "yaml":
-            program.append(f"cat > {name} << 'END'\n{block}END")
-            continue
-        for command, printed in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE):
-            program += [command, "printf '\\n@@\\n'"]
-            session.append((command, printed))
-    assert len(session) > least
+    session = list(steps(text))
+    assert len([step for step in session if step.prompt == "$"]) > least
+    program = ["exec 2>&1", *(f"{script(step)}\nprintf '\\n@@\\n'" for step in session)]
     here = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONIOENCODING": "utf-8"}
     done = subprocess.run(["bash", "-c", "\n".join(program)], cwd=tmp_path, env=here, capture_output=True, check=True)
     came = done.stdout.decode().split("\n@@\n")
     assert len(came) == len(session) + 1
-    for (command, printed), out in zip(session, came, strict=False):
-        pattern = "".join(map(line_pattern, printed.splitlines()))
-        assert re.fullmatch(pattern, out), f"{command}\n{out}"
+    for step, out in zip(session, came, strict=False):
+        assert step.prompt == ">" or is_shown(step.shown, out), f"{step.text}\n{out}"
+
+
+@pytest.mark.skipif(not (ROOT / ".ci").exists(), reason="a source distribution has no .ci")
+def test_every_block_of_the_readme_is_run() -> None:
+    """Those of "A first run" by the test above, the others, each below a mark, by CI: they install packages."""
+    text = README.read_text()
+    played = first_run(text)
+    others = text.replace(played, "")
+    marks = re.findall(r"<!-- ci: (\w+) -->\n```sh\n", others)
+    assert marks
+    assert (others.count("```"), played.count("```")) == (2 * len(marks), 2 * len(BLOCK.findall(played)))
+    for mark in marks:
+        assert f"$(readme_command {mark})" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_every_command_of_the_readmes_table_exists(capsys: pytest.CaptureFixture[str]) -> None:
+    """The first of a row has the name of the program; a later one can be an option of the same command."""
+    cells = re.findall(r"^\|.*\| (`seamstep .*)\|$", README.read_text(), re.MULTILINE)
+    assert len(cells) > 15
+    for cell in cells:
+        command: list[str] = []
+        for shown in re.findall(r"`([^`]+)`", cell):
+            words = shown.removeprefix("seamstep ").split()
+            command = [word for word in words if not word.startswith("-")] or command
+            with pytest.raises(SystemExit) as ended:
+                cli.main([*command, "--help"])
+            text = capsys.readouterr().out
+            assert ended.value.code == 0, shown
+            assert all(f" {word}" in text for word in words if word.startswith("-")), shown

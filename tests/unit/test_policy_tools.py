@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import json
 from datetime import date
-from itertools import combinations
+from itertools import combinations, zip_longest
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema import Draft4Validator, Draft202012Validator
 from made import made_image, made_release
 from test_oracle import LADDER, Oracle
 from test_policies import written
 
-from conftest import LATEST, TRUST, Run
+from conftest import DATA, LATEST, TRUST, Ran, Run
 from seamstep import service
 from seamstep.analysis import environments, policy_review, policy_warnings
+from seamstep.analysis.environments import Environment
 from seamstep.base import yaml_text
 from seamstep.base.versions import SeamldrVersion
 from seamstep.domain.model import INTEL_SIGNER
 from seamstep.policy import policy_file
+from seamstep.show.changes import hosts_text
 
 MAPPING = ("--mapping", LATEST)
 USELESS = """deny:
@@ -151,6 +154,219 @@ def test_diff_tells_of_settings(run: Run, tmp_path: Path) -> None:
         True,
     )
     assert run("policy", "diff", old, new, *MAPPING, "--fail-on", "opened").code == 0
+
+
+STATED = """description: for tests
+td_creation: held
+deny:
+- {versions: 1.5.99, reason: broken, link: a page, until: 2030-01-01}
+- {versions: 1.5.98, reason: broken}
+accept:
+- {rule: td-build, versions: 1.5.99, reason: quiet, by: us, until: 2030-01-01}
+waypoints: [1.5.08]
+signers: [%s]
+rules: {td-build: warn, no-stranding: {level: prefer, cost: 7}}
+apply:
+  windows: [{days: [sat, sun], from: "22:30", to: "04:00", timezone: Europe/Berlin}]
+  soak: 10m
+  busy: {retries: 3, wait: 30s}
+  before: [[/bin/cordon, a b]]
+  after: [[/bin/uncordon]]
+""" % ("ab" * 32)
+#: A change of the policy above, and the sentence that tells it.
+CHANGED = [
+    ("page, until: 2030-01-01", "page, until: 2026-11-24", "deny 1.5.99 until: 2030-01-01 becomes 2026-11-24"),
+    ("page, until: 2030-01-01", "page", "deny 1.5.99 until: 2030-01-01 becomes no end"),
+    ("page, until: 2030-01-01", "page, until: 2020-01-01", "deny 1.5.99 until: 2030-01-01 becomes 2020-01-01"),
+    ("broken, link", "'-', link", "deny 1.5.99 reason: broken becomes -"),
+    ("a page", "another", "deny 1.5.99 link: a page becomes another"),
+    (", link: a page", "", "deny 1.5.99 link: a page becomes none"),
+    ("- {versions: 1.5.98, reason: broken}\n", "", "deny 1.5.98: removed: broken"),
+    ("deny:\n", "deny:\n- {versions: 1.5.97, reason: r}\n", "deny 1.5.97: added: r"),
+    ("by: us", "by: them", "accept td-build 1.5.99 by: us becomes them"),
+    ("us, until: 2030-01-01", "us, until: 2099-12-31", "accept td-build 1.5.99 until: 2030-01-01 becomes 2099-12-31"),
+    ("reason: quiet", "reason: loud", "accept td-build 1.5.99 reason: quiet becomes loud"),
+    ("waypoints: [1.5.08]\n", "", "waypoints: removed: 1.5.08"),
+    ("[1.5.08]", "[1.5.08, 3.0.01]", "waypoints: added: 3.0.01"),
+    ("td-build: warn", "td-build: off", "rules.td-build: warn becomes off"),
+    ("cost: 7", "cost: 8", "rules.no-stranding: prefer, cost 7 becomes prefer, cost 8"),
+    ("td_creation: held\n", "", "td_creation: held becomes not held"),
+    ("for tests", "for us", "description: for tests becomes for us"),
+    (
+        '"22:30"',
+        '"21:30"',
+        "apply.windows: sat, sun from 22:30 to 04:00 (Europe/Berlin) becomes "
+        "sat, sun from 21:30 to 04:00 (Europe/Berlin)",
+    ),
+    ("soak: 10m", "soak: 2h", "apply.soak: 10m becomes 2h"),
+    ("  soak: 10m\n", "", "apply.soak: 10m becomes 0s"),
+    ("wait: 30s", "wait: 90s", "apply.busy: 3 retries, 30s before each becomes 3 retries, 90s before each"),
+    ("a b]", "c]", "apply.before: /bin/cordon 'a b' becomes /bin/cordon c"),
+    ("  after: [[/bin/uncordon]]\n", "", "apply.after: /bin/uncordon becomes no command"),
+]
+
+
+@pytest.mark.parametrize(("text", "becomes", "told"), CHANGED, ids=[told for _, _, told in CHANGED])
+def test_diff_tells_all_that_is_said_differently(run: Run, tmp_path: Path, text: str, becomes: str, told: str) -> None:
+    assert STATED.count(text) == 1
+    old = written(tmp_path, "p", STATED)
+    (tmp_path / "new").mkdir()
+    new = written(tmp_path / "new", "p", STATED.replace(text, becomes))
+    day = ("--as-of", "2026-11-23")
+    ran = run("policy", "diff", old, new, *MAPPING, *day, "--fail-on", "any")
+    assert (ran.code, told in [line.strip() for line in ran.out.splitlines()]) == (1, True), ran.out
+    assert "1 value of the policy changes" in ran.out
+    assert not set(ran.out) & set("{}["), "no data as a program has it"
+    document = run("policy", "diff", old, new, *MAPPING, *day, "--json").json
+    (change,) = document["changes"]
+    assert document["settings"] == [told]
+    lines = zip_longest(Path(old).read_text().splitlines(), Path(new).read_text().splitlines())
+    assert change["line"] == next(number for number, (one, other) in enumerate(lines, 1) if one != other)
+    markdown = run("policy", "diff", old, new, *MAPPING, *day, "--format", "markdown").out
+    assert "| value | old | new |\n|---|---|---|\n" in markdown
+    assert markdown.splitlines()[-1].replace("\\|", "").count("|") == 4
+
+
+def test_diff_passes_over_what_says_the_same(run: Run, tmp_path: Path) -> None:
+    """Another order of entries, another form of a duration, and a default that is stated are no changes."""
+    old = written(tmp_path, "p", STATED)
+    (tmp_path / "new").mkdir()
+    other = STATED.replace("soak: 10m", "soak: 600s").replace("[sat, sun]", "[sun, sat]").replace("1.5.08", "1.5.8")
+    lines = other.splitlines()
+    lines[3], lines[4] = lines[4], lines[3]
+    new = written(tmp_path / "new", "p", "\n".join([*lines, "path: fewest-hops", "keep_updates: 0", ""]))
+    ran = run("policy", "diff", old, new, *MAPPING, "--fail-on", "any")
+    assert (ran.code, ran.out) == (0, "0 steps and 0 paths change, of 4 kinds of hosts\n")
+
+
+SARIF = json.loads((DATA / "sarif-2.1.0.schema.json").read_text())
+
+
+def sarif_results(ran: Ran) -> list[tuple[str, str, str | None, int]]:
+    """Code, level, URI and line of each result of a log that is valid."""
+    log = ran.json
+    Draft4Validator(SARIF).validate(log)
+    found = []
+    for result in log["runs"][0]["results"]:
+        place = result["locations"][0]["physicalLocation"]
+        uri = place["artifactLocation"]["uri"]
+        found.append((result["ruleId"], result["level"], uri, place["region"]["startLine"]))
+    return found
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository with two policies; the command runs in its folder ``policies``."""
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "policies").mkdir()
+    monkeypatch.chdir(tmp_path / "policies")
+    written(Path(), "old", STATED)
+    written(Path(), "p", USELESS)
+    written(Path(), "new", STATED.replace("us, until: 2030-01-01", "them, until: 2099-12-31") + "path: shortest-path\n")
+    return tmp_path
+
+
+def test_check_speaks_the_formats_of_ci(run: Run, repository: Path) -> None:
+    day = ("--as-of", "2026-11-23")
+    ran = run("policy", "check", "p.yaml", *MAPPING, *day, "--format", "sarif")
+    found = sarif_results(ran)
+    assert (ran.code, len(found)) == (1, len(EXPECTED))
+    assert ("policy-entry-expired", "warning", "policies/p.yaml", 16) in found
+    assert {code for code, *_ in found} == {"policy-entry-expired", "policy-doubtful"}
+    prints = [str(result["partialFingerprints"]) for result in ran.json["runs"][0]["results"]]
+    assert len(set(prints)) == len(EXPECTED)
+    lines = run("policy", "check", "p.yaml", *MAPPING, *day, "--format", "github").out.splitlines()
+    assert "::warning file=policies/p.yaml,line=16,col=" in "\n".join(lines)
+    assert lines[-1] == "1 policy file: 0 errors, 12 warnings, 0 notes"
+    root = ElementTree.fromstring(run("policy", "check", "p.yaml", *MAPPING, *day, "--format", "junit").out)
+    assert (root.get("name"), root[0].get("failures")) == ("seamstep policy check", str(len(EXPECTED)))
+    clean = run("policy", "check", "fewest-hops", "--format", "junit")
+    assert (clean.code, ElementTree.fromstring(clean.out)[0].get("failures")) == (0, "0")
+
+
+def test_check_names_the_places_of_mistakes_in_ci(run: Run, repository: Path) -> None:
+    written(Path(), "bad", "path: x\nmax_hops: y\n")
+    arguments = ("policy", "check", "bad.yaml", "p.yaml", "none.yaml", "--as-of", "2026-11-23", "--format")
+    ran = run(*arguments, "sarif")
+    assert ran.code == 2
+    assert sarif_results(ran) == [
+        ("policy-invalid", "error", "policies/bad.yaml", 3),
+        ("policy-invalid", "error", "policies/bad.yaml", 4),
+        ("policy-invalid", "error", "policies/none.yaml", 1),
+        ("policy-entry-expired", "warning", "policies/p.yaml", 16),
+    ]
+    annotations = run(*arguments, "github")
+    assert annotations.code == 2
+    assert "::error file=policies/bad.yaml,line=3,col=" in annotations.out
+    assert run(*arguments, "json", "--json").json["exit_code"] == 2
+
+
+def test_diff_speaks_the_formats_of_ci(run: Run, repository: Path) -> None:
+    arguments = ("policy", "diff", "old.yaml", "new.yaml", *MAPPING, "--as-of", "2026-11-23")
+    ran = run(*arguments, "--format", "sarif")
+    found = sarif_results(ran)
+    assert ran.code == 0
+    assert ("policy-value-changed", "note", "policies/new.yaml", 9) in found
+    assert {uri for _, _, uri, _ in found} == {"policies/new.yaml"}
+    texts = [result["message"]["text"] for result in ran.json["runs"][0]["results"]]
+    assert "accept td-build 1.5.99 until: 2030-01-01 becomes 2099-12-31" in texts
+    failed = run(*arguments, "--format", "sarif", "--fail-on", "any")
+    assert (failed.code, {level for _, level, _, _ in sarif_results(failed)}) == (1, {"error"})
+    root = ElementTree.fromstring(run(*arguments, "--format", "junit", "--fail-on", "any").out)
+    assert root.get("name") == "seamstep policy diff"
+    assert root[0].get("failures") == root[0].get("tests") == str(len(found))
+    assert ElementTree.fromstring(run(*arguments, "--format", "junit").out)[0].get("failures") == "0"
+    annotations = run(*arguments, "--format", "github").out
+    assert "::notice file=policies/new.yaml,line=9,col=" in annotations
+    written(Path(), "denying", STATED.replace("1.5.98, reason", "1.5.28, reason"))
+    closed = run("policy", "diff", "old.yaml", "denying.yaml", *MAPPING, "--format", "sarif", "--fail-on", "closed")
+    levels = {code: level for code, level, _, _ in sarif_results(closed)}
+    assert (closed.code, levels["policy-step-closed"], levels["policy-value-changed"]) == (1, "error", "note")
+
+
+def test_the_day_of_a_waiver_is_no_question_to_images(run: Run, tmp_path: Path) -> None:
+    entry = "accept: [{rule: seam-memory, versions: 1.5.34, reason: r, by: us, until: %s}]\n"
+    old, new = written(tmp_path, "old", entry % "2030-01-01"), written(tmp_path, "new", entry % "2099-01-01")
+    ran = run("policy", "diff", old, new, *MAPPING, "--as-of", "2026-11-23")
+    assert "accept seam-memory 1.5.34 until: 2030-01-01 becomes 2099-01-01" in ran.out
+
+
+def test_diff_groups_hosts(run: Run, images: Path, tmp_path: Path) -> None:
+    signers = f"signers: [{TRUST[1]}]\n"
+    old = written(tmp_path, "old", signers)
+    new = written(tmp_path, "new", signers + "deny: [{versions: 1.5.28, reason: x}, {versions: 1.5.24, reason: x}]\n")
+    ran = run("policy", "diff", old, new, "--catalog", images)
+    lines = {line.strip() for line in ran.out.splitlines()}
+    assert (
+        "1.5.20 → 1.5.24  closed by deny  on Sapphire Rapids, Sierra Forest, Emerald Rapids with P-SEAMLDR 1.5.x"
+        in lines
+    )
+    assert max(map(len, lines)) < 200
+    bare = run("policy", "diff", old, new, *MAPPING)
+    assert "1.5.24 → 1.5.28  closed by deny  on every host" in bare.out
+
+
+def test_hosts_are_named_by_what_they_have_in_common() -> None:
+    kinds = [
+        Environment(profile, SeamldrVersion(seamldr), None)
+        for profile in ("mainline", "legacy")
+        for seamldr in ("1.5.00", "1.5.02", "2.0.00")
+    ]
+    assert hosts_text(kinds, kinds) == "on every host"
+    assert hosts_text(kinds[:2], kinds) == "on mainline with P-SEAMLDR 1.5.x"
+    assert hosts_text(kinds[:3], kinds) == "on mainline"
+    assert hosts_text([kinds[2], kinds[5]], kinds) == "on hosts with P-SEAMLDR 2.0.x"
+    assert hosts_text([kinds[1], kinds[5]], kinds) == (
+        "on mainline with P-SEAMLDR 1.5.02; on legacy with P-SEAMLDR 2.0.x"
+    )
+
+
+def test_show_has_the_words_of_a_policy(run: Run, tmp_path: Path) -> None:
+    text = run("policy", "show", "--effective", written(tmp_path, "p", STATED)).out
+    assert "apply.windows: sat, sun from 22:30 to 04:00 (Europe/Berlin)" in text
+    assert "apply.busy.retries: 3" in text
+    assert "apply.busy.wait: 30s" in text
+    assert "apply.before: /bin/cordon 'a b'" in text
 
 
 def test_a_mapping_without_any_seamldr_is_no_ground_to_judge_on(run: Run, tmp_path: Path) -> None:

@@ -163,10 +163,20 @@ def test_no_text_can_add_a_sample(text: str) -> None:
         assert key("fact_unknown", fact=text) in found
 
 
+OUTSIDE = {"outcome": "update", "window": {"open": False, "opens": "2026-11-28T00:00:00+00:00"}}
+
+
+def test_outside_the_windows_no_update_is_permitted() -> None:
+    found = samples(KNOWN | {"permitted": OUTSIDE})
+    assert {(key("update_permitted"), 0), (key("window_open"), 0)} <= {*found.items()}
+    assert found[key("window_opens_timestamp_seconds")] == 1795824000
+    inside = {"outcome": "update", "window": {"open": True, "opens": None}}
+    assert samples(KNOWN | {"permitted": inside})[key("update_permitted")] == 1
+
+
 def test_all_metrics_are_documented() -> None:
     rows = re.findall(r"^\| (`seamstep_.*?) \|", DOCS.read_text(), re.MULTILINE)
     documented = {name for row in rows for name in re.findall(r"`(seamstep_[a-z_]+)", row)}
-    window = {"open": False, "opens": "2026-11-23T01:00:00+00:00", "reason": "x"}
     hold = {"reason": "x", "by": "y", "since": "2026-11-23T01:00:00+00:00"}
-    full = {**KNOWN, "permitted": {**KNOWN["permitted"], "window": window}, "hold": hold}
-    assert documented == {name for name, _ in samples(full) | samples(NOTHING)}
+    full = samples({**KNOWN, "permitted": OUTSIDE, "hold": hold})
+    assert documented == {name for name, _ in samples(KNOWN) | samples(NOTHING) | full}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
 import shutil
+import struct
 import sys
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -17,13 +19,17 @@ from test_host_facts import COMMON, LAYOUTS, tree
 
 from conftest import DAY, FACTS, TRUST, Ran, Run, host_like, judge_for, plan_for
 from seamstep.base.errors import ExitCode
+from seamstep.base.ownership import others_can_change
 from seamstep.base.versions import SeamldrVersion
-from seamstep.cli import options
+from seamstep.cli import options, output
 from seamstep.cli.options import today
 from seamstep.domain import facts
 from seamstep.domain.facts import HostFacts
 from seamstep.host.simulated import SimulatedHost
+from seamstep.plan import at_hand
 from seamstep.plan.document import Plan, seal
+from seamstep.planning import planner
+from seamstep.policy import policy_file
 from seamstep.run.executor import Executor, State
 from seamstep.run.executor.states import Stop
 
@@ -100,6 +106,50 @@ def test_layers_have_to_be_named_in_their_order(run: Run, place: Path) -> None:
         assert apply(run, path, *other, "--simulate").code == 5
 
 
+def test_a_file_that_is_named_is_not_called_the_plan_s(run: Run, place: Path) -> None:
+    """The plan was made from another policy: this one did not change, and that one can be read."""
+    path = planned(run, place)
+    for other in ("shortest-path", str(write_policy(place))):
+        ran = apply(run, path, "--simulate", "--policy", other)
+        assert ran.code == 5
+        assert f"the policy {other} is not the one that it was made from, fewest-hops, as it was then" in ran.err
+    mapping = place / "mapping.json"
+    mapping.write_text((place / "catalog" / "mapping_file.json").read_text() + "\n")
+    ran = apply(run, path, "--simulate", "--mapping", mapping)
+    assert (ran.code, f"the mapping {mapping} is not the one that it was made from" in ran.err) == (5, True)
+    for nothing in (("--policy", "fewest-hop"), ("--policy", place / "no.yaml"), ("--mapping", place / "no.json")):
+        ran = apply(run, path, "--simulate", *nothing)
+        assert (ran.code, "stale" in ran.err, "made from" in ran.err) == (2, False, False), ran.err
+
+
+@pytest.mark.parametrize(
+    ("limit", "told"),
+    [
+        ({"max_hops": 1}, "it has 2 hops, and its policy permits at most 1"),
+        ({"keep_updates": 4}, "it leaves 3 updates, and its policy keeps 4 in reserve"),
+    ],
+)
+def test_a_plan_takes_no_more_updates_than_its_policy_permits(
+    run: Run, place: Path, limit: dict[str, int], told: str
+) -> None:
+    path = planned(run, place, "--policy", write_policy(place, path="shortest-path"))
+    assert len(json.loads(path.read_text())["hops"]) == 2
+    assert apply(run, path, "--simulate").code == 0
+    with_layers(path, layer_of(write_policy(place, path="shortest-path", **limit)))
+    ran = apply(run, path, "--simulate")
+    assert (ran.code, told in ran.err) == (5, True), ran.err
+
+
+@pytest.mark.parametrize("until", [None, "2099-01-01", "2098-05-04"])
+def test_the_last_day_is_the_policy_s_word(run: Run, place: Path, until: str | None) -> None:
+    """Otherwise a plan that says that it is for ever goes on with a waiver that ends while it soaks."""
+    deny = [{"versions": "1.5.25", "reason": "broken", "until": "2098-05-05"}]
+    path = planned(run, place, "--policy", write_policy(place, deny=deny))
+    reseal(path, valid_until=until)
+    ran = apply(run, path, "--simulate")
+    assert (ran.code, "decides alike until 2098-05-05, and the plan does not say so" in ran.err) == (5, True)
+
+
 def test_held_creation_is_the_policy_s_word(run: Run, place: Path) -> None:
     path = planned(run, place)
     reseal(path, td_creation="held")
@@ -131,6 +181,112 @@ def test_files_that_somebody_else_can_change_have_to_be_named(run: Run, place: P
     assert refused()
     victim.parent.chmod(0o1777)
     assert not refused()
+
+
+def layer_of(file: Path, **changes: Any) -> dict[str, Any]:
+    """A layer of a plan, for a policy's file."""
+    return {"name": "ours", "sha256": hashlib.sha256(file.read_bytes()).hexdigest(), "path": str(file)} | changes
+
+
+def with_layers(path: Path, *layers: dict[str, Any]) -> None:
+    reseal(path, policy=json.loads(path.read_text())["policy"] | {"layers": list(layers)})
+
+
+@pytest.mark.parametrize("how", ["--simulate", "--sysroot"])
+def test_a_policy_that_ships_is_no_file(run: Run, place: Path, how: str) -> None:
+    """A layer without a path has the name of a policy that ships. A path in its place is one of a policy that nobody
+    looked at: it may belong to anybody."""
+    policy = write_policy(place, rules={"feature-loss": "off"})
+    path = planned(run, place)
+    root = live(place, facts.load(str(FACTS)))
+    arguments = [how] if how == "--simulate" else [how, root]
+    for name in (str(policy), os.path.relpath(policy)):
+        with_layers(path, layer_of(policy, name=name, path=None))
+        ran = apply(run, path, *arguments)
+        assert (ran.code, "the plan says that it ships with seamstep" in ran.err) == (5, True)
+
+
+def test_a_plan_of_no_policy(run: Run, place: Path) -> None:
+    path = planned(run, place)
+    with_layers(path)
+    ran = apply(run, path, "--simulate")
+    assert (ran.code, "policy.layers" in ran.err) == (2, True)
+
+
+class Swapped:
+    """Answers of a function, after each of which a link leads to the next place."""
+
+    def __init__(self, link: Path, function: Any, place: Path) -> None:
+        self.link, self.function, self.place = link, function, place
+
+    def __call__(self, *arguments: Any, **keys: Any) -> Any:
+        answer = self.function(*arguments, **keys)
+        self.link.unlink()
+        self.link.symlink_to(self.place)
+        return answer
+
+
+@pytest.mark.parametrize("what", ["mapping", "policy"])
+def test_a_link_that_leads_elsewhere_after_the_check(
+    run: Run, place: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Whoever owns the link lets it lead to a file of root's while that is checked, and to their own when it is read.
+    What is read is what was checked."""
+    policy = write_policy(place, rules={"feature-loss": "off"})
+    path = planned(run, place, *(("--policy", policy) if what == "policy" else ()))
+    document = json.loads(path.read_text())
+    root = live(place, facts.load(str(FACTS)))
+    theirs = {"mapping": place / "catalog" / "mapping_file.json", "policy": policy}[what].rename(place / "theirs")
+    good = place / "good"
+    good.write_text("{}")
+    link = place / "link"
+    link.symlink_to(good)
+    if what == "policy":
+        with_layers(path, layer_of(theirs, path=str(link)))
+    else:
+        reseal(path, mapping={**document["mapping"], "path": str(link)})
+    monkeypatch.setattr(at_hand, "others_can_change", Swapped(link, others_can_change, theirs))
+    ran = apply(run, path, "--sysroot", root)
+    changed = str(good) in ran.err and "changed" in ran.err
+    assert (ran.code, changed or "can't be read" in ran.err) == (5, True), ran
+
+
+def test_a_link_is_not_looked_through(place: Path) -> None:
+    (place / "link").symlink_to("/etc")
+    assert others_can_change(f"{place}/link/passwd") == f"{place}/link is a symbolic link"
+    assert others_can_change(f"{place}/none") == f"{place}/none: No such file or directory"
+    assert not others_can_change(os.path.realpath("/etc/passwd"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="files of root's group")
+def test_an_access_control_list_may_name_anybody(place: Path) -> None:
+    """The mode of a file with a list shows the most that it grants as what the group may, and the group is root's."""
+    file = place / "file"
+    file.write_text("")
+    file.chmod(0o664)
+    assert not others_can_change(str(file))
+    entries = [
+        (0x01, 6, 0xFFFFFFFF),
+        (0x02, 6, 1234),
+        (0x04, 4, 0xFFFFFFFF),
+        (0x10, 6, 0xFFFFFFFF),
+        (0x20, 4, 0xFFFFFFFF),
+    ]
+    try:
+        os.setxattr(
+            file, "system.posix_acl_access", struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *e) for e in entries)
+        )
+    except OSError:
+        pytest.skip("this file system has no access control lists")
+    assert others_can_change(str(file)) == f"{file} can be written by others"
+
+
+def test_a_path_that_is_none(run: Run, place: Path) -> None:
+    path = planned(run, place)
+    root = live(place, facts.load(str(FACTS)))
+    document = json.loads(path.read_text())
+    reseal(path, mapping={**document["mapping"], "path": "a\0b"})
+    assert apply(run, path, "--sysroot", root).code == 1
 
 
 # -- what the plan says of its hops
@@ -183,8 +339,6 @@ def test_a_forged_second_hop_is_found_before_the_first(run: Run, place: Path) ->
     entry["min_module_version_for_td_preserving"] = document["hops"][1]["to"]
     forged_mapping = place / "catalog" / "mapping_file.json"
     forged_mapping.write_text(json.dumps(mapping))
-    import hashlib
-
     reseal(path, mapping={**document["mapping"], "sha256": hashlib.sha256(forged_mapping.read_bytes()).hexdigest()})
     ran = apply(run, path, "--simulate", "--json")
     assert (ran.code, ran.json["applied"]) == (5, [])
@@ -238,6 +392,8 @@ def test_a_plan_as_of_another_day_is_not_applied(run: Run, place: Path) -> None:
     reseal(path, hypothetical=False)
     assert apply(run, path, "--simulate").code == 5
     reseal(path, hypothetical=False, as_of=today().isoformat())
+    assert apply(run, path, "--simulate").code == 5
+    reseal(path, hypothetical=False, as_of=today().isoformat(), valid_until="2099-01-01")
     ran = apply(run, path, "--simulate")
     assert (ran.code, "deny" in ran.out) == (5, True), "the policy's denial is asked again"
     harmless = planned(run, place, "--as-of", "2100-01-01")
@@ -246,6 +402,30 @@ def test_a_plan_as_of_another_day_is_not_applied(run: Run, place: Path) -> None:
     reseal(harmless, as_of=today().isoformat())
     ran = apply(run, harmless, "--simulate")
     assert (ran.code, "the plan is hypothetical" in ran.err) == (1, True)
+
+
+def test_what_holds_on_another_day_is_no_answer(run: Run, place: Path) -> None:
+    """Nothing to do as of another day is not nothing to do."""
+    deny = [{"versions": ">1.5.24", "reason": "broken", "until": "2099-01-01"}]
+    policy = write_policy(place, target="<=1.5.24", deny=deny)
+    root = live(place, facts.load(str(FACTS)))
+    planning = ("--catalog", place / "catalog", *TRUST, "--policy", policy, "--sysroot", root)
+    assert run("apply", *planning).code == 0
+    ran = run("apply", *planning, "--as-of", "2100-01-01")
+    assert (ran.code, "the plan is hypothetical" in ran.err) == (1, True)
+
+
+@pytest.mark.parametrize("what", ["provisional", "hypothetical"])
+def test_a_plan_that_is_refused_leaves_no_run_without_an_end(run: Run, place: Path, what: str) -> None:
+    """Else the next run finds one that was killed, and on a host that runs another module its outcome unknown."""
+    path = planned(run, place)
+    reseal(path, **{what: True})
+    root = live(place, host_like(facts.load(str(FACTS)), "1.5.28"))
+    ran = apply(run, path, "--sysroot", root)
+    assert (ran.code, f"the plan is {what}" in ran.err) == (1, True)
+    ran = run("apply", "--catalog", place / "catalog", *TRUST, "--sysroot", root, "--dry-run", "--json")
+    assert (ran.code, ran.json["recovered"], ran.err) == (0, None, "")
+    assert "killed" not in run("history", "--sysroot", root).out
 
 
 def test_an_expired_waiver_is_not_revived(run: Run, place: Path) -> None:
@@ -294,8 +474,15 @@ def test_the_day_is_looked_at_before_each_hop(spr: HostFacts, images: Path) -> N
 
 
 class Terminal(io.StringIO):
+    """A terminal on which the answer was given already."""
+
+    ready = os.open(os.devnull, os.O_RDONLY)
+
     def isatty(self) -> bool:
         return True
+
+    def fileno(self) -> int:
+        return self.ready
 
 
 def test_the_question_shows_what_will_be_done(run: Run, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -310,7 +497,7 @@ def test_the_question_shows_what_will_be_done(run: Run, place: Path, monkeypatch
     path = planned(run, place, "--policy", policy)
     monkeypatch.setattr(sys, "stdin", Terminal("n\n"))
     ran = run("apply", path, *TRUST, "--simulate", "--policy", policy)
-    assert (ran.code, "Update this host now?" in ran.err) == (1, True)
+    assert (ran.code, "Rehearse this now, without the commands?" in ran.err) == (1, True)
     for told in (
         "run before the first hop: cordon 'this node'",
         "run after the last: uncordon",
@@ -319,6 +506,64 @@ def test_the_question_shows_what_will_be_done(run: Run, place: Path, monkeypatch
         "sat from 00:00 to 23:59 (UTC)",
     ):
         assert told in ran.err
+
+
+def test_the_question_does_not_repeat_what_the_plan_says(
+    run: Run, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is agreed to is what the rules say of the hops, with the images at hand."""
+    file = place / "catalog" / "mapping_file.json"
+    mapping = json.loads(file.read_text())
+    for release in mapping["tdx_module_releases"]:
+        release["strict_compat_versions"] = []
+    file.write_text(json.dumps(mapping))
+    policy = write_policy(place, path="shortest-path", rules={"td-build": "off"})
+    path = planned(run, place, "--policy", policy)
+    document = json.loads(path.read_text())
+    for hop in document["hops"]:
+        hop["td_creation"]["reason"] = "safe while TDs are created: Intel says so"
+        hop |= {"risks": [], "verdicts": [], "waived": []}
+    reseal(path, hops=document["hops"], reason="Intel recommends this", policy=document["policy"] | {"name": "intel"})
+    (place / "catalog").rename(place / "moved")
+
+    monkeypatch.setattr(sys, "stdin", Terminal("n\n"))
+    ran = run("apply", path, *TRUST, "--catalog", place / "moved", "--policy", policy, "--simulate")
+    assert (ran.code, "Rehearse this now" in ran.err) == (1, True), ran.out + ran.err
+    told = ran.err
+    assert "intel" not in told.lower().replace("trusted besides intel", "")
+    assert "1.5.24 → 1.5.28 → 1.5.34, 2 hops" in told
+    assert "16 of 16 rules pass" in told
+    assert "risk: td-build: 3 TDs run, so one may be in the making, and 1.5.28 does not list 1.5.24" in told
+    assert "hold the creation of TDs back: 1.5.34 does not list 1.5.28" in told
+    assert f"image {place}/moved/" in told
+
+
+def test_the_question_is_about_what_is_left(spr: HostFacts, images: Path) -> None:
+    plan = plan_for(spr, images)
+    releases, policy = judge_for(plan).releases.values(), policy_file.load("shortest-path", DAY)
+    again = planner.hops_again(plan, releases, spr, policy)
+    assert [(hop["from"], hop["to"]) for hop in again] == [("1.5.24", "1.5.28"), ("1.5.28", "1.5.34")]
+    assert json.loads(json.dumps(again)) == json.loads(json.dumps(plan.document["hops"]))
+    left = planner.hops_again(plan, releases, host_like(spr, "1.5.28", remaining_updates=1), policy)
+    assert [(hop["from"], hop["to"]) for hop in left] == [("1.5.28", "1.5.34")]
+    assert {verdict["outcome"] for verdict in left[0]["verdicts"]} == {"pass"}
+
+
+@pytest.mark.parametrize("term", ["dumb", "xterm"])
+def test_commands_are_shown_to_their_last_digit(
+    run: Run, place: Path, monkeypatch: pytest.MonkeyPatch, term: str
+) -> None:
+    """Digests elsewhere are shortened. What differs after the twelfth digit would be agreed to unseen."""
+    policy = write_policy(place, apply={"before": [["take", "a" * 64]], "after": [["give", "b" * 70]]})
+    path = planned(run, place, "--policy", policy)
+    if term != "dumb":
+        monkeypatch.setattr(output, "on_terminal", lambda _stream: True)
+        monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(sys, "stdin", Terminal("n\n"))
+    ran = run("apply", path, *TRUST, "--simulate", "--policy", policy)
+    assert ran.code == 1
+    for told in ("run before the first hop: take " + "a" * 64, "run after the last: give " + "b" * 70):
+        assert told in ran.err, ran.err
 
 
 @pytest.mark.parametrize("terminal", [True, False])

@@ -85,6 +85,50 @@ def test_all_of_it(run: Run, images: Path, spr: HostFacts) -> None:
     assert "2026-11-18 11:06:40 UTC" in page.texts["provenance"]
 
 
+def test_when_it_is_applied(run: Run, images: Path, tmp_path: Path) -> None:
+    """Windows, soak and commands of the plan to go by, in the words of the plan's text."""
+    policy = tmp_path / "p.yaml"
+    policy.write_text(
+        "schema: seamstep/policy/v1\nname: nightly\napply:\n  soak: 10m\n"
+        '  windows: [{days: [sat], from: "22:00", to: "04:00"}]\n  before: [[drain, "a b"]]\n'
+    )
+    told = Page(report(run, images, "--facts", FACTS, "--policy", policy)).texts["performing"]
+    plan = run("plan", "--catalog", images, *TRUST, "--facts", FACTS, "--policy", policy).out
+    assert "When it is applied" in told
+    assert "Under the policy nightly:" in told
+    for line in (
+        "hops begin only sat from 22:00 to 04:00 (UTC)",
+        "600 s are waited between two hops",
+        "run before the first hop: drain 'a b'",
+    ):
+        assert line in told, line
+        assert line in plan, line
+    plain = Page(report(run, images, "--facts", FACTS, "--policy", "shortest-path")).texts["performing"]
+    assert "Under the policy shortest-path: at any time, without a break between hops." in plain
+    done = Page(report(run, images, "--facts", FACTS, "--target", "1.5.24")).texts["performing"]
+    assert "has no release newer than 1.5.24" in done
+
+
+def test_what_would_open_a_path(run: Run, images: Path, spr: HostFacts, tmp_path: Path) -> None:
+    """Where there is no path, the report says what ``explain`` says."""
+    facts = write_facts(tmp_path / "f.json", host_like(spr, "1.5.13"))
+    told = Page(report(run, images, "--facts", facts)).texts["performing"]
+    assert "What would open a path" in told
+    explained = run("explain", "--catalog", images, *TRUST, "--facts", facts)
+    assert explained.code == 1
+    lines = explained.out.partition("what would open a path to 1.5.34 (any one of these)\n")[2].splitlines()
+    assert len(lines) > 1
+    assert all(line.strip() in told for line in lines)
+    assert "any one of these:" in told
+
+
+@pytest.mark.parametrize("name", ["r.pdf", "r.PNG"])
+def test_a_report_is_a_page(run: Run, images: Path, tmp_path: Path, name: str) -> None:
+    ran = run("report", "--catalog", images, *TRUST, "--facts", FACTS, "-o", tmp_path / name)
+    assert (ran.code, (tmp_path / name).exists()) == (2, False)
+    assert f"a report is an HTML page, not {Path(name).suffix.lower()}" in ran.err
+
+
 def test_every_verdict_of_the_plans_is_there(run: Run, images: Path) -> None:
     page = Page(report(run, images, "--facts", FACTS))
     told = page.texts["verdicts"]

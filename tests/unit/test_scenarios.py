@@ -368,10 +368,10 @@ def test_junit_is_xml_whatever_a_scenario_is_called(write: Write, run: Run) -> N
         "coverage": ("1", "1"),
     }
     first, second = suites["scenarios"].iter("testcase")
-    assert (first.get("name"), first.get("classname")) == ("ab <&> é ", path)
+    assert (first.get("name"), first.get("classname")) == ("a\\x07b <&> é \\ufffe", path)
     failure = first.find("failure")
     assert failure is not None
-    assert failure.get("message") == failure.text == "expected no-path, came 1.5.24 → 1.5.34 (xy)"
+    assert failure.get("message") == failure.text == "expected no-path, came 1.5.24 → 1.5.34 (x\\x00y)"
     assert second.find("failure") is None
     assert "below 99%" in (root.findtext("testsuite[@name='coverage']/testcase/failure") or "")
 

@@ -22,7 +22,10 @@ from seamstep.domain import facts, mapping
 from seamstep.domain.facts import HostFacts
 from seamstep.policy import policy_file
 
-KINDS = ("mapping", "facts", "policy", "scenario", "plan", "rollout", "report", "hold")
+KINDS = (
+    *("mapping", "facts", "policy", "scenario", "plan", "measurements", "modules", "fleet"),
+    *("rollout", "report", "hold"),
+)
 
 
 @pytest.mark.parametrize("kind", KINDS)

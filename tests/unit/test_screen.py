@@ -14,6 +14,7 @@ from terminals import on_terminal, unstyled
 
 from conftest import FACTS, LATEST, TRUST, Run, host_like, plan_for, write_facts
 from seamstep.domain.facts import HostFacts
+from seamstep.show.causes import short
 from seamstep.show.screen import explanation_screen, plan_screen
 
 DRAWN = """\
@@ -92,7 +93,7 @@ def test_apply_shows_the_plan_on_the_terminal_it_asks_on(images: Path, tmp_path:
     code, out = on_terminal(["apply", plan, *TRUST, "--simulate"], 80, typed=b"n\n")
     assert code == 1
     assert DRAWN in unstyled(out)
-    assert "Update this host now? [y/N]" in out
+    assert "Rehearse this now, without the commands? [y/N]" in out
     yes = on_terminal(["apply", plan, *TRUST, "--simulate", "--yes"], 80)
     assert yes[0] == 0
     assert DRAWN not in yes[1], "who said yes has read it"
@@ -108,6 +109,7 @@ def test_the_screen_tells_what_the_lines_tell(
         ("plan", *TRUST, "--catalog", images, "--facts", FACTS, "--policy", "shortest-path"),
         ("plan", *TRUST, "--catalog", images, "--facts", facts),
         ("plan", *TRUST, "--catalog", images, "--facts", FACTS, "--target", "1.5.24"),
+        ("plan", "--catalog", images, "--facts", FACTS),
         ("explain", *TRUST, "--catalog", images, "--facts", FACTS, "--policy", "shortest-path"),
         ("explain", *TRUST, "--catalog", images, "--facts", FACTS, "--to", "1.5.25"),
         ("explain", *TRUST, "--catalog", images, "--facts", facts),
@@ -122,12 +124,12 @@ def test_the_screen_tells_what_the_lines_tell(
 def worth_telling(document: Any) -> Iterator[str]:
     """Every text of a plan or an explanation that people are to read."""
     explained = "steps" in document
-    for step in document["steps"] if explained else document["hops"] + document["rejected"]:
+    for step in document["steps" if explained else "hops"]:
         yield f"{step['from']} → {step['to']}"
         for verdict in step["verdicts"]:
             if explained or verdict["outcome"] != "pass":
                 yield verdict["rule"]
-                yield verdict["reason"]
+                yield short(verdict["reason"])
     if explained:
         for way in (document["path"], (document["runner_up"] or {}).get("path")):
             yield " → ".join(way or [])
@@ -135,11 +137,21 @@ def worth_telling(document: Any) -> Iterator[str]:
             yield ", and ".join(together)
     else:
         yield document["reason"]
-        yield from document["signers"]
+        for step in document["rejected"]:
+            yield from told_of_refused(step)
+        yield from (f"signer {signer[:12]}…" for signer in document["signers"])
         for way in document["alternatives"]:
             yield " → ".join(way["versions"])
         for hop in document["hops"]:
             yield hop["image"]["path"] if hop["image"] else "provisional: "
+
+
+def told_of_refused(step: Any) -> Iterator[str]:
+    """The texts of a refused step. Its reasons may be those of others as well: then they don't name its versions."""
+    yield from (step["from"], step["to"])
+    for verdict in step["verdicts"]:
+        yield verdict["rule"]
+        yield from map(short, re.split(f"{re.escape(step['from'])}|{re.escape(step['to'])}", verdict["reason"]))
 
 
 def test_a_release_that_is_not_reached_is_drawn_so(run: Run, images: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,7 +42,19 @@ def test_installing_writes_the_units_and_says_what_comes_next(run: Run, tmp_path
         assert str(path) in ran.out
     assert f"ExecStart={COMMAND} apply" in (units(tmp_path) / "seamstep.service").read_text()
     assert "SEAMSTEP_POLICY=fewest-hops" in (tmp_path / service.SETTINGS).read_text()
-    assert "systemctl daemon-reload" in ran.out
+    assert "seamstep.service, and as you like seamstep.timer" in ran.out
+
+
+@pytest.mark.parametrize(("root", "for_this_host"), [("/", True), ("//", True), ("somewhere", False)])
+def test_only_this_host_s_root_gets_commands_for_its_systemd(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: str, for_this_host: bool
+) -> None:
+    monkeypatch.setattr(service, "install", lambda root, command, *, force: [])
+    (tmp_path / "somewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    ran = run("service", "install", "--root", root, "--exec", COMMAND)
+    assert (ran.code, "systemctl" in ran.out) == (0, for_this_host)
+    assert f"edit {Path(root) / service.SETTINGS}" in ran.out
 
 
 def test_installing_again_changes_nothing(run: Run, tmp_path: Path) -> None:

@@ -45,6 +45,25 @@ def test_applying_a_saved_plan_needs_no_library_for_graphs(saved_plan: Path) -> 
     assert not loaded & {"networkx", "rich"}
 
 
+def test_lines_of_facts_need_no_columnar_library() -> None:
+    loaded = modules_of("fleet", "plan", FACTS, "--mapping", LATEST, "--without-images")
+    assert "networkx" in loaded
+    assert not loaded & {"duckdb", "pyspark", "sqlglot", "rich"}
+
+
+@pytest.mark.parametrize("command", ["facts", "plan", "status"])
+def test_other_commands_know_nothing_of_fleets(command: str) -> None:
+    arguments = ("--mapping", LATEST, "--without-images", "--facts", FACTS) if command == "plan" else ()
+    program = f"{PROGRAM}; print(*(name for name in sys.modules if name.startswith('seamstep.fleet')))"
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; {program}", command, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.splitlines()[-1] == ""
+
+
 @pytest.mark.parametrize("command", ["plan", "explain"])
 def test_what_is_piped_needs_no_terminal_library(command: str) -> None:
     loaded = modules_of(command, "--mapping", LATEST, "--without-images", "--facts", FACTS)

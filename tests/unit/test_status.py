@@ -18,7 +18,7 @@ import pytest
 from crashing import run_to
 from test_cli import reseal
 from test_executor import simulated
-from test_host_facts import COMMON, DOUBLE, LAYOUTS, tree
+from test_host_facts import COMMON, CPUINFO, DOUBLE, LAYOUTS, tree
 from test_startup import modules_of
 from test_transaction import with_settings
 
@@ -26,7 +26,7 @@ from conftest import TRUST, Run, plan_for
 from seamstep.cli import apply as apply_command
 from seamstep.cli.output import to_json
 from seamstep.domain.facts import HostFacts
-from seamstep.host.simulated import Fault
+from seamstep.host.simulated import Fault, SimulatedHost
 from seamstep.run import status
 from seamstep.run.journal import NAME
 from seamstep.run.lock import locked
@@ -46,6 +46,12 @@ def plan_file(spr: HostFacts, images: Path, tmp_path: Path) -> Path:
     path = tmp_path / "plan.json"
     path.write_text(to_json(plan_for(spr, images).document))
     return path
+
+
+def standing_for(root: Path, host: SimulatedHost) -> SimulatedHost:
+    """``host`` as the one below ``root``, whose runs are no rehearsals."""
+    host.sysroot = str(root)
+    return host
 
 
 def test_status_in_one_screen(run: Run, root: Path, images: Path) -> None:
@@ -71,7 +77,12 @@ def test_status_in_one_screen(run: Run, root: Path, images: Path) -> None:
 
 NODE = "sys/devices/faux/tdx_host/"
 HELD = [
-    ({"sys/devices/system/cpu/online": "0\n"}, "cpus-online", "no update now, by policy fewest-hops", True),
+    (
+        {"sys/devices/system/cpu/online": "0\n", "proc/cpuinfo": CPUINFO.format(n=0)},
+        "cpus-online",
+        "no update now, by policy fewest-hops",
+        True,
+    ),
     ({f"{NODE}num_remaining_updates": "0\n"}, "updates-remaining", "no update now", True),
     ({"sys/class/firmware/tdx_module/status": "transferring\n"}, "upload-interface", "no update now", True),
     ({f"{NODE}seamldr_version": "nonsense\n"}, "seamldr-minimum", "no update now", False),
@@ -193,14 +204,14 @@ def test_a_run_that_is_under_way(run: Run, spr: HostFacts, images: Path, tmp_pat
         f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r}); from conftest import judge_for;"
         "from seamstep.plan import document as plan; from seamstep.run import transaction;"
         "from seamstep.host.simulated import SimulatedHost;"
-        "loaded = plan.load(sys.argv[1]); host = SimulatedHost(loaded.host, {})\n"
+        "loaded = plan.load(sys.argv[1]); host = SimulatedHost(loaded.host, {}); host.sysroot = sys.argv[3]\n"
         "with transaction.begun(host, sys.argv[2]) as begun: begun.perform(loaded, judge_for(loaded))"
     )
 
     def seen() -> Any:
         return run("status", "--sysroot", root, "--state-dir", state, "--json").json["last_run"] or {}
 
-    with subprocess.Popen([sys.executable, "-c", program, plan, state]) as process:
+    with subprocess.Popen([sys.executable, "-c", program, plan, state, root]) as process:
         while not (told := seen()) or "before-hooks" not in (state / NAME).read_text():
             assert process.poll() is None
             time.sleep(0.05)
@@ -226,10 +237,11 @@ def test_nothing_to_do_but_what_a_killed_run_owes(
     """A run was killed once the newest module ran and before its commands 'after': the next one runs those."""
     settings = {"before": [["true"]], "after": [["sh", "-c", f"echo $SEAMSTEP_OUTCOME >> {tmp_path}/note"]]}
     plan = with_settings(plan_for(spr, images, "fewest-hops"), **settings)
-    at = run_to(plan, simulated(plan), tmp_path / "whole", None).interactions.index("state applied")
+    whole = run_to(plan, standing_for(root, simulated(plan)), tmp_path / "whole", None)
+    at = whole.interactions.index("state applied")
     (tmp_path / "note").unlink()
     state, saved = tmp_path / "state", tmp_path / "saved.json"
-    run_to(plan, simulated(plan), state, at)
+    run_to(plan, standing_for(root, simulated(plan)), state, at)
     files = {"version": "1.5.34\n", "num_remaining_updates": "4\n"}
     tree(root, {f"sys/devices/faux/tdx_host/{name}": text for name, text in files.items()})
     tree(root, {"proc/sys/kernel/random/boot_id": f"{spr.boot_id}\n"})
@@ -317,9 +329,9 @@ def test_a_crash_before_plan_and_apply_in_one_go(
 ) -> None:
     """What came of the killed run is written down even where there is nothing left to do."""
     plan = plan_for(spr, images, "fewest-hops")
-    whole = run_to(plan, simulated(plan), tmp_path / "whole", None)
+    whole = run_to(plan, standing_for(root, simulated(plan)), tmp_path / "whole", None)
     state = tmp_path / "state"
-    run_to(plan, simulated(plan), state, whole.interactions.index("state committed"))
+    run_to(plan, standing_for(root, simulated(plan)), state, whole.interactions.index("state committed"))
     files = {"sys/devices/faux/tdx_host/version": "1.5.34\n", "sys/class/firmware/tdx_module/error": ""}
     files["sys/devices/faux/tdx_host/num_remaining_updates"] = "4\n"
     files["proc/sys/kernel/random/boot_id"] = f"{spr.boot_id}\n"

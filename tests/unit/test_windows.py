@@ -164,7 +164,7 @@ def test_settings_that_can_not_be_kept_are_refused(
 ) -> None:
     made = plan_for(spr, images).document
     document = seal({key: made[key] for key in made if key not in {"schema", "id"}} | {"apply": {}}, spr).document
-    spoilt = {key: document[key] for key in document if key != "id"} | {"apply": settings}
+    spoilt = {key: document[key] for key in document if key not in {"id", "class_id"}} | {"apply": settings}
     spoilt["id"] = digest(spoilt)
     if not says:
         assert len(read(Document("plan", spoilt, "", lambda path: None)).settings.after) == len(settings["after"])

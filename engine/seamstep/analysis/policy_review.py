@@ -50,16 +50,30 @@ class PathChange(NamedTuple):
 
 class _Entry(NamedTuple):
     """A denial, waiver or waypoint in force: its key and position in the document, and the releases that it names; a
-    waypoint names its release whether it is listed or not."""
+    waypoint names its release whether it is listed or not. ``sources`` are those under ``from`` of a denial; None where
+    it has no such key."""
 
     key: str
     position: int
     named: frozenset[ModuleVersion]
+    sources: frozenset[ModuleVersion] | None = None
 
     @property
     def series(self) -> frozenset[str]:
         """The series whose steps it can change; it changes no other."""
         return frozenset(version.series for version in self.named)
+
+    def covers(self, other: _Entry) -> bool:
+        """Whether this denial forbids every step that ``other`` forbids."""
+        if self.sources is None:
+            return other.named <= self.named
+        return other.named <= self.named and other.sources is not None and other.sources <= self.sources
+
+    @property
+    def steps(self) -> bool:
+        """Whether any step leads from ``sources`` to ``named``."""
+        pairs = ((source, target) for source in self.sources or () for target in self.named)
+        return any(source < target and source.series == target.series for source, target in pairs)
 
 
 def findings(document: Document, policy: Policy, releases: Sequence[Release], as_of: date) -> list[Problem]:
@@ -72,7 +86,7 @@ def findings(document: Document, policy: Policy, releases: Sequence[Release], as
         InputError: no release names a P-SEAMLDR, or it is too much to judge.
     """
     entries = _in_force(document, policy, releases) if releases else {}
-    problems = [*policy.expired, *warnings(document, policy, releases, as_of)]
+    problems = [entry.problem for entry in policy.expired] + list(warnings(document, policy, releases, as_of))
     for entry in _idle(document, policy, releases, entries, as_of) if releases else ():
         reason = _why_nothing(entry, entries, releases, policy)
         message = f"this {NOUNS[entry.key]} changes nothing: {reason}"
@@ -86,7 +100,7 @@ def _in_force(document: Document, policy: Policy, releases: Sequence[Release]) -
     listed = [(key, index, entry) for key in NOUNS for index, entry in enumerate(document.data.get(key, []))]
     compared = f"{len(listed)} × {len(releases):,} comparisons of entries with releases"
     environments.check_size(len(listed) * len(releases) // _MATCHED, _MAPPING, compared, _FEWER_ENTRIES)
-    left_out = {problem.path[:2] for problem in policy.expired} | repeated(document, policy).keys()
+    left_out = {entry.problem.path[:2] for entry in policy.expired} | repeated(document, policy).keys()
     if not environments.has_images(releases):
         left_out |= {
             (key, index)
@@ -97,7 +111,9 @@ def _in_force(document: Document, policy: Policy, releases: Sequence[Release]) -
     for key, index, entry in listed:
         if (key, index) not in left_out:
             named = {ModuleVersion(entry)} if key == "waypoints" else _matched(entry["versions"], releases)
-            found[_Entry(key, index, frozenset(named))] = entry
+            stated = key == "deny" and "from" in entry
+            sources = frozenset(_matched(entry["from"], releases)) if stated else None
+            found[_Entry(key, index, frozenset(named), sources)] = entry
     return found
 
 
@@ -149,21 +165,34 @@ def _why_nothing(entry: _Entry, entries: Mapping[_Entry, Any], releases: Sequenc
         return "no step passes over it" if ends else "every step that passes over it is refused anyway"
     if not entry.named:
         return f"no release matches {written['versions']!r}{_near(written['versions'], releases)}"
-    denials = {other: entries[other]["versions"] for other in entries if other.key == "deny" and other != entry}
+    denials = [other for other in entries if other.key == "deny" and other != entry]
     if entry.key == "deny":
-        for other, versions in denials.items():
-            if entry.named <= other.named:
-                return f"the denial of {versions!r} covers it"
-        return "every step that it forbids is forbidden anyway"
+        return _why_nothing_is_denied(entry, denials, entries, releases)
     rule = written["rule"]
     applied = next((one for one in policy.rules if one.rule.name == rule), None)
     if applied is None:
         return f"the rule {rule} is off" if rule in policy_rules() else f"there is no rule {rule}"
     if applied.level is Level.WARN:
         return f"the rule {rule} only warns"
-    if entry.named <= frozenset().union(*(other.named for other in denials)):
+    if entry.named <= frozenset().union(*(other.named for other in denials if other.sources is None)):
         return "what it accepts is denied"
     return f"no step that it covers is refused by {rule} alone"
+
+
+def _why_nothing_is_denied(
+    entry: _Entry, others: Sequence[_Entry], entries: Mapping[_Entry, Any], releases: Sequence[Release]
+) -> str:
+    written = entries[entry]
+    if entry.sources is not None and not entry.sources:
+        return f"no release matches {written['from']!r}{_near(written['from'], releases)}"
+    if entry.sources is not None and not entry.steps:
+        return f"no step leads from {written['from']!r} to {written['versions']!r}"
+    for other in others:
+        if other.covers(entry):
+            stated = entries[other]
+            steps = f"{stated['from']!r} to {stated['versions']!r}" if "from" in stated else repr(stated["versions"])
+            return f"the denial of {steps} covers it"
+    return "every step that it forbids is forbidden anyway"
 
 
 def _near(text: str, releases: Sequence[Release]) -> str:
@@ -193,7 +222,7 @@ def undecided(old: Side, new: Side) -> list[str]:
         return []
     before, after = (
         {
-            a.rule.name: (a.level, a.cost, a.rule.strictness(), a.waivers)
+            a.rule.name: (a.level, a.cost, a.rule.strictness(), {one.versions.text for g in a.waivers for one in g})
             for a in side.policy.rules
             if a.rule.needs_image
         }
@@ -201,26 +230,6 @@ def undecided(old: Side, new: Side) -> list[str]:
     )
     names = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
     return names + (["signers"] if old.policy.signers != new.policy.signers else [])
-
-
-def setting_changes(old: Policy, new: Policy) -> list[str]:
-    """What changes besides rules and entries, a sentence each."""
-    return [
-        f"{name}: {_words(before)} becomes {_words(after)}"
-        for name, before, after in (
-            ("target", old.target.text, new.target.text),
-            ("path", old.choice.value, new.choice.value),
-            ("max_hops", old.max_hops, new.max_hops),
-            ("keep_updates", old.keep_updates, new.keep_updates),
-            ("signers", sorted(old.signers), sorted(new.signers)),
-            ("apply", dict(old.apply), dict(new.apply)),
-        )
-        if before != after
-    ]
-
-
-def _words(value: object) -> str:
-    return "no limit" if value is None else str(value)
 
 
 def changes(old: Side, new: Side) -> tuple[list[StepChange], list[PathChange]]:

@@ -11,7 +11,7 @@ from typing import Any
 from seamstep.base.documents import Document
 from seamstep.base.errors import Problem
 from seamstep.base.validation import did_you_mean
-from seamstep.base.versions import Specifier
+from seamstep.base.versions import ModuleVersion, Specifier
 from seamstep.domain.facts import HostFacts
 from seamstep.domain.model import Outcome, Release, Step
 from seamstep.plan.settings import ApplySettings
@@ -56,7 +56,7 @@ def warnings(document: Document, policy: Policy, releases: Sequence[Release], as
 def repeated(document: Document, policy: Policy) -> dict[tuple[str, int], int]:
     """The denials and waivers in force that name the same releases, by the same text, as an earlier one: their keys and
     positions, each with the position of the first."""
-    expired = {problem.path[:2] for problem in policy.expired}
+    expired = {entry.problem.path[:2] for entry in policy.expired}
     found: dict[tuple[str, int], int] = {}
     for key in ("deny", "accept"):
         known: dict[object, int] = {}
@@ -70,11 +70,11 @@ def repeated(document: Document, policy: Policy) -> dict[tuple[str, int], int]:
 
 def effect(entry: Any) -> object:
     """A value that is equal for entries under one key that do the same: a waypoint, or the rule of a waiver (None for a
-    denial) and the versions."""
+    denial), the versions, and the sources of a denial of steps."""
     if isinstance(entry, str):
         return entry
-    versions = Specifier(entry["versions"])
-    return entry.get("rule"), str(versions.version or "".join(versions.text.split()))
+    named = (Specifier(entry[key]) if key in entry else None for key in ("versions", "from"))
+    return entry.get("rule"), *(one and str(one.version or "".join(one.text.split())) for one in named)
 
 
 def _on_window(window: Window, as_of: date) -> str:
@@ -107,7 +107,7 @@ def _on_target(document: Document, policy: Policy, releases: Sequence[Release]) 
 def _on_waypoints(document: Document, policy: Policy, releases: Sequence[Release]) -> Iterator[Problem]:
     listed = {release.version: release for release in releases}
     for index, text in enumerate(document.data.get("waypoints", ())):
-        version = next(version for version in policy.waypoints if version == type(version)(text))
+        version = ModuleVersion(text)
         reason = _refused(policy, listed.get(version, Release(version)))
         if reason:
             message = f"every path across {version} has to stop there, and none can: {reason}"
@@ -117,7 +117,8 @@ def _on_waypoints(document: Document, policy: Policy, releases: Sequence[Release
 def _refused(policy: Policy, release: Release) -> str:
     """The reason why the policy permits no step to a release, whatever the host and the source; empty if it may."""
     step, host = Step(release, release), HostFacts()
-    for applied in (*policy.rules, AppliedRule(Deny(policy.denials))):
+    whatever_the_source = tuple(denial for denial in policy.denials if denial.sources is None)
+    for applied in (*policy.rules, AppliedRule(Deny(whatever_the_source))):
         rule = applied.rule
         judged = rule.scope is Scope.TARGET and rule.name in {*POLICY_RULES, Deny.name}
         if judged and applied.level is Level.REQUIRE and not applied.waivers_for(release.version):

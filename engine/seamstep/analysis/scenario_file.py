@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from seamstep.analysis.scenarios import Expectation, Part, Scenario, parts_of
 from seamstep.base import cpus, resources, yaml_text
-from seamstep.base.documents import Document, read_bytes
+from seamstep.base.documents import Document, read_regular, require_regular
 from seamstep.base.errors import InputError, KeyPath, Problem, in_reading_order
 from seamstep.base.validation import breaches, check, did_you_mean
 from seamstep.base.versions import ModuleVersion
@@ -64,7 +64,7 @@ def find(paths: Iterable[str]) -> list[str]:
     found: list[str] = []
     for path in paths:
         if Path(path).is_dir():
-            below = (file for file in Path(path).rglob("*") if file.suffix in _SUFFIXES and file.is_file())
+            below = (file for file in Path(path).rglob("*") if file.suffix in _SUFFIXES and not file.is_dir())
             found += sorted(map(str, below))
         elif Path(path).exists():
             found.append(path)
@@ -85,7 +85,7 @@ def load(files: Iterable[str]) -> list[Scenario]:
     inputs = _Inputs()
     for file in files:
         try:
-            documents = yaml_text.read_all(read_bytes(file, _SIZE_LIMIT, "scenario file"), file)
+            documents = yaml_text.read_all(_content(file), file)
         except InputError as error:
             problems += error.problems
             continue
@@ -102,6 +102,11 @@ def load(files: Iterable[str]) -> list[Scenario]:
     if problems:
         raise InputError(dict.fromkeys(problems))
     return scenarios
+
+
+def _content(file: str) -> bytes:
+    """Links are followed: an installer may make links of the scenarios that ship with seamstep."""
+    return read_regular(file, _SIZE_LIMIT, "scenario file", links=True)
 
 
 class _Inputs:
@@ -171,8 +176,10 @@ class _Reader:
             return default
 
     def path(self, text: str) -> str:
-        """A path as the scenario file means it."""
-        return text if text.startswith("/") else f"{Path(self.document.source).parent}/{text}"
+        """A path as the scenario file means it. Raises InputError if it leads to a pipe or a device."""
+        path = text if text.startswith("/") else f"{Path(self.document.source).parent}/{text}"
+        require_regular(path, "file")
+        return path
 
     def host(self, value: str | dict[str, Any]) -> HostFacts:
         host = facts.load(self.path(value)) if isinstance(value, str) else self.inline_host(value)

@@ -122,7 +122,7 @@ def _rule_part(rule: Rule, policy: Policy) -> Part:
 
 
 def _denial_part(denial: Denial) -> Part:
-    return Part("denial", f"of {denial.versions}: {denial}")
+    return Part("denial", f"of {denial.steps}: {denial}")
 
 
 def _waiver_part(waiver: Waiver) -> Part:

@@ -6,13 +6,17 @@ errors name file, line, column and key path.
 
 from __future__ import annotations
 
+import errno
 import functools
 import hashlib
 import json
+import math
 import operator
 import os
+import re
 import stat
 import sys
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeVar
 
@@ -26,6 +30,20 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _DIGITS_MAX = 64
 _VALUES_MAX = 1_000_000
+_PIPE_SECONDS = 60.0
+#: A string, or any other value, in JSON.
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"|[-+.\w]++', re.DOTALL)
+_CHUNK = 1 << 20  # bytes of one read
+#: How a file is opened for reading: the call does not wait, and a terminal does not become the controlling one.
+READING = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+_KINDS = {
+    stat.S_IFDIR: "Is a directory",
+    stat.S_IFLNK: "a symbolic link, which is not followed here",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 Locate = Callable[[KeyPath], tuple[int, int] | None]
 
 
@@ -68,7 +86,10 @@ class Document(NamedTuple):
 
 
 def read_bytes(path: str, limit: int, what: str, *, standard_input: bool = False) -> bytes:
-    """The content of the file ``path``, at most ``limit`` bytes; ``-`` is standard input where that is allowed.
+    """The content of a file that the user named, at most ``limit`` bytes; ``-`` is standard input where allowed.
+
+    A symbolic link to a regular file is followed. A pipe, such as that of a shell's ``<(command)``, is read too; its
+    writer has _PIPE_SECONDS for all of it. A device is not opened.
 
     Raises:
         InputError: the file can't be read, is empty or is larger than ``limit``.
@@ -77,38 +98,111 @@ def read_bytes(path: str, limit: int, what: str, *, standard_input: bool = False
         if path == "-" and standard_input:
             content = sys.stdin.buffer.read(limit + 1) if sys.stdin else b""
         else:
-            with open(path, "rb") as file:  # pathlib takes long to import
-                content = _at_most(file, limit + 1)
+            content = _read(_open(path, links=True, pipes=True), limit + 1)
     except (OSError, ValueError) as error:
         raise unreadable(path, what, error) from None
     return _bounded(content, path, limit, what)
 
 
-def read_regular(path: str, limit: int, what: str) -> bytes:
-    """As :func:`read_bytes`, for a path from an untrusted source. Only regular files are read, since reading a FIFO or
-    a device can block forever.
+def read_regular(path: str, limit: int, what: str, *, links: bool = False) -> bytes:
+    """As :func:`read_bytes`, for a file that was found in a folder or is named in a document: only regular files are
+    read. ``links`` is whether ``path`` may be a symbolic link to one.
 
     Raises:
         InputError: as :func:`read_bytes`, or the file is not a regular one.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise InputError(Problem(path, f"can't read the {what}: not a regular file"))
-            content = _at_most(file, limit + 1)
+        content = _read(open_regular(path, links=links), limit + 1)
     except (OSError, ValueError) as error:
         raise unreadable(path, what, error) from None
     return _bounded(content, path, limit, what)
 
 
+def open_regular(path: str, *, links: bool = False) -> int:
+    """A descriptor to read a regular file, which the caller closes.
+
+    The file is examined before it is opened, because opening alone can have effects: a FIFO wakes its writer, a tape
+    rewinds, a watchdog starts. ``links`` is whether ``path`` may be a symbolic link to a regular file.
+
+    Raises:
+        OSError: it can't be opened, or is not a regular file.
+        ValueError: the path holds a NUL.
+    """
+    return _open(path, links=links, pipes=False)
+
+
+def _open(path: str, *, links: bool, pipes: bool) -> int:
+    check_kind(os.stat(path, follow_symlinks=links), pipes=pipes)
+    descriptor = os.open(path, READING if links else READING | os.O_NOFOLLOW)
+    try:
+        check_kind(os.fstat(descriptor), pipes=pipes)  # another file may have taken its place
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def check_kind(found: os.stat_result, *, pipes: bool = False) -> None:
+    """Raise OSError unless the status is that of a regular file, or of a pipe if ``pipes``."""
+    kind = stat.S_IFMT(found.st_mode)
+    if kind != stat.S_IFREG and not (pipes and kind == stat.S_IFIFO):
+        number = errno.EISDIR if kind == stat.S_IFDIR else errno.EINVAL
+        raise OSError(number, f"{_KINDS.get(kind, 'a special file')}, not a regular file")
+
+
+def require_regular(path: str, what: str) -> None:
+    """Check a path that a document names, before it is read as one that the user named.
+
+    Raises:
+        InputError: it leads to a folder, a pipe or a device. That it leads to nothing is left to the reader.
+    """
+    try:
+        check_kind(os.stat(path))
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:
+        raise unreadable(path, what, error) from None
+
+
+def _read(descriptor: int, limit: int) -> bytes:
+    """The first ``limit`` bytes of a file or pipe, which is closed afterwards."""
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+            return _from_pipe(descriptor, limit)
+        return _at_most(file, limit)
+
+
+def _from_pipe(descriptor: int, limit: int) -> bytes:
+    import select
+
+    written = select.poll()
+    written.register(descriptor, select.POLLIN)
+    chunks: list[bytes] = []
+    end = time.monotonic() + _PIPE_SECONDS
+    while limit > 0:
+        if not written.poll(max(end - time.monotonic(), 0) * 1000):
+            raise OSError(errno.ETIMEDOUT, f"the pipe was not written to its end within {_PIPE_SECONDS:g} s")
+        try:
+            chunk = os.read(descriptor, min(limit, _CHUNK))
+        except BlockingIOError:  # another reader took it
+            continue
+        if not chunk:
+            break
+        chunks.append(chunk)
+        limit -= len(chunk)
+    return b"".join(chunks)
+
+
 def _at_most(file: BinaryIO, limit: int) -> bytes:
     """The first ``limit`` bytes of a file. The first read asks for the size in the file's status, since a buffer of
-    ``limit`` bytes takes longer to allocate than most files take to read. The second read is for files that hold more
-    than their status says: a file that grows, a pipe, a file in /proc."""
-    size = os.fstat(file.fileno()).st_size
-    content = file.read(min(size + 1, limit))
-    return content if len(content) <= size else content + file.read(limit - len(content))
+    ``limit`` bytes takes longer to allocate than most files take to read. Further reads are for files that hold more
+    than their status says: a file that grows, a file in /proc."""
+    chunks = [file.read(min(os.fstat(file.fileno()).st_size + 1, limit))]
+    limit -= len(chunks[0])
+    while limit > 0 and (more := file.read(min(limit, _CHUNK))):
+        chunks.append(more)
+        limit -= len(more)
+    return b"".join(chunks)
 
 
 def absolute(path: str) -> str:
@@ -164,26 +258,49 @@ def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return result
 
 
+class _NumberError(Exception):
+    """A number of a JSON text is not accepted. ``token`` is the number as written."""
+
+    def __init__(self, token: str, message: str) -> None:
+        self.token = token
+        super().__init__(message)
+
+
 def _bounded_integer(digits: str) -> int:
     if len(digits) > _DIGITS_MAX:
-        raise ValueError(f"a number of {len(digits)} digits; at most {_DIGITS_MAX} are allowed")
+        raise _NumberError(digits, f"a number of {len(digits)} digits; at most {_DIGITS_MAX} are allowed")
     return int(digits)
 
 
+def _finite(token: str) -> float:
+    number = float(token)
+    if not math.isfinite(number):
+        shown = token if len(token) <= _DIGITS_MAX else f"{token[:_DIGITS_MAX]}..."
+        raise _NumberError(token, f"{shown} is too large a number")
+    return number
+
+
 def _refuse_constant(constant: str) -> None:
-    raise ValueError(f"{constant} is not allowed in JSON")
+    raise _NumberError(constant, f"{constant} is not allowed in JSON")
 
 
 def read_json(
-    path: str, limit: int, what: str, *, standard_input: bool = False, values_max: int = _VALUES_MAX
+    path: str,
+    limit: int,
+    what: str,
+    *,
+    standard_input: bool = False,
+    found: bool = False,
+    values_max: int = _VALUES_MAX,
 ) -> Document:
-    """Read a strict JSON file whose top level is an object.
+    """Read a strict JSON file whose top level is an object. ``found`` is whether the file was found in a folder rather
+    than named by the user; see :func:`read_regular`.
 
     Raises:
         InputError: unreadable, not UTF-8, not JSON, a duplicate key, nested too deeply, more than ``values_max``
             values, or not an object.
     """
-    content = read_bytes(path, limit, what, standard_input=standard_input)
+    content = read_regular(path, limit, what) if found else read_bytes(path, limit, what, standard_input=standard_input)
     text = decode(content, path)
     data = parse_object(text, path, what, values_max=values_max)
 
@@ -220,6 +337,7 @@ def parse_json(text: str, source: str, *, values_max: int = _VALUES_MAX, keep_du
             text,
             object_pairs_hook=None if keep_duplicates else _refuse_duplicates,
             parse_int=_bounded_integer,
+            parse_float=_finite,
             parse_constant=_refuse_constant,
         )
         if "\\u" in text:
@@ -235,9 +353,18 @@ def parse_json(text: str, source: str, *, values_max: int = _VALUES_MAX, keep_du
         raise InputError(Problem(source, "not JSON text: it escapes half of a surrogate pair")) from None
     except RecursionError:
         raise InputError(Problem(source, "nested too deeply")) from None
-    except ValueError as error:
-        raise InputError(Problem(source, f"not JSON: {error}")) from None
+    except _NumberError as error:
+        place = _place_of(error.token, text)
+        raise InputError(Problem(source, f"not JSON: {error}", line=place[0], column=place[1])) from None
     return data
+
+
+def _place_of(token: str, text: str) -> tuple[int, int]:
+    """Line and column of the first value that begins with ``token``, which no string does."""
+    from seamstep.base.positions import line_and_column
+
+    start = next(found.start() for found in _TOKEN.finditer(text) if found[0].startswith(token))
+    return line_and_column(text, start)
 
 
 def _duplicates(text: str, source: str) -> list[Problem]:
@@ -252,19 +379,22 @@ def _duplicates(text: str, source: str) -> list[Problem]:
 
 def canonical(data: Any) -> bytes:
     """JSON-able data as bytes for digests, the same for equal data: sorted keys, no spaces, ASCII."""
-    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode("ascii")
 
 
 def check_writable(path: Path, *, replace: bool) -> None:
     """Check that a result could be written to ``path``, before the work for it begins.
 
     Raises:
-        RefusedError: the file exists and ``replace`` is false, or it is not a regular file.
+        RefusedError: the file exists and ``replace`` is false, it is not a regular file, or it is a symbolic link that
+            leads to no file: what is new is created in the folder that the user named.
         InputError: the folder does not exist, or the path can't be examined.
     """
     try:
         found = os.stat(path)  # exists() hides errors that have to be reported
     except FileNotFoundError:
+        if os.path.islink(path):
+            raise RefusedError(f"{path} is a symbolic link to a file that does not exist; it is left alone") from None
         if not path.name or not path.parent.is_dir():
             raise InputError(Problem(str(path), "can't write: no such folder")) from None
         return
@@ -276,28 +406,41 @@ def check_writable(path: Path, *, replace: bool) -> None:
         raise RefusedError(f"{path} exists; give --force to overwrite it")
 
 
-def write_atomic(path: Path, content: bytes, *, replace: bool, mode: int = 0o600) -> None:
-    """Write a whole file or nothing; readers never see a part of it. Symbolic links are followed.
+def write_atomic(path: Path, content: bytes, *, replace: bool, mode: int | None = 0o600) -> None:
+    """Write a whole file or nothing; readers never see a part of it. A symbolic link to a regular file is followed if
+    ``replace``, and stays.
+
+    Args:
+        path: the file.
+        content: what it has to hold.
+        replace: whether a file that exists is replaced.
+        mode: the file's mode, whatever the umask; None for that of the file replaced, or of any new file under the
+            umask.
 
     Raises:
-        RefusedError: the file exists and ``replace`` is false, or it is not a regular file.
+        RefusedError: as :func:`check_writable`.
         InputError: the file can't be written.
     """
     check_writable(path, replace=replace)
-    path = path.resolve()
+    path = path.resolve() if replace else path.parent.resolve() / path.name  # a link made by now is never followed
     import secrets
 
     temporary = path.parent / f".seamstep.{secrets.token_hex(8)}"
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        if mode is None and path.exists():
+            mode = stat.S_IMODE(path.stat().st_mode) & 0o777
+        narrow = 0o666 if mode is None else 0o600
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, narrow)
         try:
             with os.fdopen(descriptor, "wb") as file:
+                if mode is not None:
+                    os.fchmod(descriptor, mode)
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             if not replace:
                 # O_EXCL claims the name without a race on any file system; the rename then replaces the empty file.
-                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode))
+                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, narrow))
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)

@@ -17,12 +17,20 @@ def folder(kind: str) -> str:
 
 
 def schema(kind: str) -> dict[str, Any]:
-    """The JSON Schema of the documents of a kind: ``mapping``, ``facts``, ``policy``, ``plan`` and others."""
+    """The JSON Schema of the documents of a kind: ``mapping``, ``facts``, ``policy``, ``scenario``, ``plan``, ``lint``,
+    ``measurements``, ``modules``, ``fleet``, ``rollout``, ``report`` or ``hold``."""
     document: dict[str, Any] = json.loads(_text(folder("schemas"), f"{kind}.schema.json"))
     if kind == "plan":  # a plan holds a facts document, whose schema has a file of its own
-        facts = schema("facts")
-        document["properties"]["host"] = {key: facts[key] for key in facts if key not in {"$schema", "$id"}}
+        document["properties"]["host"] = _inner("facts")
+    if kind == "fleet":  # and a fleet holds plans
+        plan = _inner("plan")
+        document["$defs"] = plan.pop("$defs")
+        document["properties"]["classes"]["items"]["properties"]["plan"] = {**plan, "type": ["object", "null"]}
     return document
+
+
+def _inner(kind: str) -> dict[str, Any]:
+    return {key: value for key, value in schema(kind).items() if key not in {"$schema", "$id"}}
 
 
 def asset(name: str) -> str:

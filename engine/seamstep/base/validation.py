@@ -6,14 +6,15 @@ The expected form is the ``title`` in the schema ("a version of three numbers, s
 from __future__ import annotations
 
 import functools
-import itertools
 import json
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seamstep.base import resources
 from seamstep.base.documents import Document
 from seamstep.base.errors import PROBLEMS_MAX, InputError, KeyPath, Problem, in_reading_order
+from seamstep.base.key_hints import Synonyms, hint
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
@@ -36,15 +37,21 @@ class Breach(NamedTuple):
     keyword: str
 
 
-def check(document: Document, kind: str, schema: dict[str, Any] | None = None) -> list[Problem]:
-    """Every way in which the document breaks the schema of its kind (or ``schema``), in reading order."""
+def check(
+    document: Document, kind: str, schema: dict[str, Any] | None = None, synonyms: Synonyms | None = None
+) -> list[Problem]:
+    """Every way in which the document breaks the schema of its kind (or ``schema``), in reading order; of more than
+    PROBLEMS_MAX the first in the schema's order, and one more. ``synonyms`` are for the hints on unknown keys."""
     wanted = _kind_of(kind) if schema is None else None
     if wanted and isinstance(document.data, dict) and document.data.get("schema", wanted) != wanted:
         message = f"{shown(document.data['schema'])} is not the text {wanted}"
         return [document.problem(("schema",), message)]
-    found = dict.fromkeys(breach[:2] for breach in breaches(document.data, kind, schema))
-    some = itertools.islice(found, PROBLEMS_MAX + 1)
-    return in_reading_order(document.problem(path, message) for path, message in some)
+    found: dict[tuple[KeyPath, str], None] = {}
+    for breach in breaches(document.data, kind, schema, synonyms):
+        found[breach[:2]] = None
+        if len(found) > PROBLEMS_MAX:
+            break
+    return in_reading_order(document.problem(path, message) for path, message in found)
 
 
 def require(document: Document, kind: str) -> None:
@@ -54,10 +61,13 @@ def require(document: Document, kind: str) -> None:
         raise InputError(problems)
 
 
-def breaches(data: object, kind: str, schema: dict[str, Any] | None = None) -> Iterator[Breach]:
+def breaches(
+    data: object, kind: str, schema: dict[str, Any] | None = None, synonyms: Synonyms | None = None
+) -> Iterator[Breach]:
     """Every way in which data breaks the schema of its kind (or ``schema``), in the schema's order."""
     validator = _validator(kind) if schema is None else _draft(schema)
-    return (breach for error in validator.iter_errors(data) for breach in _explain(error))
+    whole: Any = validator.schema
+    return (breach for error in validator.iter_errors(data) for breach in _explain(error, whole, synonyms or {}))
 
 
 def _kind_of(kind: str) -> str | None:
@@ -73,9 +83,22 @@ def _validator(kind: str) -> Draft202012Validator:
 
 
 def _draft(schema: dict[str, Any]) -> Draft202012Validator:
-    from jsonschema import Draft202012Validator
+    validator: Draft202012Validator = _class()(schema)
+    return validator
 
-    return Draft202012Validator(schema)
+
+@functools.cache
+def _class() -> Any:
+    """The class of validators, with the keyword ``pattern`` as JSON Schema defines it."""
+    from jsonschema import Draft202012Validator, ValidationError
+    from jsonschema.validators import extend
+
+    def pattern(_validator: Any, expression: str, instance: object, _schema: Any) -> Iterator[ValidationError]:
+        # JSON Schema's "$" is the end of the text; Python's also matches before a line break at the end.
+        if isinstance(instance, str) and not re.search(re.sub(r"(?<!\\)\$$", r"\\Z", expression), instance):
+            yield ValidationError(f"{instance!r} does not match {expression!r}")
+
+    return extend(Draft202012Validator, {"pattern": pattern})  # type: ignore[no-untyped-call]
 
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:
@@ -92,7 +115,7 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
-def _explain(error: ValidationError) -> Iterator[Breach]:
+def _explain(error: ValidationError, whole: Mapping[str, Any], synonyms: Synonyms) -> Iterator[Breach]:
     path: KeyPath = tuple(error.absolute_path)
     schema: Any = error.schema
     instance: Any = error.instance
@@ -101,7 +124,7 @@ def _explain(error: ValidationError) -> Iterator[Breach]:
         known = schema.get("properties", {})
         for key in instance:
             if key not in known:
-                yield Breach((*path, key), f"unknown key{did_you_mean(key, known)}", keyword)
+                yield Breach((*path, key), f"unknown key{hint((*path, key), known, whole, synonyms)}", keyword)
     elif keyword == "required":
         for key in schema["required"]:
             if key not in instance:

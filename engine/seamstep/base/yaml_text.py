@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -20,7 +20,28 @@ from seamstep.base.positions import line_and_column
 _DEPTH_MAX = 32
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff]")
 _EXPECTED = "expected a YAML mapping at the top level"
+_MERGE = "<<"
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class Flaws(NamedTuple):
+    """What is wrong with the text of a document.
+
+    Attributes:
+        problems: constructs that are refused, such as aliases and duplicate keys.
+        unread: the key paths of values that were left out for it.
+    """
+
+    problems: tuple[Problem, ...] = ()
+    unread: frozenset[KeyPath] = frozenset()
+
+    def hide(self, path: KeyPath) -> bool:
+        """Whether a mistake at ``path`` may come from a value that was left out: at or below it, or in a mapping into
+        which another was to be merged."""
+        return (*path, _MERGE) in self.unread or any(path[:length] in self.unread for length in range(len(path) + 1))
+
+
+NO_FLAWS = Flaws()
 
 
 class _Reader:
@@ -31,6 +52,7 @@ class _Reader:
         self.events = yaml.parse(text, Loader=_LOADER)
         self.places: dict[KeyPath, tuple[int, int]] = {}
         self.problems: list[Problem] = []
+        self.unread: set[KeyPath] = set()
 
     def complain(self, event: yaml.Event, path: KeyPath, message: str) -> None:
         line, column = _place(event.start_mark)
@@ -56,11 +78,13 @@ class _Reader:
         self.places.setdefault(path, _place(event.start_mark))
         if isinstance(event, yaml.AliasEvent):
             self.complain(event, path, "aliases are not allowed; write the value out")
+            self.unread.add(path)
             return ""
         if event.anchor:
             self.complain(event, path, "anchors are not allowed; write the value out where it is needed")
         if event.tag:
             self.complain(event, path, f"tags are not allowed: {event.tag!r}")
+            self.unread.add(path)
         if isinstance(event, yaml.ScalarEvent):
             return event.value
         if len(path) >= _DEPTH_MAX:
@@ -82,7 +106,9 @@ class _Reader:
                 self.complain(event, path, "a key must be plain text")
                 key = str(key)
             here = (*path, key)
-            if key == "<<":
+            if key == _MERGE or not isinstance(event, yaml.ScalarEvent):
+                self.unread.add(here)
+            if key == _MERGE:
                 self.complain(event, here, "merge keys are not allowed; write the keys out")
             elif key in items:
                 self.complain(event, here, "this key stands twice; keep one")
@@ -102,19 +128,31 @@ def read(content: bytes, source: str) -> Document:
     Raises:
         InputError: not UTF-8, not YAML, or not in the subset that is accepted; lists all problems.
     """
-    documents = _read(content, source, several=False)
+    document, flaws = examine(content, source)
+    if flaws.problems:
+        raise InputError(flaws.problems)
+    return document
+
+
+def examine(content: bytes, source: str) -> tuple[Document, Flaws]:
+    """As :func:`read`, for callers that report what is wrong with the values as well: the document of a text that is
+    YAML and not in the subset, and its flaws. Raises InputError for one that is not YAML."""
+    documents, flaws = _read(content, source, several=False)
     if not documents:
-        raise InputError(Problem(source, _EXPECTED, (), 1, 1))
-    return documents[0]
+        raise InputError(flaws.problems or Problem(source, _EXPECTED, (), 1, 1))
+    return documents[0], flaws
 
 
 def read_all(content: bytes, source: str) -> list[Document]:
     """Parse any number of YAML documents, each with a mapping at its top level. Lines, columns and digests are those of
     the whole text. Raises InputError as :func:`read` does, with the problems of all documents."""
-    return _read(content, source, several=True)
+    documents, flaws = _read(content, source, several=True)
+    if flaws.problems:
+        raise InputError(flaws.problems)
+    return documents
 
 
-def _read(content: bytes, source: str, *, several: bool) -> list[Document]:
+def _read(content: bytes, source: str, *, several: bool) -> tuple[list[Document], Flaws]:
     text = decode(content, source)
     control = _CONTROL.search(text)
     if control:
@@ -126,9 +164,7 @@ def _read(content: bytes, source: str, *, several: bool) -> list[Document]:
         documents = [Document(source, data, sha256, _locator(reader.places)) for data in reader.documents()]
     except yaml.MarkedYAMLError as error:
         raise InputError(_syntax_problem(error, text, source)) from None
-    if reader.problems:
-        raise InputError(reader.problems)
-    return documents
+    return documents, Flaws(tuple(reader.problems), frozenset(reader.unread))
 
 
 def _locator(places: Mapping[KeyPath, tuple[int, int]]) -> Locate:

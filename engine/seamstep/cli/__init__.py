@@ -24,6 +24,7 @@ COMMANDS = {
     "plan": "find the way to the release the policy wants",
     "explain": "say why this path, why not another, and what would have to change",
     "graph": "draw the version graph",
+    "fleet": "plan for many hosts, and roll updates out to them",
     "report": "write a page to decide on an update by",
     "apply": "perform a plan",
     "hold": "keep this host from being updated",
@@ -33,7 +34,6 @@ COMMANDS = {
     "diff": "what a change of the mapping file, or of a catalog, means for hosts",
     "policy": "check, test, show and compare policies",
     "image": "inspect, verify, convert and join TDX module images",
-    "fleet": "roll updates out to many hosts",
     "measurements": "list what attestation verifiers need to know",
     "service": "install the systemd units",
     "completion": "print a script that completes command lines in a shell",
@@ -43,7 +43,7 @@ COMMANDS = {
 _EPILOG = """exit codes:
   0   done, or nothing to do
   1   the answer is no: findings, no permitted path, refused
-  2   usage, or input that can't be read or is invalid
+  2   usage, input that can't be read or is invalid, or output that can't be written
   3   this host can't be updated at run time
   4   busy, try later
   5   stale plan
@@ -52,6 +52,7 @@ _EPILOG = """exit codes:
   8   the outcome is not known; look at the host
   10  plan --exit-code: an update is available
   70  internal error
+  130 interrupted
 """
 
 
@@ -89,8 +90,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     if arguments == ["--version"]:  # scripts ask this often, so it imports nothing
-        print(f"seamstep {__version__}")
-        return 0
+        try:
+            print(f"seamstep {__version__}", flush=True)
+        except OSError:
+            pass  # the parser prints it as well, and reports why it can't
+        else:
+            return 0
     from seamstep.cli.running import run
 
     command = arguments[0] if arguments and arguments[0] in COMMANDS else ""
@@ -118,7 +123,8 @@ def entry() -> NoReturn:
 
         answer(parser())
     codecs.register_error("seamstep", _spell_out)
-    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 - lives as long as the process
+    # A descriptor for reading stands for a closed output: writing to it fails, as it should.
+    sys.stdout = sys.stdout or open(os.open(os.devnull, os.O_RDONLY), "w")  # noqa: SIM115 - lives with the process
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import os
 import re
+import select
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -18,12 +19,14 @@ from seamstep.show.text import printable
 
 if TYPE_CHECKING:
     from seamstep.host.base import Host
+    from seamstep.plan.approved import Approved
     from seamstep.plan.at_hand import AtHand
     from seamstep.plan.document import Plan
     from seamstep.run.executor import Reporter, RunResult
     from seamstep.run.journald import JournalReporter
     from seamstep.run.transaction import Transaction
 
+_ANSWER_SECONDS = 600.0
 _PLANNING = ("target", "as_of")
 
 
@@ -38,6 +41,12 @@ def add(commands: Any) -> None:
     shared.add_sysroot(parser)
     parser.add_argument(
         "--simulate", action="store_true", help="rehearse a saved PLAN on a simulated host like its own"
+    )
+    parser.add_argument(
+        "--approved",
+        metavar="CLASS_ID|FILE",
+        type=shared.given,
+        help="plan on this host, and go on only if the plan's class_id is this one, or that of the plan in FILE",
     )
     parser.add_argument("--yes", action="store_true", help="don't ask")
     parser.add_argument("--max-hops", metavar="N", type=shared.count, help="stop after N hops")
@@ -58,6 +67,7 @@ def run(options: argparse.Namespace) -> ExitCode:
 
     shared.check_output(options)
     _refuse_user(options)
+    approved = _approved(options)
     saved = _saved_plan(options)
     host = _host(options, saved and saved.plan)
     with _state_folder(options) as folder:
@@ -71,6 +81,8 @@ def run(options: argparse.Namespace) -> ExitCode:
             if begun.finding:
                 journal.recovered(begun.finding.state, begun.finding.run.transaction, begun.finding.message)
             at_hand = saved or shared.plan_from(options)
+            if approved:
+                approved.require(at_hand.plan)
             _respect_hold(options, folder, begun, at_hand)
             return _perform(options, begun, at_hand, journal)
 
@@ -121,7 +133,7 @@ def _perform(options: argparse.Namespace, begun: Transaction, at_hand: AtHand, j
         )
         if result.stopped is not Stop.DRY_RUN:
             return _tell(options, begun, plan, result, journal)
-        _confirm(plan, begun)
+        _confirm(at_hand, begun, rehearsal=options.simulate)
     with reporter() as progress:
         result = begun.perform(
             plan,
@@ -193,19 +205,30 @@ def _state_folder(options: argparse.Namespace) -> Iterator[str]:
 
 
 def _report(document: object, text: str, options: argparse.Namespace, code: ExitCode) -> None:
-    """Print the result of a run. A failure to write its copy to a file does not change the exit code."""
+    """Print the result of a run. A failure to write it, or its copy to a file, does not change the exit code."""
     try:
-        emit(document, text, as_json=options.json, code=code, output=options.output, replace=options.force)
+        emit(
+            document,
+            text,
+            as_json=options.json,
+            code=code,
+            output=options.output,
+            replace=options.force,
+            private=True,
+            stands=True,
+        )
     except (RefusedError, InputError) as error:
         with contextlib.suppress(OSError):
             print(f"seamstep: {printable(error)}", file=sys.stderr)
 
 
 def _nothing_to_do(options: argparse.Namespace, plan: Plan, begun: Transaction, heard: Reporter) -> ExitCode:
-    """Show a plan without an update. Raises StalePlanError if the host's facts differ from those in the plan: it then
-    says nothing about the host."""
+    """Show a plan without an update. Raises StalePlanError if the host's facts differ from those in the plan, and
+    RefusedError if the plan was made as of another day: it then says nothing about the host."""
     from seamstep.host.read_facts import read_facts
+    from seamstep.run.executor import refuse_hypothetical
 
+    refuse_hypothetical(plan)
     differences = plan.host.differences(read_facts(begun.host))
     if differences:
         raise StalePlanError(f"stale plan: the host changed since the plan was made: {'; '.join(differences)}")
@@ -219,6 +242,8 @@ def _nothing_to_do(options: argparse.Namespace, plan: Plan, begun: Transaction, 
         code=code,
         output=options.output,
         replace=options.force,
+        private=True,
+        stands=True,
     )
     return code
 
@@ -275,8 +300,19 @@ def _saved_plan(options: argparse.Namespace) -> AtHand | None:
     mapping, images = shared.named_sources(options)
     plan = document.load(options.plan)
     _refuse_signers(plan, options)
-    named = Named(mapping, images, options.policy or ())
+    named = Named(mapping, bool(options.catalog), images, options.policy or ())
     return at_hand(plan, named, shared.today(), strict=not options.simulate)
+
+
+def _approved(options: argparse.Namespace) -> Approved | None:
+    """The plan that was approved; None without ``--approved``."""
+    if not options.approved:
+        return None
+    from seamstep.plan.approved import Approved
+
+    if options.plan:
+        raise InputError(Problem("--approved", "is for a plan that is made on this host; a saved PLAN is another way"))
+    return Approved.of(options.approved)
 
 
 def _host(options: argparse.Namespace, plan: Plan | None) -> Host:
@@ -287,14 +323,28 @@ def _host(options: argparse.Namespace, plan: Plan | None) -> Host:
     return shared.sysfs_host(options)
 
 
-def _confirm(plan: Plan, begun: Transaction) -> None:
-    """Show what is going to be done on this host, and ask."""
+def _confirm(at_hand: AtHand, begun: Transaction, *, rehearsal: bool) -> None:
+    """Show what is going to be done on this host, and ask. A saved plan is a proposal, so nothing that it says of its
+    hops is shown: the rules are asked about them, on this host."""
     from seamstep.host.read_facts import read_facts
+    from seamstep.planning.planner import hops_again
 
-    host = read_facts(begun.host).to_document()
-    print(plan_for_people({**plan.document, "host": host}, sys.stderr), file=sys.stderr)
+    plan, host = at_hand.plan, read_facts(begun.host)
+    hops = hops_again(plan, at_hand.releases, host, at_hand.policy)
+    versions = [hops[0]["from"], *(hop["to"] for hop in hops)]
+    shown = {
+        "host": host.to_document(),
+        "source": versions[0],
+        "hops": hops,
+        "reason": f"{' → '.join(versions)}, {len(hops)} hop{'' if len(hops) == 1 else 's'}",
+        "policy": {**plan.document["policy"], "name": at_hand.policy.name},
+    }
+    print(plan_for_people({**plan.document, **shown}, sys.stderr), file=sys.stderr)
     if not sys.stdin or not sys.stdin.isatty():
         raise RefusedError("there is no terminal to ask on; give --yes to update without asking")
-    print("\nUpdate this host now? [y/N] ", end="", file=sys.stderr, flush=True)
+    question = "Rehearse this now, without the commands?" if rehearsal else "Update this host now?"
+    print(f"\n{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    if not select.select([sys.stdin], [], [], _ANSWER_SECONDS)[0]:  # other runs find the host busy meanwhile
+        raise RefusedError(f"no answer within {_ANSWER_SECONDS:g} s; nothing was changed")
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         raise RefusedError("nothing was changed")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from typing import Any, NoReturn
 
 from seamstep.base.errors import InputError, Problem
+from seamstep.cli.output import say
 
 
 class Formatter(argparse.HelpFormatter):
@@ -36,11 +38,27 @@ def _columns() -> int:
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that raises usage errors as InputError, and accepts no abbreviated options, which could match one by
-    accident."""
+    """A parser that raises usage errors as InputError, with a hint for a command or choice that is nearly right, and
+    accepts no abbreviated options, which could match one by accident."""
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **{"formatter_class": Formatter, **settings, "allow_abbrev": False})
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            from seamstep.base.validation import did_you_mean
+
+            error.message += did_you_mean(str(value), map(str, action.choices or ()))
+            raise
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Print a help text or a version. argparse itself ignores it if standard output can't be written to."""
+        if file in {None, sys.stdout}:
+            say(message)
+        else:
+            super()._print_message(message, file)
 
     def error(self, message: str) -> NoReturn:
         raise InputError(Problem(self.prog, f"{message} (see {self.prog} --help)"))

@@ -7,7 +7,7 @@ from typing import Any
 
 from seamstep.base.errors import ExitCode
 from seamstep.cli import options as shared
-from seamstep.cli.output import emit, to_json
+from seamstep.cli.output import checked, emit, say, to_json
 from seamstep.show.text import printable
 
 _FILES = {"catalog": "catalog", "facts": "facts.json", "signer": "signer"}
@@ -44,6 +44,7 @@ def run(options: argparse.Namespace) -> ExitCode:
         emit({"schema": "seamstep/demo-files/v1", **document}, text, as_json=options.json)
         return ExitCode.DONE
     if options.json:
-        sys.stdout.write(to_json(demo.play_quietly()))
+        say(to_json(demo.play_quietly()))
         return ExitCode.DONE
-    return demo.play(sys.stdout)
+    with checked():
+        return demo.play(sys.stdout)

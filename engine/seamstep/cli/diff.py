@@ -12,6 +12,7 @@ from seamstep.cli.output import deliver, to_json
 
 if TYPE_CHECKING:
     from seamstep.analysis.diff.difference import Difference, Side
+    from seamstep.analysis.diff.hosts import Hosts
 
 _CONDITIONS = ("opened", "closed", "removed", "stranded", "any")
 
@@ -46,20 +47,36 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> ExitCode:
     """Compare two catalogs. NO if a change meets ``--fail-on``."""
-    from seamstep.analysis import inventory
     from seamstep.analysis.diff import difference
 
     shared.check_output(options)
     chosen = shared.policy(options, shared.day(options))
     trusted = chosen.signers
     sides = [_side(path, trusted) for path in (options.old, options.new)]
-    hosts = inventory.load(options.facts) if options.facts else None
+    hosts = hosts_of(options.facts) if options.facts else None
     found = difference.compare(sides[0], sides[1], chosen, hosts)
     failed = options.fail_on and difference.CONDITIONS[options.fail_on](found)
     code = ExitCode.NO if failed else ExitCode.DONE
     text = _text(options, found, chosen.name)
     deliver(text, options.output, code, replace=options.force)
     return code
+
+
+def hosts_of(path: str) -> list[Hosts]:
+    """The hosts of an inventory by groups that are alike. Raises InputError, with all problems, if there are any."""
+    import json
+
+    from seamstep.analysis.diff.hosts import Hosts
+    from seamstep.fleet import inventory
+    from seamstep.fleet.classes import Classes
+    from seamstep.fleet.findings import Findings
+
+    classes, findings = Classes(), Findings()
+    names: dict[int, list[str]] = {}
+    for host in inventory.hosts([path], classes, findings, lambda _read: None):
+        names.setdefault(host.group, []).append(json.loads(host.name) or host.place)
+    findings.require_none()
+    return [Hosts(classes.facts[group], found) for group, found in names.items()]
 
 
 def _side(path: str, signers: frozenset[str]) -> Side:
@@ -70,7 +87,7 @@ def _side(path: str, signers: frozenset[str]) -> Side:
 
     folder = Path(path).is_dir()
     mapping = str(Path(path, catalog.MAPPING_FILE)) if folder else path
-    loaded = catalog.load(mapping, path if folder else None, TRUSTED | signers)
+    loaded = catalog.load(mapping, path if folder else None, TRUSTED | signers, found=folder)
     shared.tell_of_images(loaded)
     return Side(loaded.mapping, loaded.releases, folder)
 

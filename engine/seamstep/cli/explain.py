@@ -11,8 +11,10 @@ from seamstep.cli import options as shared
 from seamstep.cli.output import emit, on_terminal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from seamstep.base.versions import ModuleVersion
-    from seamstep.planning.graph import Judgement
+    from seamstep.planning.graph import Judgement, VersionGraph
 
 
 def add(commands: Any) -> None:
@@ -24,6 +26,7 @@ def add(commands: Any) -> None:
     )
     shared.add_planning(parser)
     parser.add_argument("--to", metavar="VERSION", type=shared.given, help="a release, instead of the target")
+    parser.add_argument("--unmet", action="store_true", help="show only the rules that are not met; JSON has all")
     parser.add_argument("--without-images", action="store_true", help="leave rules that need an image open")
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--facts", metavar="FILE", type=shared.given, help="facts that seamstep facts --json wrote")
@@ -35,6 +38,8 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> ExitCode:
     """Explain. NO where there is no path."""
     from seamstep.planning import explain
+    from seamstep.planning.planner import why_nothing_newer
+    from seamstep.show.explanation import unmet
 
     shared.check_output(options)
     if options.to and options.target:
@@ -59,17 +64,19 @@ def run(options: argparse.Namespace) -> ExitCode:
         "to": str(goal) if goal else None,
         "policy": inputs.policy.name,
         "objective": inputs.policy.choice.value,
+        "nothing_newer": None if goal else why_nothing_newer(graph, inputs.policy, inputs.catalog.mapping),
         "path": [str(version) for version in best.versions] if best else None,
         "cost": best.cost if best else None,
         "runner_up": {"path": [str(v) for v in second.versions], "cost": second.cost} if second else None,
-        "steps": [_step(judgement, inputs) for judgement in steps],
+        "steps": [_step(judgement, inputs, graph) for judgement in steps],
         "changes": [list(texts) for texts in changes.sets],
         "changes_untried": changes.untried,
     }
-    code = ExitCode.DONE if reachable or goal is None else ExitCode.NO
+    document["expired"] = _expired(document, inputs)
+    code = ExitCode.DONE if reachable or (goal is None and graph.listed) else ExitCode.NO
     emit(
         document,
-        _for_people(document),
+        _for_people(unmet(document) if options.unmet else document),
         as_json=options.json,
         code=code,
         output=options.output,
@@ -78,10 +85,15 @@ def run(options: argparse.Namespace) -> ExitCode:
     return code
 
 
-def _for_people(document: dict[str, Any]) -> str:
-    if document["changes_untried"]:
-        untried = f"{document['changes_untried']:,} sets of changes were not tried, the series being so long"
-        document = document | {"changes": [[f"not known: {untried}; no other opens one"]]}
+def _expired(document: dict[str, Any], inputs: shared.Inputs) -> list[str]:
+    from seamstep.planning import expiry
+
+    verdicts = ((step["to"], verdict) for step in document["steps"] for verdict in step["verdicts"])
+    refused = [(target, verdict["rule"]) for target, verdict in verdicts if verdict["effect"] == "blocks"]
+    return expiry.sentences(inputs.policy, (document["path"] or [])[1:], refused)
+
+
+def _for_people(document: Mapping[str, Any]) -> str:
     if on_terminal(sys.stdout):
         from seamstep.show.screen import explanation_screen
 
@@ -100,8 +112,11 @@ def _version(text: str | None) -> ModuleVersion | None:
         raise InputError(Problem("--to", str(error))) from None
 
 
-def _step(judgement: Judgement, inputs: shared.Inputs) -> dict[str, Any]:
+def _step(judgement: Judgement, inputs: shared.Inputs, graph: VersionGraph) -> dict[str, Any]:
+    from seamstep.planning.explain import cost_parts
     from seamstep.planning.planner import td_creation
+
+    parts = cost_parts(graph, judgement, inputs.policy) if judgement.permitted else []
 
     waived = {verdict.rule: [waiver.reason for waiver in waivers] for verdict, waivers in judgement.waived}
     open_rules = {verdict.rule for verdict in judgement.left_open}
@@ -111,6 +126,7 @@ def _step(judgement: Judgement, inputs: shared.Inputs) -> dict[str, Any]:
         "to": str(judgement.step.target.version),
         "permitted": judgement.permitted,
         "cost": judgement.cost,
+        "cost_parts": [{"for": what, "cost": cost} for what, cost in parts],
         "td_creation": td_creation(judgement.step, inputs.host, held=inputs.policy.creation_held),
         "verdicts": [
             verdict.to_document()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from seamstep.cli import fleet_rollout
+from seamstep.cli import fleet_plan, fleet_rollout
 
 
 def add(commands: Any) -> None:
     """Add the commands."""
     parser = commands.add_parser("fleet")
     actions = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=type(parser))
+    fleet_plan.add(actions)
     fleet_rollout.add(actions)

@@ -25,6 +25,8 @@ _SUFFIXES = {
     ".json": "json",
 }
 _FORMATS = tuple(dict.fromkeys(_SUFFIXES.values()))
+#: Pictures that are made by other programs, from an SVG.
+IMAGES = frozenset({".png", ".pdf", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".eps", ".ps"})
 _BLOCKED = ("none", "path", "all")
 #: The most steps of a series in a picture by default; formats for programs have no default limit.
 _LIMIT = 100
@@ -63,8 +65,14 @@ def add(commands: Any) -> None:
         type=shared.given,
         help=f"draw at most N steps of each series, what matters most first (default: {_LIMIT} in pictures; 0: all)",
     )
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="draw every release, and every refused step by itself; otherwise releases without a step are folded, and"
+        " refused steps that are not on the host's way are bundled",
+    )
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--format", choices=_FORMATS, help="default: what FILE's name says, else svg")
+    form.add_argument("--format", choices=_FORMATS, help="default: what the suffix of FILE says, svg without one")
     form.add_argument("--json", action="store_const", dest="format", const="json", help="the same as --format json")
     shared.add_destination(parser)
     parser.set_defaults(run=run)
@@ -72,13 +80,11 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> ExitCode:
     """Draw the graph."""
-    from pathlib import Path
-
     from seamstep.planning.explain import Situation
     from seamstep.show.drawing.choose import Blocked, Subject, scene
 
     shared.check_output(options)
-    form = options.format or _SUFFIXES.get(Path(options.output or "").suffix.lower(), "svg")
+    form = options.format or _form(options.output or "")
     limit = _limit(options.limit, form)
     kind = _kind_of_host(options)
     inputs = shared.inputs(options, without_images=options.without_images, host=kind)
@@ -89,9 +95,29 @@ def run(options: argparse.Namespace) -> ExitCode:
     if subject is Subject.KIND:  # no path is searched, so any release can stand for the running one
         host = host._replace(module_version=releases[0].version)
     situation = Situation(releases, host, inputs.policy, options.without_images)
-    text = _drawn(scene(situation, blocked=Blocked(options.blocked), limit=limit, subject=subject), form)
-    deliver(text, options.output, replace=options.force)
+    drawn = scene(situation, blocked=Blocked(options.blocked), limit=limit, subject=subject, fold=not options.all)
+    deliver(_drawn(drawn, form), options.output, replace=options.force)
     return ExitCode.DONE
+
+
+def _form(name: str) -> str:
+    """The format that the suffix of a file's name says: SVG if it has none. A number is no suffix.
+
+    Raises:
+        InputError: the suffix is that of another format.
+    """
+    from pathlib import Path
+
+    suffix = Path(name).suffix.lower()
+    if not suffix.isascii() or not suffix[1:2].isalpha():
+        return "svg"
+    if suffix not in _SUFFIXES:
+        known = f"a picture is written as {', '.join(_SUFFIXES)}; --format chooses a format for any name"
+        how = (
+            f"; for {suffix[1:].upper()} write an SVG and convert it, as with rsvg-convert" if suffix in IMAGES else ""
+        )
+        raise InputError(Problem("--output", f"{name}: can't write {suffix}: {known}{how}"))
+    return _SUFFIXES[suffix]
 
 
 def _drawn(scene: Scene, form: str) -> str:

@@ -14,7 +14,8 @@ def add(commands: Any) -> None:
     """Add the command."""
     parser = commands.add_parser(
         "history",
-        description="Show the journal, oldest record first. A journal that is damaged is read as far as it goes.",
+        description="Show the journal, oldest record first. A journal that is damaged is read as far as it goes."
+        " Records about another host than this one, such as those of a rehearsal, say so.",
     )
     parser.add_argument("--transaction", metavar="ID", type=shared.given, help="only the records of this run")
     parser.add_argument("--newest-first", action="store_true", help="turn the order round")
@@ -27,10 +28,12 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> ExitCode:
     """Read and show the journal."""
     from seamstep.run import status
+    from seamstep.run.journal import recorded_host
     from seamstep.show.status import history_text
 
     shared.check_output(options)
     folder = shared.state_folder(options)
+    host = shared.sysfs_host(options)
     history, unreadable, _ = status.read_history(folder)
     if unreadable:
         raise InputError(Problem(folder, f"can't read the journal: {unreadable}"))
@@ -50,9 +53,10 @@ def run(options: argparse.Namespace) -> ExitCode:
     }
     emit(
         document,
-        history_text(records, problems),
+        history_text(records, problems, recorded_host(host)),
         as_json=options.json,
         output=options.output,
         replace=options.force,
+        private=True,
     )
     return ExitCode.DONE

@@ -28,6 +28,7 @@ def add(commands: Any) -> None:
     verify = actions.add_parser("verify", help="check structure, checksum, hash, signature and signer of images")
     verify.add_argument("files", nargs="+", metavar="FILE|DIR", help="an image, or a folder with images at any depth")
     shared.add_signer(verify)
+    verify.add_argument("--verbose", action="store_true", help="print every check of each image; JSON has all")
     verify.add_argument("--json", action="store_true", help="print JSON, errors included")
     verify.set_defaults(run=run_verify)
 
@@ -58,7 +59,7 @@ def run_inspect(options: argparse.Namespace) -> ExitCode:
     problems: list[Problem] = []
     for path in options.files:
         try:
-            images.append(files.read(path))
+            images.append(files.read(path, links=True))
         except InputError as error:
             problems += error.problems
     if problems:
@@ -71,57 +72,58 @@ def run_inspect(options: argparse.Namespace) -> ExitCode:
 def run_verify(options: argparse.Namespace) -> ExitCode:
     """Verify images. NO on any finding, INVALID if an image can't be read."""
     from seamstep.image import files, verify
-    from seamstep.show.images import checks_text
+    from seamstep.show.images import Verified, checks_text, verified_text
 
     trusted = files.TRUSTED | shared.signers(options)
     paths, findings = _images(options.files, trusted)
     images: list[dict[str, Any]] = []
-    texts: list[str] = []
+    verified: list[Verified] = []
     unreadable: list[Problem] = []
-    for path in paths:
+    for path, named in paths:
         try:
-            checks, debug = files.examine(path, trusted)
+            checks, debug = files.examine(path, trusted, links=named)
         except InputError as error:
             unreadable += error.problems
             continue
         listed = [{"name": check.name, "ok": check.ok, "message": check.message} for check in checks]
         ok = all(check.ok for check in checks)
         images.append({"path": path, "ok": ok, "debug": debug, "checks": listed})
-        texts.append(checks_text(path, checks, verify.CHECKS, debug=bool(debug)))
+        verified.append(Verified(path, checks, bool(debug)))
     document = {
         "schema": "seamstep/verification/v1",
         "images": images,
         "findings": [problem.to_document() for problem in findings],
         "unreadable": [problem.to_document() for problem in unreadable],
     }
+    texts = [checks_text(one, verify.CHECKS) for one in verified] if options.verbose else [verified_text(verified)]
     texts += [f"finding: {printable(problem)}" for problem in (*findings, *unreadable)]
     failed = sum(not image["ok"] for image in images)
     texts.append(f"{len(images)} images: {failed} with findings; {len(findings)} findings on the whole")
-    emit(document, "\n".join(texts), as_json=options.json)
-    if unreadable:
-        return ExitCode.INVALID
-    return ExitCode.NO if failed or findings else ExitCode.DONE
+    code = ExitCode.INVALID if unreadable else ExitCode.NO if failed or findings else ExitCode.DONE
+    emit(document, "\n".join(filter(None, texts)), as_json=options.json, code=code)
+    return code
 
 
-def _images(arguments: list[str], trusted: frozenset[str]) -> tuple[list[str], list[Problem]]:
-    """The paths of the images that the arguments name, and the findings on folders: on the whole catalog if there is a
-    mapping file, else on the files that are skipped."""
+def _images(arguments: list[str], trusted: frozenset[str]) -> tuple[list[tuple[str, bool]], list[Problem]]:
+    """The paths of the images, each with whether it is an argument itself rather than found below one, and the findings
+    on folders: on the whole catalog if there is a mapping file, else on the files that are skipped."""
     from seamstep.image import catalog
 
-    paths: list[str] = []
+    paths: list[tuple[str, bool]] = []
     findings: list[Problem] = []
     for argument in arguments:
         if not Path(argument).is_dir():
-            paths.append(argument)
+            paths.append((argument, True))
             continue
         found, skipped = catalog.find(argument)
         if not found:
             raise InputError(Problem(argument, "no image below this folder (tdx_module_<version>.blob or .bin)"))
-        paths += found
+        paths += [(path, False) for path in found]
         mapping = Path(argument, catalog.MAPPING_FILE)
         has_mapping = mapping.is_symlink() or mapping.exists()
         if has_mapping:
-            skipped = [finding.problem for finding in catalog.load(str(mapping), argument, trusted).findings]
+            loaded = catalog.load(str(mapping), argument, trusted, found=True)
+            skipped = [finding.problem for finding in loaded.findings]
         findings += skipped
     return paths, findings
 
@@ -130,14 +132,14 @@ def run_convert(options: argparse.Namespace) -> ExitCode:
     """Write an image in another format."""
     from seamstep.image import files
 
-    return _write(files.read(options.file), options)
+    return _write(files.read(options.file, links=True), options)
 
 
 def run_join(options: argparse.Namespace) -> ExitCode:
     """Write one image of two files."""
     from seamstep.image import files
 
-    return _write(files.read_separate(options.module, options.sigstruct), options)
+    return _write(files.read_separate(options.module, options.sigstruct, links=True), options)
 
 
 def _write(image: Image, options: argparse.Namespace) -> ExitCode:
@@ -147,7 +149,7 @@ def _write(image: Image, options: argparse.Namespace) -> ExitCode:
     from seamstep.image import files
 
     content = files.packed(image, options.to)
-    write_atomic(Path(options.output), content, replace=options.force)
+    write_atomic(Path(options.output), content, replace=options.force, mode=None)
     sha256 = hashlib.sha256(content).hexdigest()
     document = {
         "schema": "seamstep/converted/v1",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from seamstep.base.errors import ExitCode, InputError, Problem
 from seamstep.cli import options as shared
-from seamstep.cli.output import say, to_json
+from seamstep.cli.output import save, say, to_json
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from seamstep.analysis.lint.settings import Settings
     from seamstep.show.findings import Linted
 
-_FORMATS = ("text", "json", "sarif", "junit", "github")
+#: The formats that CI systems read.
+FOR_CI = ("sarif", "junit", "github")
+_FORMATS = ("text", "json", *FOR_CI)
 
 
 def add(commands: Any) -> None:
@@ -36,7 +38,10 @@ def add(commands: Any) -> None:
     parser.add_argument("--images", metavar="DIR", type=shared.given, help="the images of the mapping file")
     shared.add_signer(parser)
     parser.add_argument(
-        "--config", metavar="FILE", type=shared.given, help="settings (default: .seamstep-lint.yaml, if it is there)"
+        "--config",
+        metavar="FILE",
+        type=shared.given,
+        help="settings (default: the nearest .seamstep-lint.yaml, from each file's folder upwards)",
     )
     parser.add_argument(
         "--baseline",
@@ -69,44 +74,41 @@ def run(options: argparse.Namespace) -> ExitCode:
 
     shared.check_output(options)
     as_of = shared.day(options)
-    chosen = settings_of(options)
     known: Counter[str] = settings.load_baseline(options.baseline) if options.baseline else Counter()
-    linted = _lint(options, chosen, as_of, known)
+    linted = _lint(options, as_of, known)
     code = ExitCode.NO if linted.failed else ExitCode.DONE
     if linted.unreadable:
         code = ExitCode.INVALID
     form = "json" if options.json else options.format
-    say(_report(linted, form, baseline=bool(options.baseline)), code)
-    if options.output:
-        from pathlib import Path
-
-        from seamstep.base.documents import write_atomic
-
-        content = _report(linted, "json" if form == "text" else form, baseline=bool(options.baseline))
-        write_atomic(Path(options.output), content.encode(), replace=options.force)
+    try:
+        say(_report(linted, form, baseline=bool(options.baseline)), code)
+    finally:
+        if options.output:
+            content = _report(linted, "json" if form == "text" else form, baseline=bool(options.baseline))
+            save(content, options.output, replace=options.force)
     return code
 
 
-def settings_of(options: argparse.Namespace) -> Settings:
-    """The settings in the file of ``--config``, or in the default file if there is one; else no settings.
-
-    Raises:
-        InputError: the file is unreadable or invalid.
-    """
-    from pathlib import Path
-
+def settings_file(options: argparse.Namespace, mapping: str) -> str | None:
+    """The settings for a mapping file: those of ``--config``, else the nearest to it; None if there are none."""
     from seamstep.analysis.lint import settings
 
-    path = options.config or (settings.DEFAULT_FILE if Path(settings.DEFAULT_FILE).exists() else None)
-    if not path:
-        return settings.Settings()
+    config: str | None = options.config
+    return config or settings.nearest(mapping)
+
+
+def load_settings(path: str | None, *, found: bool) -> Settings:
+    """The settings in a file; no settings for None. ``found`` is whether nobody named the file. Raises InputError if
+    the file is unreadable or invalid."""
+    from seamstep.analysis.lint import settings
     from seamstep.analysis.lint.codes import CODES
 
-    return settings.load(path, CODES)
+    return settings.load(path, CODES, found=found) if path else settings.Settings()
 
 
-def _lint(options: argparse.Namespace, chosen: Settings, as_of: Any, known: Counter[str]) -> Linted:
-    """Lint every file that can be read, and collect the problems of the others."""
+def _lint(options: argparse.Namespace, as_of: Any, known: Counter[str]) -> Linted:
+    """Lint every file that can be read, and collect the problems of the others. Findings are judged by the settings for
+    their file."""
     from seamstep.analysis.lint import run as linter
     from seamstep.analysis.lint import settings
     from seamstep.analysis.lint.findings import Severity
@@ -117,7 +119,6 @@ def _lint(options: argparse.Namespace, chosen: Settings, as_of: Any, known: Coun
         raise InputError(Problem("--images", "is for one mapping file; give folders that hold both"))
     trusted = frozenset({INTEL_SIGNER}) | shared.signers(options)
     targets: list[linter.Target] = []
-    findings: list[Finding] = []
     unreadable: list[Problem] = []
     incomplete: list[str] = []
     for path in options.paths:
@@ -125,17 +126,22 @@ def _lint(options: argparse.Namespace, chosen: Settings, as_of: Any, known: Coun
             targets += linter.targets(path, options.images)
         except InputError as error:
             unreadable += error.problems
-    for target in dict.fromkeys(targets):
+    targets = list({(target.mapping, target.images): target for target in targets}.values())
+    files = [settings_file(options, target.mapping) for target in targets]
+    chosen = {file: load_settings(file, found=not options.config) for file in files or [options.config]}
+    findings: dict[str | None, list[Finding]] = {file: [] for file in chosen}
+    for target, file in zip(targets, files, strict=True):
         try:
             found = linter.lint(target, trusted)
         except InputError as error:
             unreadable += error.problems
             continue
-        findings += found
+        findings[file] += found
         incomplete += [target.mapping] if linter.incomplete(found) else []
+    judged = (settings.judge(found, chosen[file], as_of, known) for file, found in findings.items())
     return Linted(
-        targets=tuple(dict.fromkeys(targets)),
-        results=settings.judge(findings, chosen, as_of, known),
+        targets=tuple(targets),
+        results=[result for results in judged for result in results],
         unreadable=unreadable,
         incomplete=incomplete,
         fail_on=None if options.fail_on == "never" else Severity(options.fail_on),
@@ -147,9 +153,16 @@ def _report(linted: Linted, form: str, *, baseline: bool) -> str:
 
     if form == "json":
         return to_json(findings.findings_document(linted))
+    return findings.findings_text(linted) + "\n" if form == "text" else for_ci(linted, form, baseline=baseline)
+
+
+def for_ci(linted: Linted, form: str, *, baseline: bool = False) -> str:
+    """Findings in one of the formats ``FOR_CI``."""
+    from seamstep.show import findings
+
     if form == "sarif":
         from seamstep.show.formats.sarif import sarif_document
 
         return to_json(sarif_document(linted, baseline=baseline))
-    text = {"text": findings.findings_text, "junit": findings.findings_junit, "github": findings.findings_github}
-    return text[form](linted) + "\n"
+    render = findings.findings_junit if form == "junit" else findings.findings_github
+    return render(linted) + "\n"

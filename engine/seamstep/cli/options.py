@@ -12,7 +12,7 @@ from seamstep.domain import facts as facts_document
 from seamstep.domain.facts import HostFacts
 
 if TYPE_CHECKING:
-    from seamstep.host.sysfs import SysfsHost
+    from seamstep.host.base import Host
     from seamstep.image.catalog import Catalog
     from seamstep.plan.at_hand import AtHand
     from seamstep.policy.policy import Policy
@@ -44,15 +44,16 @@ def check_output(options: argparse.Namespace) -> None:
         check_writable(Path(options.output), replace=options.force)
 
 
-def sysfs_host(options: argparse.Namespace) -> SysfsHost:
+def sysfs_host(options: argparse.Namespace) -> Host:
     """The host below ``--sysroot``. Raises InputError if there is no such folder."""
     import os
 
+    from seamstep.host.bounded import BoundedHost
     from seamstep.host.sysfs import SysfsHost
 
     if not os.path.isdir(options.sysroot):  # unlike Path.is_dir, never raises
         raise InputError(Problem("--sysroot", f"{options.sysroot} is not a folder"))
-    return SysfsHost(options.sysroot)
+    return BoundedHost(SysfsHost(options.sysroot))
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:
@@ -197,20 +198,38 @@ def inputs(options: argparse.Namespace, *, without_images: bool = False, host: H
         InputError: an input is unreadable or invalid, or options contradict each other.
         TdxLostError, NotUpdatableError: as :func:`host_facts`.
     """
-    from seamstep.image import catalog
-    from seamstep.image.files import TRUSTED
-
-    why = "images are needed to tell which CPUs a release supports, or give --without-images for a provisional plan"
-    if without_images and options.images:
-        raise InputError(Problem("--without-images", "contradicts --images; give either"))
-    mapping, images = sources(options, why="" if without_images else why)
+    mapping, images = _planning_sources(options, without_images=without_images)
     as_of = day(options)
     chosen = policy(options, as_of)
     host = host or host_facts(options)
     _refuse_signers(options, chosen, host)
-    loaded = catalog.load(mapping, None if without_images else images, TRUSTED | chosen.signers)
+    return Inputs(_catalog(options, mapping, images, chosen), host, chosen, as_of)
+
+
+def catalog_and_policy(options: argparse.Namespace, *, without_images: bool = False) -> tuple[Catalog, Policy, date]:
+    """The inputs of plans for many hosts: the catalog, the policy, and the day as of which it was read. Raises
+    InputError as :func:`inputs`."""
+    mapping, images = _planning_sources(options, without_images=without_images)
+    as_of = day(options)
+    chosen = policy(options, as_of)
+    return _catalog(options, mapping, images, chosen), chosen, as_of
+
+
+def _planning_sources(options: argparse.Namespace, *, without_images: bool) -> tuple[str, str | None]:
+    why = "images are needed to tell which CPUs a release supports, or give --without-images for a provisional plan"
+    if without_images and options.images:
+        raise InputError(Problem("--without-images", "contradicts --images; give either"))
+    mapping, images = sources(options, why="" if without_images else why)
+    return mapping, None if without_images else images
+
+
+def _catalog(options: argparse.Namespace, mapping: str, images: str | None, chosen: Policy) -> Catalog:
+    from seamstep.image import catalog
+    from seamstep.image.files import TRUSTED
+
+    loaded = catalog.load(mapping, images, TRUSTED | chosen.signers, found=bool(options.catalog))
     tell_of_images(loaded)
-    return Inputs(loaded, host, chosen, as_of)
+    return loaded
 
 
 def _refuse_signers(options: argparse.Namespace, chosen: Policy, host: HostFacts) -> None:

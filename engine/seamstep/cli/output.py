@@ -6,14 +6,16 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TextIO
 
-from seamstep.base.errors import InputError, SeamstepError
+from seamstep.base.errors import ExitCode, InputError, SeamstepError
+
+_GOOD = {ExitCode.DONE, ExitCode.UPDATE_AVAILABLE}
 
 
 class OutputLostError(Exception):
-    """The command has finished, but its result could not be written. ``code`` is its exit code."""
+    """The command has finished, but its result could not be written. ``code`` is the exit code that follows."""
 
     def __init__(self, code: int) -> None:
         self.code = code
@@ -21,10 +23,11 @@ class OutputLostError(Exception):
 
 
 def to_json(document: Any) -> str:
-    """A document as ``--json`` prints it, in ASCII, so that it is the same in every locale and on every terminal."""
+    """A document as ``--json`` prints it, in ASCII, so that it is the same in every locale and on every terminal. The
+    beginning of a command in a CI log is escaped, as in :func:`seamstep.show.text.printable`."""
     import json
 
-    return json.dumps(document, indent=2) + "\n"
+    return json.dumps(document, indent=2, allow_nan=False).replace("##[", "##\\u005b") + "\n"
 
 
 def on_terminal(stream: TextIO) -> bool:
@@ -43,48 +46,84 @@ def plan_for_people(document: Mapping[str, Any], stream: TextIO) -> str:
     return plan_text(document, time.time())
 
 
+#: The mode of files that may hold secrets: a run's messages quote what the policy's commands printed.
+_PRIVATE = 0o600
+
+
 def emit(
-    document: Any, text: str, *, as_json: bool, code: int = 0, output: str | None = None, replace: bool = False
+    document: Any,
+    text: str,
+    *,
+    as_json: bool,
+    code: int = 0,
+    output: str | None = None,
+    replace: bool = False,
+    private: bool = False,
+    stands: bool = False,
 ) -> None:
-    """Print ``document`` as JSON or ``text``; with ``output`` the JSON is written to that file as well, atomically.
+    """Print ``document`` as JSON or ``text``; with ``output`` the JSON is written to that file as well, atomically. A
+    ``private`` file is readable by its owner only; otherwise the umask decides.
 
     Raises:
-        OutputLostError: standard output can't be written to; carries ``code``, the command's exit code.
+        OutputLostError: as :func:`say`; the file was written.
         RefusedError: the file exists and ``replace`` is false.
         InputError: the file can't be written.
     """
-    say(to_json(document) if as_json else text + "\n", code)
+    try:
+        say(to_json(document) if as_json else text + "\n", code, stands=stands)
+    finally:
+        save(to_json(document), output, replace=replace, mode=_PRIVATE if private else None)
+
+
+def say(text: str, code: int = 0, *, stands: bool = False) -> None:
+    """Write to standard output. Raises OutputLostError as :func:`checked` does."""
+    with checked(code, stands=stands):
+        sys.stdout.write(text)
+
+
+@contextlib.contextmanager
+def checked(code: int = 0, *, stands: bool = False) -> Iterator[None]:
+    """Context manager that writes to standard output; what was written has arrived when it ends.
+
+    Args:
+        code: the command's exit code.
+        stands: whether that code holds even if the output is lost, since it tells how a host stands after a run.
+
+    Raises:
+        OutputLostError: standard output can't be written to. Its code is ``code``, but an error instead of a good one
+            unless ``stands``, or unless the reader of a pipe closed it: that reader had what it wanted.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError as error:
+        if error.filename is not None:  # it is about that file
+            raise
+        drop_stdout()
+        if isinstance(error, BrokenPipeError):
+            raise OutputLostError(code) from None
+        with contextlib.suppress(OSError):
+            print(f"seamstep: can't write to standard output: {error.strerror}", file=sys.stderr)
+        raise OutputLostError(ExitCode.INVALID if code in _GOOD and not stands else code) from None
+
+
+def save(text: str, output: str | None, *, replace: bool, mode: int | None = None) -> None:
+    """Write ``text`` to the file ``output``, if one is given, with the mode that the umask gives unless there is a
+    ``mode``. Raises RefusedError and InputError as :func:`emit`."""
     if output:
         from pathlib import Path
 
         from seamstep.base.documents import write_atomic
 
-        write_atomic(Path(output), to_json(document).encode(), replace=replace)
-
-
-def say(text: str, code: int = 0) -> None:
-    """Write to standard output. Raises OutputLostError with ``code`` if that fails."""
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except OSError as error:
-        drop_stdout()
-        if not isinstance(error, BrokenPipeError):
-            with contextlib.suppress(OSError):
-                print(f"seamstep: can't write to standard output: {error.strerror}", file=sys.stderr)
-        raise OutputLostError(code) from None
+        write_atomic(Path(output), text.encode(), replace=replace, mode=mode)
 
 
 def deliver(text: str, output: str | None, code: int = 0, *, replace: bool) -> None:
-    """Write ``text`` to the file ``output``, atomically, or to standard output. Raises as :func:`emit`."""
+    """Write ``text`` to the file ``output``, atomically and with the mode that the umask gives, or to standard output.
+    Raises as :func:`emit`."""
     if not output:
         say(text, code)
-        return
-    from pathlib import Path
-
-    from seamstep.base.documents import write_atomic
-
-    write_atomic(Path(output), text.encode(), replace=replace)
+    save(text, output, replace=replace)
 
 
 def drop_stdout() -> None:
@@ -109,7 +148,7 @@ def print_error(error: Exception, *, code: int, as_json: bool) -> None:
         }
         sys.stdout.write(to_json(document))
         return
-    for line in message.split("\n"):
+    for line in error.problems if isinstance(error, InputError) else (message,):
         print(f"seamstep: {printable(line)}", file=sys.stderr)
     if not known:
         print("seamstep: this is a bug; SEAMSTEP_DEBUG=1 shows where", file=sys.stderr)

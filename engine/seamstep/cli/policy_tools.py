@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from seamstep.base.errors import ExitCode, InputError, Problem
 from seamstep.cli import options as shared
+from seamstep.cli.lint import FOR_CI, for_ci
 from seamstep.cli.output import emit, say, to_json
 from seamstep.show.text import printable
 
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
 
     from seamstep.domain.model import Release
     from seamstep.policy.layers import Layer
+    from seamstep.show.policies import PolicyDifference
 
-_SCHEMAS = ("policy", "scenario", "mapping", "facts", "plan")
+_SCHEMAS = ("policy", "scenario", "mapping", "facts", "plan", "measurements", "modules")
 
 
 def add(actions: Any) -> None:
@@ -24,6 +26,7 @@ def add(actions: Any) -> None:
     check = actions.add_parser("check", help="find mistakes, and with a mapping file what changes nothing")
     check.add_argument("policies", nargs="+", metavar="NAME|FILE", type=shared.given)
     _add_reading(check)
+    check.add_argument("--format", choices=("text", "json", *FOR_CI), default="text", help="default: text")
     check.set_defaults(run=run_check)
 
     show = actions.add_parser("show", help="show what a policy, or layers of policies, amount to")
@@ -36,7 +39,7 @@ def add(actions: Any) -> None:
     diff.add_argument("old", metavar="OLD", type=shared.given)
     diff.add_argument("new", metavar="NEW", type=shared.given)
     _add_reading(diff)
-    diff.add_argument("--format", choices=("text", "json", "markdown"), default="text", help="default: text")
+    diff.add_argument("--format", choices=("text", "json", "markdown", *FOR_CI), default="text", help="default: text")
     diff.add_argument(
         "--fail-on", choices=("opened", "closed", "any"), help="exit with 1 when a step did, or anything changed"
     )
@@ -73,8 +76,10 @@ def run_check(options: argparse.Namespace) -> ExitCode:
             layers.append(policy_file.layer(name, as_of))
         except InputError as error:
             problems += error.problems
-    if problems:
-        raise InputError(problems)
+    invalid, problems = problems, []
+    form = "json" if options.json else options.format
+    if invalid and form not in FOR_CI:
+        raise InputError(invalid)
     for layer in layers:
         releases = _releases(options, layer) if given else ()
         problems += policy_review.findings(layer.document, layer.policy, releases, as_of)
@@ -83,8 +88,13 @@ def run_check(options: argparse.Namespace) -> ExitCode:
     if not given:
         lines.append("give --mapping or --catalog to find entries that change nothing")
     lines.append(f"{len(layers)} policies, {len(problems)} findings")
-    code = ExitCode.NO if problems else ExitCode.DONE
-    emit(document, "\n".join(lines), as_json=options.json, code=code)
+    code = ExitCode.INVALID if invalid else ExitCode.NO if problems else ExitCode.DONE
+    if form in FOR_CI:
+        from seamstep.show.policy_findings import check_results
+
+        say(for_ci(check_results([layer.document.source for layer in layers], invalid, problems), form), code)
+    else:
+        emit(document, "\n".join(lines), as_json=form == "json", code=code)
     return code
 
 
@@ -94,7 +104,7 @@ def _releases(options: argparse.Namespace, layer: Layer) -> Sequence[Release]:
 
     mapping, images = shared.sources(options, why="")
     trusted = TRUSTED | layer.policy.signers | shared.signers(options)
-    return catalog.load(mapping, images, trusted).releases
+    return catalog.load(mapping, images, trusted, found=bool(options.catalog)).releases
 
 
 def run_show(options: argparse.Namespace) -> ExitCode:
@@ -117,9 +127,9 @@ def run_show(options: argparse.Namespace) -> ExitCode:
 
 def run_diff(options: argparse.Namespace) -> ExitCode:
     """Compare two policies. NO if a change meets ``--fail-on``."""
-    from seamstep.analysis import environments, policy_review
+    from seamstep.analysis import environments, policy_changes, policy_review
     from seamstep.policy import policy_file
-    from seamstep.show import policies
+    from seamstep.show.policies import PolicyDifference
 
     as_of = shared.day(options)
     old, new = (policy_file.layer(name, as_of) for name in (options.old, options.new))
@@ -128,18 +138,28 @@ def run_diff(options: argparse.Namespace) -> ExitCode:
     if unclear:
         message = f"the policies differ in what they ask of images ({', '.join(unclear)}), and only images can tell"
         raise InputError(Problem("--images", f"{message} what comes of it: give --images or --catalog"))
-    steps, paths = policy_review.changes(*sides)
-    settings = policy_review.setting_changes(old.policy, new.policy)
-    total = len(list(environments.environments(sides[1].releases)))
+    kinds = list(environments.environments(sides[1].releases))
+    found = PolicyDifference(*policy_review.changes(*sides), policy_changes.changes(old, new), kinds)
     wanted = {"opened": [True], "closed": [False], "any": [True, False], None: []}[options.fail_on]
-    failed = any(change.opened in wanted for change in steps) or (options.fail_on == "any" and (paths or settings))
+    anything = options.fail_on == "any" and (found.paths or found.settings)
+    failed = any(change.opened in wanted for change in found.steps) or anything
     code = ExitCode.NO if failed else ExitCode.DONE
-    if options.json or options.format == "json":
-        say(to_json(policies.difference_document(steps, paths, settings, total)), code)
-    else:
-        render = policies.difference_markdown if options.format == "markdown" else policies.difference_text
-        say(render(steps, paths, settings, total) + "\n", code)
+    say(_difference(options, new.document.source, found), code)
     return code
+
+
+def _difference(options: argparse.Namespace, source: str, found: PolicyDifference) -> str:
+    from seamstep.show import policies
+
+    form = "json" if options.json else options.format
+    if form == "json":
+        return to_json(policies.difference_document(found))
+    if form in FOR_CI:
+        from seamstep.show.policy_findings import difference_results
+
+        return for_ci(difference_results(source, found, options.fail_on), form)
+    render = policies.difference_markdown if form == "markdown" else policies.difference_text
+    return render(found) + "\n"
 
 
 def run_schema(options: argparse.Namespace) -> ExitCode:

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 from seamstep import __version__
 from seamstep.base.errors import ExitCode, InputError, Problem
 from seamstep.cli import options as shared
+from seamstep.cli.graph import IMAGES
 from seamstep.cli.output import deliver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from seamstep.planning.explain import Situation
     from seamstep.policy.policy import Policy
     from seamstep.show.findings import Linted
 
@@ -42,21 +44,25 @@ def add(commands: Any) -> None:
         "--config",
         metavar="FILE",
         type=shared.given,
-        help="the linter's settings (default: .seamstep-lint.yaml, if it is there)",
+        help="the linter's settings (default: the nearest .seamstep-lint.yaml, from the mapping file's folder upwards)",
     )
     shared.add_destination(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> ExitCode:
-    """Write the report."""
-
+    """Write the report. Raises InputError if the file's name is that of a picture or a PDF."""
+    from seamstep.plan.document import PlanOutcome
     from seamstep.planning import planner
     from seamstep.planning.explain import Situation
     from seamstep.show.drawing.choose import scene
     from seamstep.show.review.material import Material, Planned
     from seamstep.show.review.report import report
 
+    suffix = os.path.splitext(options.output or "")[1].lower()
+    if suffix in IMAGES:
+        how = "name it .html, and print it from a browser for a PDF"
+        raise InputError(Problem("--output", f"{options.output}: a report is an HTML page, not {suffix}: {how}"))
     shared.check_output(options)
     made = _moment()
     options.as_of = options.as_of or made.date().isoformat()
@@ -70,9 +76,11 @@ def run(options: argparse.Namespace) -> ExitCode:
         return Planned(policy, plan)
 
     situation = Situation(releases, inputs.host, inputs.policy, options.without_images)
+    plans = [planned(inputs.policy), *map(planned, _others(options, inputs))]
     material = Material(
         host=inputs.host,
-        plans=[planned(inputs.policy), *map(planned, _others(options, inputs))],
+        plans=plans,
+        remedies=_remedies(situation) if plans[0].plan.outcome is PlanOutcome.NO_PATH else (),
         scene=scene(situation, limit=_LIMIT),
         linted=_linted(options, inputs),
         made=made,
@@ -82,6 +90,17 @@ def run(options: argparse.Namespace) -> ExitCode:
     text = report(material)
     deliver(text, options.output, replace=options.force)
     return ExitCode.DONE
+
+
+def _remedies(situation: Situation) -> tuple[str, ...]:
+    """What would open a path to the newest release that is wanted, as ``seamstep explain`` says it."""
+    from seamstep.planning import explain
+    from seamstep.show.explanation import remedies
+
+    graph = situation.graph()
+    goal = max(situation.router(graph).wanted)
+    changes = explain.smallest_changes(situation, graph, goal)
+    return tuple(remedies(goal, changes.sets, changes.untried))
 
 
 def _moment() -> datetime:
@@ -111,12 +130,13 @@ def _linted(options: argparse.Namespace, inputs: shared.Inputs) -> Linted:
 
     from seamstep.analysis.lint import run as linter
     from seamstep.analysis.lint import settings
-    from seamstep.cli.lint import settings_of
+    from seamstep.cli.lint import load_settings, settings_file
     from seamstep.domain.model import INTEL_SIGNER
     from seamstep.show.findings import Linted
 
     path, images = shared.sources(options, why="")
-    target = linter.Target(path, None if options.without_images else images)
+    target = linter.Target(path, None if options.without_images else images, bool(options.catalog))
     found = linter.lint(target, frozenset({INTEL_SIGNER}) | inputs.policy.signers)
-    results = settings.judge(found, settings_of(options), inputs.as_of, Counter())
+    chosen = load_settings(settings_file(options, path), found=not options.config)
+    results = settings.judge(found, chosen, inputs.as_of, Counter())
     return Linted((target,), results, incomplete=[path] if linter.incomplete(found) else [])

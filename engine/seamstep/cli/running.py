@@ -44,6 +44,8 @@ def _tell(error: Exception, code: int, *, as_json: bool) -> int:
     try:
         print_error(error, code=code, as_json=as_json)
         sys.stdout.flush()
-    except OSError:
+    except OSError as lost:
         drop_stdout()
+        if as_json and not isinstance(lost, BrokenPipeError):
+            return _tell(error, code, as_json=False)
     return code

@@ -11,6 +11,7 @@ from typing import Any
 from seamstep.base.errors import ExitCode, InputError, Problem
 from seamstep.cli import options as shared
 from seamstep.cli.output import say, to_json
+from seamstep.show.text import printable
 
 _NEXT = """
 Next:
@@ -19,6 +20,12 @@ Next:
   systemctl enable seamstep.service                  # converge after every boot, before VMs start
   systemctl enable --now seamstep.timer              # and in maintenance windows
   systemctl enable --now seamstep-metrics.timer      # metrics for node_exporter
+"""
+#: The same for another root, which no command for the systemd of this host is about.
+_NEXT_BELOW = """
+Next:
+  edit {settings}
+  enable in that root: seamstep.service, and as you like seamstep.timer and seamstep-metrics.timer
 """
 
 
@@ -65,7 +72,9 @@ def run_install(options: argparse.Namespace) -> ExitCode:
         "schema": "seamstep/service-install/v1",
         "files": [{"path": str(file.path), "fate": file.fate.name.lower()} for file in done],
     }
-    text = "\n".join(f"{file.fate.value}: {file.path}" for file in done) + "\n" + _NEXT.format(settings=root / SETTINGS)
+    following = _NEXT if root.resolve() == Path("/") else _NEXT_BELOW
+    lines = [printable(f"{file.fate.value}: {file.path}") for file in done]
+    text = "\n".join(lines) + "\n" + following.format(settings=printable(root / SETTINGS))
     say(to_json(document) if options.json else text)
     return ExitCode.DONE
 

@@ -35,12 +35,15 @@ def run(options: argparse.Namespace) -> ExitCode:
     """Read and show the status."""
     from seamstep.host.read_facts import read_facts
     from seamstep.run import status
+    from seamstep.run.journal import recorded_host
     from seamstep.show.status import status_text
 
     shared.check_output(options)
-    facts = read_facts(shared.sysfs_host(options))
+    host = shared.sysfs_host(options)
+    facts = read_facts(host)
     folder = shared.state_folder(options)
-    document = status.status(facts, *status.read_history(folder), _permitted(options, facts), folder=folder)
+    past = status.read_history(folder, recorded_host(host))
+    document = status.status(facts, *past, _permitted(options, facts), folder=folder)
     if options.format == "prometheus":
         return _metrics(document, options)
     code = status.exit_code(document)
@@ -51,6 +54,7 @@ def run(options: argparse.Namespace) -> ExitCode:
         code=code,
         output=options.output,
         replace=options.force,
+        private=True,
     )
     return code
 
@@ -88,4 +92,5 @@ def _permitted(options: argparse.Namespace, facts: HostFacts) -> dict[str, Any] 
         "reason": plan.document["reason"],
         "held_up": plan.document["held_up"],
         "window": status.window(plan.settings.windows, time.time()),
+        "expired": plan.document["expired"],
     }

@@ -50,13 +50,14 @@ class MappingFile(NamedTuple):
     extra: Mapping[str, Any] = MappingProxyType({})
 
 
-def load(path: str) -> MappingFile:
-    """Read a mapping file.
+def load(path: str, *, found: bool = False) -> MappingFile:
+    """Read a mapping file. ``found`` is whether it was found in a folder rather than named by the user: it must then be
+    a regular file, and no symbolic link to one.
 
     Raises:
         InputError: unreadable or invalid; lists all problems.
     """
-    document = read_json(path, SIZE_LIMIT, WHAT)
+    document = read_json(path, SIZE_LIMIT, WHAT, found=found)
     require(document, "mapping")
     problems: list[Problem] = []
     releases: dict[ModuleVersion, Release] = {}

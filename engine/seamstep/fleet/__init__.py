@@ -1,6 +1,6 @@
-"""Fleets: who may begin an update, when, and what stops it.
+"""Many hosts: inventories, classes of hosts that are alike, their plans, and rollouts.
 
-``settings`` holds the values of a rollout, ``waves`` the order of hosts, ``state`` and ``messages`` what the core
+Of a rollout, ``settings`` holds the values, ``waves`` the order of hosts, ``state`` and ``messages`` what the core
 works on, ``gates`` and ``rollout`` the core itself. ``ledger`` keeps its state on disk. docs/rollout.md states the
 invariants.
 """

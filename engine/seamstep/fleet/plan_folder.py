@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from types import NoneType
 from typing import Any, NamedTuple
 
-from seamstep.base.documents import parse_object, read_json, unreadable
+from seamstep.base.documents import Document, parse_object, read_json, unreadable
 from seamstep.base.errors import PROBLEMS_MAX, InputError, Problem
 from seamstep.fleet import waves
 from seamstep.fleet.messages import Assigned
@@ -44,9 +45,31 @@ def load(folder: str, rollout: Rollout) -> FleetPlan:
     twice = [name for name, count in Counter(class_.id for class_ in classes).items() if count > 1]
     if twice:
         raise InputError(Problem(document.source, f"two classes have the class_id {twice[0]}"))
+    _require_whole(document, folder)
     hosts = tuple(_hosts(f"{folder}/hosts.jsonl", {class_.name: class_ for class_ in classes}, rollout))
     _refuse_empty_limits(f"{folder}/hosts.jsonl", classes, hosts, rollout)
     return FleetPlan(tuple(classes), hosts, document.sha256)
+
+
+def _require_whole(document: Document, folder: str) -> None:
+    """Raise InputError unless hosts.jsonl is the list of hosts that the document names, as it was written."""
+    named = document.data.get("hosts")
+    if not isinstance(named, dict):
+        return
+    if named.get("file") != "hosts.jsonl":
+        message = "a rollout reads hosts as JSON Lines; plan the fleet without --parquet"
+        raise InputError(document.problem(("hosts", "file"), message))
+    digest = hashlib.sha256()
+    try:
+        with open(f"{folder}/hosts.jsonl", "rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise unreadable(f"{folder}/hosts.jsonl", "list of hosts", error) from None
+    if digest.hexdigest() != named.get("sha256"):
+        raise InputError(
+            document.problem(("hosts", "sha256"), "hosts.jsonl is not the file that this was written with")
+        )
 
 
 def _told(error: Exception) -> str:

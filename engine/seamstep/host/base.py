@@ -6,22 +6,34 @@ Errors are OSError with the errno of the system call.
 
 from __future__ import annotations
 
+import errno
 from typing import Protocol
 
 #: The largest number of bytes that one read or write of a sysfs file transfers (kernfs).
 PAGE = 4096
 
+SYSFS = "/sys/"
 TDX_HOST = "/sys/devices/faux/tdx_host"
 MODULE_VERSION = f"{TDX_HOST}/version"
 #: Exists where the kernel module ``tdx_host_double`` simulates TDX: it identifies a simulated host.
 DOUBLE = "/sys/module/tdx_host_double"
 #: Charges of the misc cgroup, up to the root of cgroup v2 (Linux kernel/cgroup/misc.c).
 MISC_CURRENT = "/sys/fs/cgroup/misc.current"
+#: The boot's identity: a random number that the kernel draws.
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
+#: The machine's identity, which outlives boots (machine-id(5)).
+MACHINE_ID = "/etc/machine-id"
 FIRMWARE = "/sys/class/firmware"
 
 
 class Host(Protocol):
     """One machine, real or simulated."""
+
+    @property
+    def sysroot(self) -> str | None:
+        """The folder below which the host's files are, as an absolute path without symbolic links; None for a simulated
+        host in memory."""
+        ...
 
     def read(self, path: str, limit: int) -> bytes:
         """The first ``limit`` bytes of the file, read with a single open(2). Raises OSError."""
@@ -47,6 +59,21 @@ class Host(Protocol):
     def sleep(self, seconds: float) -> None:
         """Suspend the run for ``seconds``."""
         ...
+
+
+def read_whole(host: Host, path: str, limit: int = PAGE) -> bytes:
+    """The whole content of a file.
+
+    Raises:
+        OSError: it can't be read, or EFBIG if it is cut off: at ``limit`` bytes, or by the kernel, which ends an
+            attribute of sysfs with its page. The line break that ends every attribute is missing then.
+    """
+    content = host.read(path, limit + 1)
+    if len(content) > limit:
+        raise OSError(errno.EFBIG, f"it is longer than {limit} bytes, and the rest was not read", path)
+    if path.startswith(SYSFS) and PAGE - 1 <= len(content) <= PAGE and not content.endswith(b"\n"):
+        raise OSError(errno.EFBIG, "it fills a page and does not end, so the kernel cut it off", path)
+    return content
 
 
 class Profile:

@@ -4,27 +4,40 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, TypeVar
 
 from seamstep.base import cpus
 from seamstep.base.versions import ModuleVersion, SeamldrVersion
 from seamstep.domain.facts import HostFacts, UploadNode
-from seamstep.host.base import DOUBLE, INTERIM, LEGACY, MAINLINE, MISC_CURRENT, MODULE_VERSION, Host, Profile
+from seamstep.host.base import (
+    BOOT_ID,
+    DOUBLE,
+    INTERIM,
+    LEGACY,
+    MAINLINE,
+    MISC_CURRENT,
+    MODULE_VERSION,
+    PAGE,
+    Host,
+    Profile,
+    read_whole,
+)
 
 T = TypeVar("T")
 
 CPUS_ONLINE = "/sys/devices/system/cpu/online"
-_ATTRIBUTE_LIMIT = 4096
+#: Files of /proc and of cgroups have no bound of a page as attributes of sysfs have.
+_TEXT_LIMIT = 64 << 10
 _CPUINFO_LIMIT = 64 << 20
-_FIELDS = re.compile(r"^(cpu family|model|stepping|bugs)[ \t]*:(.*)$", re.MULTILINE)
+_FIELDS = re.compile(r"^(processor|cpu family|model|stepping|bugs)[ \t]*:(.*)$", re.MULTILINE)
 
 
 def read_facts(host: Host) -> HostFacts:
     """Read all facts of ``host``.
 
     A fact whose file can't be read is None. Its reason in ``unknown`` starts with ``missing``, ``permission``,
-    ``ENXIO``, ``invalid`` or the name of another errno.
+    ``ENXIO``, ``invalid`` or the name of another errno, such as ``EFBIG`` for a file that was cut off.
     """
     return _Reader(host).facts()
 
@@ -32,7 +45,7 @@ def read_facts(host: Host) -> HostFacts:
 def running_tds(host: Host) -> int | None:
     """The present number of TDs, including those under construction; None if it can't be read."""
     try:
-        return _running_tds(_text(host.read(MISC_CURRENT, _ATTRIBUTE_LIMIT)))
+        return _running_tds(_text(read_whole(host, MISC_CURRENT, _TEXT_LIMIT)))
     except (OSError, ValueError):
         return None
 
@@ -40,7 +53,7 @@ def running_tds(host: Host) -> int | None:
 def cpus_online(host: Host) -> str | None:
     """The present list of online CPUs, as the kernel prints it; None if it can't be read."""
     try:
-        return _cpu_list(_text(host.read(CPUS_ONLINE, _ATTRIBUTE_LIMIT)))
+        return _cpu_list(_text(read_whole(host, CPUS_ONLINE)))
     except (OSError, ValueError):
         return None
 
@@ -52,14 +65,14 @@ def module_version(host: Host) -> ModuleVersion:
         OSError: the version can't be read; ENXIO means that TDX is lost.
         ValueError: the file's content is not a version.
     """
-    return ModuleVersion(_text(host.read(MODULE_VERSION, _ATTRIBUTE_LIMIT)))
+    return ModuleVersion(_text(read_whole(host, MODULE_VERSION)))
 
 
 def remaining_updates(host: Host, profile: Profile) -> int | None:
     """The present number of remaining updates; None if it can't be read. Each read calls the P-SEAMLDR, which is slow:
     don't poll."""
     try:
-        return _count(_text(host.read(profile.remaining_updates, _ATTRIBUTE_LIMIT)))
+        return _count(_text(read_whole(host, profile.remaining_updates)))
     except (OSError, ValueError):
         return None
 
@@ -71,29 +84,30 @@ class _Reader:
 
     def facts(self) -> HostFacts:
         profile = self.profile()
-        signatures, bugs = self.cpuinfo()
+        online = self.fact("cpus_online", CPUS_ONLINE, _cpu_list)
+        signatures, bugs = self.cpuinfo(online)
         return HostFacts(
             hostname=self.fact("hostname", "/proc/sys/kernel/hostname", str),
-            boot_id=self.fact("boot_id", "/proc/sys/kernel/random/boot_id", str),
+            boot_id=self.fact("boot_id", BOOT_ID, str),
             kernel=self.fact("kernel", "/proc/sys/kernel/osrelease", str),
             profile=profile.name if profile else None,
             module_version=self.fact("module_version", MODULE_VERSION, ModuleVersion),
             seamldr_version=self.profile_fact("seamldr_version", profile, SeamldrVersion),
             remaining_updates=self.profile_fact("remaining_updates", profile, _count),
             cpu_signatures=signatures,
-            cpus_online=self.fact("cpus_online", CPUS_ONLINE, _cpu_list),
+            cpus_online=online,
             cpus_present=self.fact("cpus_present", "/sys/devices/system/cpu/present", _cpu_list),
-            cpu_limits=self.fact("cpu_limits", "/proc/cmdline", _cpu_limits),
-            running_tds=self.fact("running_tds", MISC_CURRENT, _running_tds),
+            cpu_limits=self.fact("cpu_limits", "/proc/cmdline", _cpu_limits, _TEXT_LIMIT),
+            running_tds=self.fact("running_tds", MISC_CURRENT, _running_tds, _TEXT_LIMIT),
             upload=self.upload(profile),
             cpu_bugs=bugs,
             simulated=self.simulated(),
             unknown=self.unknown,
         )
 
-    def fact(self, name: str, path: str, parse: Callable[[str], T], limit: int = _ATTRIBUTE_LIMIT) -> T | None:
+    def fact(self, name: str, path: str, parse: Callable[[str], T], limit: int = PAGE) -> T | None:
         try:
-            return parse(_text(self.host.read(path, limit)))
+            return parse(_text(read_whole(self.host, path, limit)))
         except OSError as error:
             self.unknown[name] = _reason(error, path)
         except ValueError as error:
@@ -146,12 +160,20 @@ class _Reader:
         status = self.fact("upload.status", f"{profile.upload_path}/status", str)
         return UploadNode(profile.upload_node, status)
 
-    def cpuinfo(self) -> tuple[tuple[int, ...] | None, tuple[str, ...] | None]:
-        found = self.fact("cpu_signatures", "/proc/cpuinfo", _cpuinfo, _CPUINFO_LIMIT)
+    def cpuinfo(self, online: str | None) -> tuple[tuple[int, ...] | None, tuple[str, ...] | None]:
+        """The signatures and the bugs of the online CPUs. Both are unknown unless each of them is listed."""
+
+        def listed(text: str) -> _Cpus:
+            found = _cpuinfo(text)
+            if online is not None and found.numbers != cpus.parse_list(online):
+                raise ValueError(f"it lists CPUs {cpus.format_list(found.numbers)}, and {online} are online")
+            return found
+
+        found = self.fact("cpu_signatures", "/proc/cpuinfo", listed, _CPUINFO_LIMIT)
         if found is None:
             self.unknown["cpu_bugs"] = self.unknown["cpu_signatures"]
             return None, None
-        return found
+        return found.signatures, found.bugs
 
 
 def _text(content: bytes) -> str:
@@ -201,25 +223,44 @@ def _cpu_list(text: str) -> str:
     return text
 
 
-def _cpuinfo(text: str) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """The distinct signatures and bugs of all CPUs. For each CPU the kernel prints family, model and stepping in this
-    order; see show_cpuinfo() in arch/x86/kernel/cpu/proc.c."""
-    signatures: set[int] = set()
-    bugs: set[str] = set()
-    has_bugs = False
-    numbers: dict[str, int] = {}
+class _Cpus(NamedTuple):
+    """The CPUs in /proc/cpuinfo: their ``numbers``, and their distinct ``signatures`` and ``bugs`` in order."""
+
+    numbers: frozenset[int]
+    signatures: tuple[int, ...]
+    bugs: tuple[str, ...]
+
+
+def _cpuinfo(text: str) -> _Cpus:
+    """All CPUs. The kernel prints each field once for each online CPU; see show_cpuinfo() in
+    arch/x86/kernel/cpu/proc.c.
+
+    Raises:
+        ValueError: a CPU lacks a field, has it twice, or is listed twice.
+    """
+    listed: list[dict[str, str]] = []
     for match in _FIELDS.finditer(text):
-        key, value = match.groups()
-        if key == "bugs":
-            has_bugs = True
-            bugs.update(value.split())
-        else:
-            numbers[key] = _count(value.strip())
-            if key == "stepping" and len(numbers) == 3:
-                signatures.add(cpus.signature(numbers["cpu family"], numbers["model"], numbers["stepping"]))
-                numbers = {}
-    if not signatures:
-        raise ValueError("it names no CPU with family, model and stepping")
-    if not has_bugs:
-        raise ValueError("it has no line 'bugs', so the CPUs' errata are not known")
-    return tuple(sorted(signatures)), tuple(sorted(bugs))
+        key, value = match[1], match[2].strip()
+        if key == "processor":
+            listed.append({})
+        if not listed or key in listed[-1]:
+            raise ValueError(f"the line '{key}: {value}' is that of no CPU")
+        listed[-1][key] = value
+    if not listed:
+        raise ValueError("it lists no CPU")
+    found = [_cpu(fields) for fields in listed]
+    numbers = frozenset(number for number, _ in found)
+    if len(numbers) != len(found):
+        raise ValueError("it lists a CPU twice")
+    bugs = {bug for fields in listed for bug in fields["bugs"].split()}
+    return _Cpus(numbers, tuple(sorted({signature for _, signature in found})), tuple(sorted(bugs)))
+
+
+def _cpu(fields: Mapping[str, str]) -> tuple[int, int]:
+    """Number and signature of a CPU. Raises ValueError if one of its fields is missing."""
+    lacking = [name for name in ("cpu family", "model", "stepping", "bugs") if name not in fields]
+    if lacking:
+        errata = ", so its errata are not known" if "bugs" in lacking else ""
+        raise ValueError(f"CPU {fields['processor']} has no line {' and none '.join(map(repr, lacking))}{errata}")
+    family, model, stepping = (_count(fields[name]) for name in ("cpu family", "model", "stepping"))
+    return _count(fields["processor"]), cpus.signature(family, model, stepping)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import itertools
 import os
 import re
 import struct
@@ -22,7 +23,7 @@ from typing import NamedTuple
 from seamstep.base import cpus
 from seamstep.base.versions import ModuleVersion
 from seamstep.domain.facts import HostFacts
-from seamstep.host.base import DOUBLE, FIRMWARE, LEGACY, MAINLINE, MISC_CURRENT, MODULE_VERSION, PAGE, PROFILES
+from seamstep.host.base import BOOT_ID, DOUBLE, FIRMWARE, LEGACY, MAINLINE, MISC_CURRENT, MODULE_VERSION, PAGE, PROFILES
 from seamstep.host.seamldr import Refusal, Seamldr, Upload
 
 _PHASES = ("receiving", "preparing", "transferring", "programming")
@@ -84,6 +85,7 @@ class SimulatedHost:
         epoch: what the clock on the wall says at first, in seconds since the epoch; None for what it says here.
 
     Attributes:
+        sysroot: None, because there are no files; tests of records set it to stand for a real host.
         running_tds: how many TDs there are, those in the making too.
         unfinished: the TDs in the making.
         corrupted: those of them whose hashing context a module of another layout took over.
@@ -103,6 +105,7 @@ class SimulatedHost:
         rawio: bool = True,
         epoch: float | None = None,
     ) -> None:
+        self.sysroot: str | None = None
         self.uploads = 0
         self._facts = facts
         self._modules = modules
@@ -191,7 +194,7 @@ class SimulatedHost:
         self._node_path = profile.upload_path
         constants = {
             "/proc/sys/kernel/hostname": facts.hostname,
-            "/proc/sys/kernel/random/boot_id": facts.boot_id,
+            BOOT_ID: facts.boot_id,
             "/proc/sys/kernel/osrelease": facts.kernel,
             "/sys/devices/system/cpu/online": facts.cpus_online,
             "/sys/devices/system/cpu/present": facts.cpus_present,
@@ -394,11 +397,12 @@ class SimulatedHost:
 
 
 def _cpuinfo(facts: HostFacts) -> str | None:
-    """/proc/cpuinfo with one block for each kind of CPU."""
-    if facts.cpu_signatures is None:
+    """/proc/cpuinfo with a block for each online CPU; their kinds take turns."""
+    if not facts.cpu_signatures:
         return None
+    numbers = range(len(facts.cpu_signatures)) if facts.cpus_online is None else cpus.parse_list(facts.cpus_online)
     blocks = []
-    for number, value in enumerate(facts.cpu_signatures):
+    for number, value in zip(sorted(numbers), itertools.cycle(facts.cpu_signatures), strict=False):
         family, model, stepping = cpus.split_signature(value)
         blocks.append(
             f"processor\t: {number}\nvendor_id\t: GenuineIntel\ncpu family\t: {family}\nmodel\t\t: {model}\n"

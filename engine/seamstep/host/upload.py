@@ -10,9 +10,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable
 
-from seamstep.host.base import PAGE, Host
-
-_ATTRIBUTE_LIMIT = 4096
+from seamstep.host.base import PAGE, Host, read_whole
 
 IDLE = "idle"
 
@@ -63,7 +61,7 @@ class UploadPort:
         return self._read("error")
 
     def _read(self, name: str) -> str:
-        return self._host.read(f"{self._path}/{name}", _ATTRIBUTE_LIMIT).decode("utf-8", "replace").strip()
+        return read_whole(self._host, f"{self._path}/{name}").decode("utf-8", "replace").strip()
 
     def _write(self, name: str, data: bytes, offset: int = 0) -> int:
         return self._host.write(f"{self._path}/{name}", data, offset)

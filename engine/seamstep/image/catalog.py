@@ -90,13 +90,16 @@ class Catalog(NamedTuple):
     unreadable: tuple[Problem, ...] = ()
 
 
-def load(mapping_path: str, images: str | None = None, trusted: frozenset[str] = TRUSTED) -> Catalog:
-    """Read a mapping file and, below the folder ``images``, the images of its releases.
+def load(
+    mapping_path: str, images: str | None = None, trusted: frozenset[str] = TRUSTED, *, found: bool = False
+) -> Catalog:
+    """Read a mapping file and, below the folder ``images``, the images of its releases. ``found`` is whether the
+    mapping file was found in a folder rather than named by the user; see :func:`seamstep.domain.mapping.load`.
 
     Raises:
         InputError: the mapping file is unreadable or invalid, or ``images`` is not a folder.
     """
-    file = mapping.load(mapping_path)
+    file = mapping.load(mapping_path, found=found)
     if images is None:
         return Catalog(file, file.releases)
     return Catalog(file, *with_images(file.releases, mapping_path, images, trusted))

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 
-from seamstep.base.documents import read_regular, unreadable
+from seamstep.base.documents import open_regular, read_regular, unreadable
 from seamstep.base.errors import InputError, Problem
 from seamstep.domain.model import INTEL_SIGNER, Check, Image, Verification
 from seamstep.image import layout, sigstruct, verify
@@ -23,26 +22,24 @@ TRUSTED = frozenset({INTEL_SIGNER})
 MODULE_SUFFIX, SIGSTRUCT_SUFFIX = ".bin", ".sigstruct"
 
 
-def whole(path: str) -> memoryview:
-    """The whole content of an image's file, copied to memory so that it can't change during the checks.
+def whole(path: str, *, links: bool = False) -> memoryview:
+    """The whole content of an image's file, copied to memory so that it can't change during the checks. ``links`` is
+    whether ``path`` may be a symbolic link, as one that the user named; an image that was found in a folder may not.
 
     Raises:
         InputError: unreadable, not a regular file, empty, or larger than any image.
     """
-    return memoryview(read_regular(path, SIZE_MAX, _WHAT))
+    return memoryview(read_regular(path, SIZE_MAX, _WHAT, links=links))
 
 
 class _Head:
     """The size of a file, and its first MODULE_OFFSET bytes, which hold header and sigstruct."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, links: bool) -> None:
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            descriptor = open_regular(path, links=links)
             try:
-                found = os.fstat(descriptor)
-                if not stat.S_ISREG(found.st_mode):
-                    raise InputError(Problem(path, f"can't read the {_WHAT}: not a regular file"))
-                self.size = found.st_size
+                self.size = os.fstat(descriptor).st_size
                 self.content = os.pread(descriptor, MODULE_OFFSET, 0)
             finally:
                 os.close(descriptor)
@@ -56,14 +53,17 @@ class ImageFiles:
     """The bytes of one image in a joined file, or in a file for the module and one for the sigstruct.
 
     ``signed`` is the sigstruct from which the image's fields were read. A file with another sigstruct fails
-    verification.
+    verification. ``links`` is whether the files may be symbolic links.
     """
 
-    def __init__(self, path: str, sigstruct_path: str | None, signed: bytes, trusted: frozenset[str]) -> None:
+    def __init__(
+        self, path: str, sigstruct_path: str | None, signed: bytes, trusted: frozenset[str], *, links: bool
+    ) -> None:
         self._path = path
         self._sigstruct_path = sigstruct_path
         self._signed = signed
         self._trusted = trusted
+        self._links = links
         self._verification: Verification | None = None
         self._verified = b""
 
@@ -88,7 +88,8 @@ class ImageFiles:
         return hashlib.sha256(repack(self._path, content, signed, format_)).hexdigest()
 
     def _read(self) -> tuple[memoryview, memoryview | None]:
-        return whole(self._path), whole(self._sigstruct_path) if self._sigstruct_path else None
+        signed = whole(self._sigstruct_path, links=self._links) if self._sigstruct_path else None
+        return whole(self._path, links=self._links), signed
 
     @staticmethod
     def _digest(content: memoryview, signed: memoryview | None) -> bytes:
@@ -104,33 +105,35 @@ class ImageFiles:
         return Verification(verify.all_checks(content, signed, self._trusted), sha256)
 
 
-def examine(path: str, trusted: frozenset[str] = TRUSTED) -> tuple[tuple[Check, ...], bool | None]:
+def examine(
+    path: str, trusted: frozenset[str] = TRUSTED, *, links: bool = False
+) -> tuple[tuple[Check, ...], bool | None]:
     """All checks of the image in a file, however broken, and whether it is a debug module (None if there is no whole
-    sigstruct). Paths of ``.bin`` and ``.sigstruct`` are read as in :func:`read`.
+    sigstruct). Paths of ``.bin`` and ``.sigstruct``, and symbolic links, are read as in :func:`read`.
 
     Raises:
         InputError: unreadable.
     """
     stem = _stem(path)
     if stem != path:
-        content, signed = whole(stem + MODULE_SUFFIX), whole(stem + SIGSTRUCT_SUFFIX)
+        content, signed = whole(stem + MODULE_SUFFIX, links=links), whole(stem + SIGSTRUCT_SUFFIX, links=links)
         found = verify.separate(signed, content, trusted)
     else:
-        content = whole(path)
+        content = whole(path, links=links)
         signed = layout.of(content).sigstruct
         found = verify.joined(content, trusted)
     return found, sigstruct.parse(bytes(signed)).debug if len(signed) == SIGSTRUCT_SIZE else None
 
 
 def packed(image: Image, format_: str) -> bytes:
-    """The bytes of an image in ``format_``.
+    """The bytes of an image in ``format_``; its files may be symbolic links.
 
     Raises:
         InputError: unreadable, or a check fails. The check of the signer is left out, since an image of an unknown
             signer can be converted too.
     """
-    content = whole(image.path)
-    signed = whole(image.sigstruct_path) if image.sigstruct_path else None
+    content = whole(image.path, links=True)
+    signed = whole(image.sigstruct_path, links=True) if image.sigstruct_path else None
     signer = frozenset({image.sigstruct.signer})
     failed = [check for check in verify.all_checks(content, signed, signer) if not check.ok]
     if failed:
@@ -182,16 +185,18 @@ def _sound(path: str, content: memoryview) -> layout.Structure:
     return structure
 
 
-def read(path: str, trusted: frozenset[str] = TRUSTED) -> Image:
+def read(path: str, trusted: frozenset[str] = TRUSTED, *, links: bool = False) -> Image:
     """The image in a file. For a ``.bin`` or ``.sigstruct`` the other of the two is read from the same folder.
+    ``links`` is whether the files may be symbolic links, as one that the user named; an image that was found in a
+    folder may not.
 
     Raises:
         InputError: unreadable, or its structure is not sound; lists every problem.
     """
     stem = _stem(path)
     if stem != path:
-        return read_separate(stem + MODULE_SUFFIX, stem + SIGSTRUCT_SUFFIX, trusted)
-    head = _Head(path)
+        return read_separate(stem + MODULE_SUFFIX, stem + SIGSTRUCT_SUFFIX, trusted, links=links)
+    head = _Head(path, links=links)
     structure = layout.of(memoryview(head.content), head.size)
     if not structure.sound:
         raise InputError(Problem(path, check.message) for check in structure.checks if check.ok is False)
@@ -202,13 +207,14 @@ def read(path: str, trusted: frozenset[str] = TRUSTED) -> Image:
         size=head.size,
         module_size=head.size - MODULE_OFFSET,
         sigstruct=sigstruct.parse(bytes(structure.sigstruct)),
-        content=ImageFiles(path, None, bytes(structure.sigstruct), trusted),
+        content=ImageFiles(path, None, bytes(structure.sigstruct), trusted, links=links),
     )
 
 
-def read_separate(path: str, sigstruct_path: str, trusted: frozenset[str] = TRUSTED) -> Image:
-    """The image in a module's file and a sigstruct's file. Raises InputError as :func:`read` does."""
-    module, signed = _Head(path), _Head(sigstruct_path)
+def read_separate(path: str, sigstruct_path: str, trusted: frozenset[str] = TRUSTED, *, links: bool = False) -> Image:
+    """The image in a module's file and a sigstruct's file. Raises InputError, and follows links, as :func:`read`
+    does."""
+    module, signed = _Head(path, links=links), _Head(sigstruct_path, links=links)
     problem = layout.module_size_problem(module.size)
     if problem:
         raise InputError(Problem(path, problem))
@@ -221,5 +227,5 @@ def read_separate(path: str, sigstruct_path: str, trusted: frozenset[str] = TRUS
         size=module.size + signed.size,
         module_size=module.size,
         sigstruct=sigstruct.parse(signed.content),
-        content=ImageFiles(path, sigstruct_path, signed.content, trusted),
+        content=ImageFiles(path, sigstruct_path, signed.content, trusted, links=links),
     )

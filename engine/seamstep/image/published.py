@@ -6,6 +6,9 @@ on the sigstructs of the eleven releases that Intel had published by February 20
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 _VERSIONS = {
     "9790d89a10210ec6968a773cee2ca05b5aa97309f36727a968527be4606fc19e6f73acce350946c9d46a9bf7a63f8430": "1.5.01",
     "1cc6a17ab799e9a693fac7536be61c12ee1e0fabada82d0c999e08ccee2aa86de77b0870f558c570e7ffe55d6d47fa04": "1.5.05",
@@ -24,3 +27,8 @@ _VERSIONS = {
 def version_of(mrseam: str) -> str | None:
     """The release with an MRSEAM (in hex); None if no published release has it."""
     return _VERSIONS.get(mrseam)
+
+
+def versions() -> Mapping[str, str]:
+    """The versions of all published releases by MRSEAM."""
+    return MappingProxyType(_VERSIONS)

@@ -7,10 +7,12 @@ made from, and have to be named by the caller, or to be files that nobody but ro
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any, NamedTuple
 
+from seamstep.base.documents import require_regular
 from seamstep.base.errors import InputError, Problem, RefusedError, StalePlanError
 from seamstep.base.ownership import others_can_change
 from seamstep.base.versions import ModuleVersion
@@ -30,11 +32,13 @@ class Named(NamedTuple):
 
     Attributes:
         mapping: the mapping file; None for the plan's.
+        found: whether the mapping file was found in a folder that the caller named.
         images: a folder with the images; None for the plan's files.
         policies: the policies, in the order of the plan's layers; empty for the plan's.
     """
 
     mapping: str | None = None
+    found: bool = False
     images: str | None = None
     policies: Sequence[str] = ()
 
@@ -63,10 +67,10 @@ def at_hand(plan: Plan, named: Named, today: date, *, strict: bool = True) -> At
         strict: whether files that the plan names count only if nobody but root and the user can change them.
 
     Raises:
-        StalePlanError: a file can't be read, or is not the one that the plan was made from; the policy decides
-            differently today; the plan contradicts its policy.
+        StalePlanError: a file that the plan names can't be read; a file is not the one that the plan was made from; the
+            policy decides differently today; the plan contradicts its policy.
         RefusedError: a file has to be named by the caller.
-        InputError: the mapping file or a policy is invalid, or the images can't be read.
+        InputError: a file that the caller names can't be read or is invalid, or the images can't be read.
     """
     then = date.fromisoformat(plan.document["as_of"])
     layers = _layers(plan, named, today, strict=strict)
@@ -77,7 +81,7 @@ def at_hand(plan: Plan, named: Named, today: date, *, strict: bool = True) -> At
         given = " ".join(f"--policy {one.file or one.name}" for one in policy.sources)
         message = f"the policy {policy.name} has windows, a soak time, retries or commands, and a plan is no authority"
         raise RefusedError(f"{message} for these: name the policy too, with {given}")
-    listed = _mapping(plan, named.mapping, strict=strict).releases
+    listed = _mapping(plan, named, strict=strict).releases
     wanted = {plan.source, *(hop.target for hop in plan.hops)}
     bare = [release for release in listed if release.version in wanted]
     bare += [Release(version) for version in sorted(wanted - {release.version for release in bare})]
@@ -92,24 +96,36 @@ def at_hand(plan: Plan, named: Named, today: date, *, strict: bool = True) -> At
 def _layers(plan: Plan, named: Named, today: date, *, strict: bool) -> list[Layer]:
     """The layers of the plan's policy, as of ``today``."""
     wanted: list[dict[str, Any]] = plan.document["policy"]["layers"]
-    names = named.policies or [layer["path"] or layer["name"] for layer in wanted]
+    names = named.policies or [_of_layer(layer, strict=strict) for layer in wanted]
     if len(names) != len(wanted):
         made_with = " ".join(f"--policy {layer['path'] or layer['name']}" for layer in wanted)
         raise StalePlanError(f"stale plan: it was made with {made_with}, in this order")
-    if strict and not named.policies:
-        _refuse_foreign("policy", "--policy", [layer["path"] for layer in wanted if layer["path"]])
     found, drifted = [], []
     for name, layer in zip(names, wanted, strict=True):
         try:
+            if layer["path"] and not named.policies:
+                require_regular(name, "policy")
             found.append(policy_file.layer(name, today))
         except InputError as error:
+            if named.policies:
+                raise
             drifted.append(f"the policy it was made from can't be read: {error}")
             continue
         if found[-1].document.sha256 != layer["sha256"]:
-            drifted.append(f"the policy changed: {name}")
+            drifted.append(_other("policy", name, layer["path"] or layer["name"], named=bool(named.policies)))
     if drifted:
         raise StalePlanError(f"stale plan: {'; '.join(drifted)}; plan again")
     return found
+
+
+def _of_layer(layer: Mapping[str, Any], *, strict: bool) -> str:
+    """The policy of a layer, as the plan names it: a file, or one that ships."""
+    path, name = layer["path"], layer["name"]
+    if path:
+        return _own("policy", "--policy", path) if strict else str(path)
+    if policy_file.is_file(name):
+        raise StalePlanError(f"stale plan: {name} is a file, and the plan says that it ships with seamstep; plan again")
+    return str(name)
 
 
 def _refuse_drift_of_time(plan: Plan, layers: Sequence[Layer], then: date, today: date) -> None:
@@ -134,33 +150,65 @@ def _changes(layer: Layer, then: date, today: date) -> Iterator[Problem]:
 
 
 def _refuse_contradictions(plan: Plan, policy: Policy) -> None:
+    """Raise StalePlanError if the plan repeats its policy wrongly, or uses more updates than it permits."""
+    wrong = next(_contradictions(plan, policy), None)
+    if wrong:
+        raise StalePlanError(f"stale plan: {wrong}: it was changed after it was made; plan again")
+
+
+def _contradictions(plan: Plan, policy: Policy) -> Iterator[str]:
     if plan.document["apply"] != dict(policy.apply) or plan.creation_held != policy.creation_held:
-        message = "its settings are not those of its policy: it was changed after it was made"
-        raise StalePlanError(f"stale plan: {message}; plan again")
+        yield "its settings are not those of its policy"
+    if plan.document["valid_until"] != policy.valid_until:
+        yield f"its policy decides alike until {policy.valid_until or 'any day'}, and the plan does not say so"
+    hops, left = len(plan.hops), (plan.host.remaining_updates or 0) - len(plan.hops)
+    if policy.max_hops is not None and hops > policy.max_hops:
+        yield f"it has {hops} hops, and its policy permits at most {policy.max_hops}"
+    if hops and left < policy.keep_updates:
+        yield f"it leaves {left} updates, and its policy keeps {policy.keep_updates} in reserve"
 
 
-def _mapping(plan: Plan, named: str | None, *, strict: bool) -> mapping.MappingFile:
-    path = named or plan.document["mapping"].get("path")
+def _mapping(plan: Plan, named: Named, *, strict: bool) -> mapping.MappingFile:
+    path = named.mapping or plan.document["mapping"].get("path")
     if not path:
         raise RefusedError("the plan does not say where its mapping file is: name it, with --mapping")
-    if strict and not named:
-        _refuse_foreign("mapping file", "--mapping", [path])
+    if strict and not named.mapping:
+        path = _own("mapping file", "--mapping", path)
     try:
-        found = mapping.load(path)
+        if not named.mapping:
+            require_regular(path, mapping.WHAT)
+        found = mapping.load(path, found=named.found)
     except InputError as error:
+        if named.mapping:
+            raise
         raise StalePlanError(f"stale plan: the mapping it was made from can't be read: {error}; plan again") from None
     if found.sha256 != plan.document["mapping"]["sha256"]:
-        raise StalePlanError(f"stale plan: the mapping changed: {path}; plan again")
+        other = _other("mapping", path, plan.document["mapping"].get("path"), named=bool(named.mapping))
+        raise StalePlanError(f"stale plan: {other}; plan again")
     return found
 
 
-def _refuse_foreign(what: str, option: str, paths: Sequence[str]) -> None:
-    """Raise RefusedError for a file that somebody else can change."""
-    for path in paths:
-        why = others_can_change(path)
-        if why:
-            message = f"the plan names the {what} {path}, and {why}; if you trust it, name it yourself"
-            raise RefusedError(f"{message}: {option} {path}")
+def _other(what: str, path: str, planned: str | None, *, named: bool) -> str:
+    """That a file is not the one that the plan was made from, as a clause: if the caller ``named`` it, it may be
+    another one as well as one that changed."""
+    if not named:
+        return f"the {what} changed: {path}"
+    was = f", {planned}, as it was then" if planned else ""
+    return f"the {what} {path} is not the one that it was made from{was}"
+
+
+def _own(what: str, option: str, path: str) -> str:
+    """The file that a path in the plan leads to, as a path without links: these could lead elsewhere by the time that
+    the file is read. Raises RefusedError if somebody else can change the file."""
+    try:
+        place = os.path.realpath(path)
+        why = others_can_change(place)
+    except (OSError, ValueError) as error:  # a working directory that was removed, a NUL in the path
+        place, why = path, str(error)
+    if why:
+        message = f"the plan names the {what} {path}, and {why}; if you trust it, name it yourself"
+        raise RefusedError(f"{message}: {option} {path}")
+    return place
 
 
 def _image_paths(plan: Plan) -> Iterator[str]:

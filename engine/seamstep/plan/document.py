@@ -20,6 +20,7 @@ from seamstep.base.versions import ModuleVersion
 from seamstep.domain import facts
 from seamstep.domain.facts import IMAGE_FORMATS, HostFacts
 from seamstep.domain.model import Outcome
+from seamstep.plan.class_id import class_id
 from seamstep.plan.settings import ApplySettings
 from seamstep.rules import HARD_RULES
 
@@ -127,6 +128,11 @@ class Plan(NamedTuple):
         return self.as_of <= day and (self.valid_until is None or day <= self.valid_until)
 
     @property
+    def class_id(self) -> str:
+        """The digest of what the plan decides, which all hosts of a class share."""
+        return class_id(self.document)
+
+    @property
     def exit_code(self) -> ExitCode:
         """The exit code of planning: DONE for an update or nothing to do, NO where the running version is not listed.
         Without a path, BUSY while another update is under way, NOT_UPDATABLE where the host can't be updated to any
@@ -164,9 +170,15 @@ class Plan(NamedTuple):
 
 
 def seal(document: Mapping[str, Any], host: HostFacts) -> Plan:
-    """The plan in a document that the planner made for ``host``, complete except for ``schema`` and ``id``, which are
-    added here."""
-    return Plan.of({"schema": SCHEMA, "id": digest(document), **document}, host)
+    """The plan in a document that the planner made for ``host``, complete except for ``schema``, ``id`` and
+    ``class_id``, which are added here."""
+    return Plan.of(resealed(document), host)
+
+
+def resealed(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A plan document with the ``schema``, ``id`` and ``class_id`` that fit its other keys."""
+    body = {"class_id": class_id(document), **_without_seals(document)}
+    return {"schema": SCHEMA, "id": digest(body), **body}
 
 
 def load(path: str) -> Plan:
@@ -189,6 +201,8 @@ def read(document: Document) -> Plan:
         plan = Plan.of(document.data, host)
     except ValueError as error:
         raise InputError(document.problem((), str(error))) from None
+    if "class_id" in document.data and document.data["class_id"] != plan.class_id:
+        raise InputError(document.problem(("class_id",), "is not the class of this plan; plan again"))
     problem = next(contradictions(plan, 0, host), None)
     if problem:
         raise InputError(document.problem(("hops",), problem))
@@ -199,6 +213,10 @@ def digest(document: Mapping[str, Any]) -> str:
     """The plan's id: SHA-256 over the canonical document without the key ``id``, in hex."""
     body = {"schema": SCHEMA, **{key: value for key, value in document.items() if key != "id"}}
     return hashlib.sha256(canonical(body)).hexdigest()
+
+
+def _without_seals(document: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in document.items() if key not in {"schema", "id", "class_id"}}
 
 
 def _hop(document: Mapping[str, Any]) -> Hop:

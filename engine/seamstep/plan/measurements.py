@@ -13,6 +13,7 @@ from typing import Any
 
 from seamstep.base import cpus
 from seamstep.base.errors import RefusedError
+from seamstep.base.versions import ModuleVersion
 from seamstep.domain.model import Release
 
 COLUMNS = (
@@ -53,6 +54,17 @@ def of_releases(releases: Iterable[Release]) -> list[Row]:
     return [_row(release) for release in releases]
 
 
+def of_given(version: ModuleVersion, mrseam: str, seamsvn: int) -> Row:
+    """The row of a module that the user names, keys as in COLUMNS: ``signature`` is ``given``, and what only an image
+    tells is None."""
+    return dict.fromkeys(COLUMNS) | {
+        "version": str(version),
+        "mrseam": mrseam,
+        **svn_columns(seamsvn),
+        "signature": "given",
+    }
+
+
 def of_plan(plan: Mapping[str, Any]) -> dict[str, list[Row]]:
     """The quotes that a verifier must accept ``before`` the update, ``during`` it, ``after`` it while TDs that were
     launched earlier still run, and once only TDs are left that were launched on the target (``settled``).
@@ -86,19 +98,23 @@ def _quote(launch: Row, running: Row) -> Row:
         **launch,
         "launched_on": launch["version"],
         "running": running["version"],
-        "tee_tcb_svn_2": running["seamsvn"],
-        "svn_2_minor": running["svn_minor"],
-        "svn_2_major": running["svn_major"],
+        **svn_2_columns(running["seamsvn"]),
     }
 
 
 def _planned(step: Mapping[str, Any]) -> Row:
-    seamsvn = step["seamsvn"]
-    return {"version": step["version"], "mrseam": step["mrseam"], "seamsvn": seamsvn, **_split(seamsvn)}
+    return {"version": step["version"], "mrseam": step["mrseam"], **svn_columns(step["seamsvn"])}
 
 
-def _split(seamsvn: int) -> Row:
-    return {"svn_minor": seamsvn & 0xFF, "svn_major": seamsvn >> 8, "identity": f"TDX_{seamsvn >> 8:02X}"}
+def svn_columns(seamsvn: int) -> Row:
+    """The columns for the SVN of the module of launch, from its raw ``seamsvn``."""
+    columns = {"seamsvn": seamsvn, "svn_minor": seamsvn & 0xFF, "svn_major": seamsvn >> 8}
+    return {**columns, "identity": f"TDX_{seamsvn >> 8:02X}"}
+
+
+def svn_2_columns(seamsvn: int) -> Row:
+    """The columns for the SVN of the running module, from its raw ``seamsvn``."""
+    return {"tee_tcb_svn_2": seamsvn, "svn_2_minor": seamsvn & 0xFF, "svn_2_major": seamsvn >> 8}
 
 
 def _row(release: Release) -> Row:
@@ -110,8 +126,7 @@ def _row(release: Release) -> Row:
     return {
         "version": str(release.version),
         "mrseam": says.mrseam,
-        "seamsvn": says.seamsvn,
-        **_split(says.seamsvn),
+        **svn_columns(says.seamsvn),
         "build_date": says.build_date,
         "debug": says.debug,
         "platforms": list(platforms),

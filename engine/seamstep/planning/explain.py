@@ -81,6 +81,17 @@ def steps_that_matter(graph: VersionGraph, router: Router, goal: ModuleVersion, 
     return [graph.judge(source, target, router.reached.get(source, 0)) for source, target in sorted(pairs)]
 
 
+def cost_parts(graph: VersionGraph, judgement: Judgement, policy: Policy) -> list[tuple[str, int]]:
+    """What the cost of a permitted step is made up of, in words: its length, and each preferred rule that it does not
+    meet."""
+    ranks = graph.ranks[judgement.step.target.version] - graph.ranks[judgement.step.source.version]
+    waived = {verdict.rule for verdict, _ in judgement.waived}
+    missed = {verdict.rule for verdict in judgement.verdicts if verdict.outcome is not Outcome.PASS} - waived
+    preferred = [applied for applied in policy.applied_rules() if applied.level is Level.PREFER]
+    length = f"{ranks} rank{'' if ranks == 1 else 's'}", ranks**2
+    return [length, *((one.rule.name, one.cost) for one in preferred if one.rule.name in missed)]
+
+
 def smallest_changes(situation: Situation, graph: VersionGraph, goal: ModuleVersion) -> Changes:
     """The smallest sets of changes after which ``goal`` can be reached, in words; at most a handful of sets of at most
     three changes. ``graph`` is that of the situation."""
@@ -108,7 +119,7 @@ def _opens(situation: Situation, changes: Iterable[Change], goal: ModuleVersion)
 def _candidates(situation: Situation, graph: VersionGraph, goal: ModuleVersion) -> Iterator[Change]:
     """Every single change that bears on steps at or below ``goal``; what is easiest to do comes first."""
     series = graph.running.series
-    if goal.series != series:
+    if goal.series != series or goal < graph.running:  # no update leads there
         return
     ladder = [release for release in graph.ladder(series) if graph.running <= release.version <= goal]
     yield from _host_changes(situation.host, ladder)
@@ -208,10 +219,10 @@ def _policy_changes(policy: Policy, ladder: Sequence[Release]) -> Iterator[Chang
         yield _on_policy("hold the creation of TDs back (td_creation: held)", creation_held=True, rules=tuple(held))
     versions = [release.version for release in ladder]
     for denial in policy.denials:
-        if not any(version in denial.versions for version in versions):
+        if not any(denial.forbids(source, target) for source, target in combinations(versions, 2)):
             continue
         others = tuple(other for other in policy.denials if other != denial)
-        yield _on_policy(f"lift the denial of {denial.versions.text} ({denial.reason})", denials=others)
+        yield _on_policy(f"lift the denial of {denial.steps} ({denial.reason})", denials=others)
     for waypoint in policy.waypoints:
         if not versions[0] < waypoint < versions[-1]:
             continue

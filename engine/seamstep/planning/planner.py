@@ -20,6 +20,7 @@ from seamstep.domain.facts import IMAGE_FORMATS, HostFacts
 from seamstep.domain.mapping import MappingFile
 from seamstep.domain.model import Image, Outcome, Release, Step, Verdict
 from seamstep.plan.document import Plan, PlanOutcome, seal
+from seamstep.planning import expiry
 from seamstep.planning.graph import Judgement, VersionGraph
 from seamstep.planning.paths import Route, Router
 from seamstep.policy.policy import PathChoice, Policy
@@ -94,7 +95,7 @@ def make_plan(
     elif wanted:
         reason = _why_no_path(graph, policy, wanted, budget_of(host, policy))
     else:
-        reason = _why_nothing_newer(graph, policy, mapping)
+        reason = why_nothing_newer(graph, policy, mapping)
     judgements = _hops(graph, best)
     document = {
         "outcome": outcome.value,
@@ -127,6 +128,7 @@ def make_plan(
         },
         "apply": dict(policy.apply),
     }
+    document["expired"] = expiry.that_matter(policy, document)
     return seal(document, host)
 
 
@@ -156,7 +158,8 @@ def check_target(graph: VersionGraph, policy: Policy) -> None:
         raise InputError(Problem("target", message))
 
 
-def _why_nothing_newer(graph: VersionGraph, policy: Policy, mapping: MappingFile) -> str:
+def why_nothing_newer(graph: VersionGraph, policy: Policy, mapping: MappingFile) -> str:
+    """Why the policy wants no newer release for a host: it is up to date, or its module is not listed."""
     series, running = graph.running.series, graph.running
     listed = [release.version for release in mapping.releases if release.version.series == series]
     if not graph.listed:
@@ -179,21 +182,27 @@ def _held_up(graph: VersionGraph, found: Router) -> dict[str, Any] | None:
     sources = sorted(version for version in found.reached if version < wanted)
     steps = [graph.judge(source, wanted, found.reached[source]) for source in sources]
     nearest = min(steps, key=lambda judgement: len(judgement.blocking))
-    said = [f"{verdict.rule}: {verdict.reason}" for verdict in nearest.blocking]
+    said: dict[str, list[str]] = {}
+    for verdict in nearest.blocking:
+        said.setdefault(verdict.reason, []).append(verdict.rule)
     return {
         "version": str(wanted),
         "from": str(nearest.step.source.version),
         "rules": [verdict.rule for verdict in nearest.blocking],
         "known": not said or any(verdict.outcome is Outcome.BLOCK for verdict in nearest.blocking),
-        "reason": "; ".join(said) or "it takes more updates than the policy and the host have left",
+        "reason": "; ".join(f"{', '.join(rules)}: {reason}" for reason, rules in said.items())
+        or "it takes more updates than the policy and the host have left",
     }
 
 
 def _why_no_path(graph: VersionGraph, policy: Policy, wanted: Sequence[ModuleVersion], budget: int) -> str:
     first = [graph.judge(graph.running, target, 0) for target in graph.newer(graph.running)]
     if not any(judgement.permitted for judgement in first):
-        counts = Counter(verdict.rule for judgement in first for verdict in judgement.blocking)
+        blocking = [verdict for judgement in first for verdict in judgement.blocking]
+        counts = Counter(verdict.rule for verdict in blocking)
         rules = ", ".join(f"{rule} ({count} of {len(first)})" for rule, count in counts.most_common())
+        if all(verdict.outcome is Outcome.UNKNOWN for verdict in blocking):
+            return f"whether an update from {graph.running} is permitted can't be told; {rules} lack a fact"
         return f"no update from {graph.running} is permitted; refused by {rules}"
     names = str(wanted[0]) if len(wanted) == 1 else f"any of {', '.join(map(str, wanted))}"
     if budget == 0:
@@ -233,6 +242,25 @@ def _hop_document(judgement: Judgement, host: HostFacts, policy: Policy) -> dict
         "td_creation": td_creation(judgement.step, host, held=policy.creation_held),
         "risks": _risks(judgement, host, policy),
     }
+
+
+def hops_again(plan: Plan, releases: Iterable[Release], host: HostFacts, policy: Policy) -> list[dict[str, Any]]:
+    """The hops that a saved plan has left on a host, in the form that plans have, as the rules see them on that host.
+
+    What rules that look ahead said is repeated from the plan, since ``releases`` may be those of its hops alone. Raises
+    ValueError and InputError as :class:`VersionGraph` does.
+    """
+    graph = VersionGraph(releases, host, [one for one in policy.applied_rules() if not one.rule.looks_ahead])
+    ahead = {one.rule.name for one in policy.rules if one.rule.looks_ahead}
+    sources = [hop.source for hop in plan.hops]
+    done = sources.index(graph.running) if graph.running in sources else 0
+    hops = []
+    for used, hop in enumerate(plan.hops[done:]):
+        document = _hop_document(graph.judge(hop.source, hop.target, used), host, policy)
+        for key in ("verdicts", "waived"):
+            document[key] += [one for one in plan.document["hops"][done + used][key] if one["rule"] in ahead]
+        hops.append(document)
+    return hops
 
 
 def td_creation(step: Step, host: HostFacts, *, held: bool) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from seamstep.base.errors import KeyPath
 from seamstep.base.versions import ModuleVersion
 from seamstep.policy.layers import Layer, choosing, merge
 from seamstep.policy.policy import Policy
+from seamstep.policy.words import apply_words, duration
 from seamstep.rules import AppliedRule, Level, Rule
 from seamstep.rules.td_build import TdBuild
 
@@ -101,10 +102,11 @@ def _entries(layers: Sequence[Layer], key: str, said: Mapping[str, Any]) -> list
 
 
 def _denial_rows(layer: Layer) -> Iterator[Effective]:
-    for denial in layer.policy.denials:
-        said = {"versions": denial.versions.text, "reason": denial.reason, "link": denial.link, "until": denial.until}
-        found = _entries([layer], "deny", {name: text for name, text in said.items() if text is not None})
-        yield Effective("deny", f"{denial.versions} ({denial.reason})", _places(found))
+    expired = {entry.problem.path[:2] for entry in layer.policy.expired}
+    for index, entry in enumerate(_stated(layer, "deny")):
+        if ("deny", index) not in expired:
+            steps = f"{entry['from']} to {entry['versions']}" if "from" in entry else entry["versions"]
+            yield Effective("deny", f"{steps} ({entry['reason']})", _place(layer, ("deny", index)))
 
 
 def _entry_rows(
@@ -121,32 +123,27 @@ def _stated(layer: Layer, key: str) -> Sequence[Any]:
 
 
 def _apply_rows(layers: Sequence[Layer], settings: Mapping[str, Any]) -> Iterator[Effective]:
-    yield from _listed(layers, "windows", _window)
+    yield from _listed(layers, "windows")
     if "soak" in settings:
         longest = [layer for layer in layers if layer.policy.apply.get("soak") == settings["soak"]]
-        yield _setting("soak", f"{settings['soak']} s", [(layer, ("soak",)) for layer in longest])
-    for part, unit in (("retries", ""), ("wait", " s")):
+        yield _setting("soak", apply_words("soak", settings["soak"]), [(layer, ("soak",)) for layer in longest])
+    for part, words in (("retries", str), ("wait", duration)):
         value = settings.get("busy", {}).get(part)
         if value is not None:
             strictest = [layer for layer in layers if layer.policy.apply.get("busy", {}).get(part) == value]
-            yield _setting(f"busy.{part}", f"{value}{unit}", [(layer, ("busy", part)) for layer in strictest])
-    yield from _listed(layers, "before", " ".join)
-    yield from _listed(layers[::-1], "after", " ".join)
+            yield _setting(f"busy.{part}", words(value), [(layer, ("busy", part)) for layer in strictest])
+    yield from _listed(layers, "before")
+    yield from _listed(layers[::-1], "after")
 
 
-def _listed(layers: Sequence[Layer], key: str, words: Callable[[Any], str]) -> Iterator[Effective]:
+def _listed(layers: Sequence[Layer], key: str) -> Iterator[Effective]:
     for layer in layers:
         for index, item in enumerate(layer.policy.apply.get(key, ())):
-            yield _setting(key, words(item), [(layer, (key, index))])
+            yield _setting(key, apply_words(key, [item]), [(layer, (key, index))])
 
 
 def _setting(key: str, value: str, places: Sequence[tuple[Layer, KeyPath]]) -> Effective:
     return Effective(f"apply.{key}", value, _places([(layer, ("apply", *path)) for layer, path in places]))
-
-
-def _window(window: Mapping[str, Any]) -> str:
-    days = " ".join(window.get("days", ["every day"]))
-    return f"{days} {window['from']} to {window['to']} {window.get('timezone', 'UTC')}"
 
 
 def _places(found: Sequence[tuple[Layer, KeyPath]]) -> str:

@@ -69,7 +69,7 @@ def merge(layers: Sequence[Layer]) -> Policy:
         signers=frozenset.intersection(*(policy.signers for policy in policies)),
         apply=settings,
         creation_held=held,
-        expired=tuple(problem for policy in policies for problem in policy.expired),
+        expired=tuple(entry for policy in policies for entry in policy.expired),
         description=first.description,
     )
 
@@ -88,7 +88,7 @@ def _contradiction(policies: Sequence[Policy]) -> str | None:
                 return f"the targets {exact} and {other} contradict each other"
     for waypoint in {waypoint for policy in policies for waypoint in policy.waypoints}:
         for denial in (denial for policy in policies for denial in policy.denials):
-            if waypoint in denial.versions:
+            if denial.sources is None and waypoint in denial.versions:
                 return f"every path has to stop at {waypoint}, but it is denied: {denial}"
     parameters: dict[tuple[str, tuple[int, ...]], dict[str, object]] = {}
     for applied in (applied for policy in policies for applied in policy.rules):

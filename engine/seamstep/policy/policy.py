@@ -61,6 +61,24 @@ class Source(NamedTuple):
     file: str | None
 
 
+class Expired(NamedTuple):
+    """A denial or waiver that has expired.
+
+    Attributes:
+        rule: the rule that the waiver was for; ``deny`` for a denial.
+        versions: the releases that it named.
+        until: the last day on which it was in force, as ISO 8601.
+        place: the absolute path of its file, or the name of a file that ships, and its line.
+        problem: the problem that it has expired.
+    """
+
+    rule: str
+    versions: Specifier
+    until: str
+    place: str
+    problem: Problem
+
+
 class Policy(NamedTuple):
     """A policy, or the merged policy of several layers.
 
@@ -76,7 +94,7 @@ class Policy(NamedTuple):
         signers: fingerprints (SHA-256 of the modulus in hex) that are trusted besides Intel's.
         apply: the executor's settings, in the form that plans have.
         creation_held: whether the policy says that no TD is created while hops are performed.
-        expired: a problem for each denial and waiver that has expired.
+        expired: the denials and waivers that have expired.
         description: the text for readers of the policy.
     """
 
@@ -91,7 +109,7 @@ class Policy(NamedTuple):
     signers: frozenset[str] = frozenset()
     apply: Mapping[str, Any] = MappingProxyType({})
     creation_held: bool = False
-    expired: tuple[Problem, ...] = ()
+    expired: tuple[Expired, ...] = ()
     description: str = ""
 
     @property

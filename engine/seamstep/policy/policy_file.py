@@ -13,13 +13,15 @@ from seamstep.base.durations import seconds
 from seamstep.base.errors import InputError, KeyPath, Problem, in_reading_order
 from seamstep.base.validation import check, did_you_mean
 from seamstep.base.versions import ModuleVersion, Specifier
+from seamstep.policy.key_words import SYNONYMS
 from seamstep.policy.layers import Layer
-from seamstep.policy.policy import PathChoice, Policy, Source, Target
+from seamstep.policy.policy import Expired, PathChoice, Policy, Source, Target
 from seamstep.rules import (
     HARD_RULES,
     REMOVED_RULES,
     AppliedRule,
     Denial,
+    Deny,
     Level,
     Rule,
     Scope,
@@ -36,35 +38,39 @@ def load(name_or_file: str, as_of: date) -> Policy:
     """Load a shipped policy by name, or a policy from a file.
 
     Args:
-        name_or_file: the value of ``--policy``. One with a ``/``, or ending in .yaml or .yml, is a file.
+        name_or_file: the value of ``--policy``. See :func:`is_file`.
         as_of: the day for which the policy is read. Denials and waivers are in force through their ``until``.
 
     Raises:
         InputError: no such policy, unreadable or invalid; lists all problems.
     """
-    document, file = read(name_or_file)
-    return parse(document, file, as_of)
+    return layer(name_or_file, as_of).policy
+
+
+def is_file(name_or_file: str) -> bool:
+    """Whether a value of ``--policy`` is a file rather than a policy that ships."""
+    return "/" in name_or_file or name_or_file.endswith((".yaml", ".yml"))
 
 
 def layer(name_or_file: str, as_of: date) -> Layer:
     """A policy with its document, for merging with others. Raises InputError as :func:`load` does."""
-    document, file = read(name_or_file)
-    return Layer(parse(document, file, as_of), document)
+    content, source, file = _read(name_or_file)
+    document, flaws = yaml_text.examine(content, source)
+    return Layer(parse(document, file, as_of, flaws), document)
 
 
-def read(name_or_file: str) -> tuple[Document, str | None]:
-    """The document of a policy, and the absolute path of its file (None for a policy that ships). Raises InputError if
-    there is no such policy, or it is not YAML."""
-    if "/" in name_or_file or name_or_file.endswith((".yaml", ".yml")):
-        content = read_bytes(name_or_file, _SIZE_LIMIT, "policy")
-        return yaml_text.read(content, name_or_file), absolute(name_or_file)
+def _read(name_or_file: str) -> tuple[bytes, str, str | None]:
+    """The content of a policy's file, its name in messages, and its absolute path (None for a policy that ships).
+    Raises InputError if there is no such policy, or its file can't be read."""
+    if is_file(name_or_file):
+        return read_bytes(name_or_file, _SIZE_LIMIT, "policy"), name_or_file, absolute(name_or_file)
     shipped = resources.policies()
     if name_or_file not in shipped:
         hint = did_you_mean(name_or_file, shipped) or f"; there are {', '.join(shipped)}"
         message = f"no policy of this name ships with seamstep{hint} (a file needs a '/' or .yaml in its name)"
         raise InputError(Problem(name_or_file, message))
     file = shipped[name_or_file]
-    return yaml_text.read(read_bytes(file, _SIZE_LIMIT, "policy"), os.path.basename(file)), None
+    return read_bytes(file, _SIZE_LIMIT, "policy"), os.path.basename(file), None
 
 
 def schema() -> dict[str, Any]:
@@ -88,16 +94,17 @@ def _rule_schema(rule: type[Rule]) -> dict[str, Any]:
     return template
 
 
-def parse(document: Document, file: str | None, as_of: date) -> Policy:
-    """The policy in a document. Raises InputError as :func:`load` does."""
+def parse(document: Document, file: str | None, as_of: date, flaws: yaml_text.Flaws = yaml_text.NO_FLAWS) -> Policy:
+    """The policy in a document, whose text has ``flaws``. Raises InputError as :func:`load` does."""
     full = schema()
     document = document._replace(data=yaml_text.typed(document.data, full))
     reader = _Reader(document, as_of)
     hard = list(_misplaced_rules(document))
     named = {problem.path for problem in hard}
-    found = check(document, "policy", full)
+    found = check(document, "policy", full, SYNONYMS)
     reader.problems = [problem for problem in found if problem.path not in named] + hard
     reader.check_values()
+    reader.problems = [problem for problem in reader.problems if not flaws.hide(problem.path)] + [*flaws.problems]
     if reader.problems:
         raise InputError(in_reading_order(dict.fromkeys(reader.problems)))
     return reader.policy(file)
@@ -120,7 +127,7 @@ class _Reader:
         self.data: Mapping[str, Any] = document.data
         self.as_of = as_of
         self.problems: list[Problem] = []
-        self.expired: list[Problem] = []
+        self.expired: list[tuple[str, Specifier, Problem]] = []
 
     def complain(self, path: KeyPath, message: str) -> None:
         self.problems.append(self.document.problem(path, message))
@@ -180,9 +187,13 @@ class _Reader:
             signers=frozenset(data.get("signers", ())),
             apply=self.apply(),
             creation_held=held,
-            expired=tuple(self.expired),
+            expired=tuple(self.lapsed(file, *entry) for entry in self.expired),
             description=data.get("description", ""),
         )
+
+    def lapsed(self, file: str | None, rule: str, versions: Specifier, problem: Problem) -> Expired:
+        until: str = self.data[str(problem.path[0])][problem.path[1]]["until"]
+        return Expired(rule, versions, until, f"{file or problem.source}:{problem.line}", problem)
 
     def target(self) -> Target:
         target: Target = self.text(("target",), _target, Target())
@@ -192,9 +203,21 @@ class _Reader:
         found = []
         for path, item in self.items("deny"):
             versions = self.text((*path, "versions"), Specifier)
-            if self.in_force(path, "denial") and versions is not None:
-                found.append(Denial(versions, str(item.get("reason")), item.get("link"), item.get("until")))
+            sources = self.text((*path, "from"), Specifier)
+            self.steps(path, sources, versions)
+            in_force = self.in_force(path, "denial", Deny.name, versions)
+            if in_force and versions is not None and (sources or "from" not in item):
+                texts = str(item.get("reason")), item.get("link"), item.get("until")
+                found.append(Denial(versions, *texts, sources))
         return found
+
+    def steps(self, path: KeyPath, sources: Specifier | None, versions: Specifier | None) -> None:
+        """Complain of a denial whose two releases no step connects."""
+        if not (sources and sources.version and versions and versions.version):
+            return
+        if sources.version.series != versions.version.series or sources.version >= versions.version:
+            message = f"no step leads from {sources} to {versions}: updates lead to newer releases of a series"
+            self.complain((*path, "from"), message)
 
     def waivers(self) -> list[Waiver]:
         found = []
@@ -202,7 +225,7 @@ class _Reader:
         for path, item in self.items("accept"):
             versions = self.text((*path, "versions"), Specifier)
             rule = str(item.get("rule"))
-            in_force = self.in_force(path, "waiver")
+            in_force = self.in_force(path, "waiver", rule, versions)
             if rule in REMOVED_RULES:
                 self.complain((*path, "rule"), f"{rule!r} is no policy rule any more: {REMOVED_RULES[rule]}")
             elif rule in HARD_RULES:
@@ -216,12 +239,13 @@ class _Reader:
                 found.append(Waiver(rule, versions, *texts))
         return found
 
-    def in_force(self, path: KeyPath, what: str) -> bool:
+    def in_force(self, path: KeyPath, what: str, rule: str, versions: Specifier | None) -> bool:
         until = self.text((*path, "until"), _day)
         if until is None or until >= self.as_of:
             return True
         message = f"this {what} expired on {until}; renew or remove it"
-        self.expired.append(self.document.problem((*path, "until"), message))
+        if versions is not None:
+            self.expired.append((rule, versions, self.document.problem((*path, "until"), message)))
         return False
 
     def waypoints(self) -> list[ModuleVersion]:
@@ -236,7 +260,7 @@ class _Reader:
     def contradictions(self, denials: Sequence[Denial], waypoints: Sequence[ModuleVersion]) -> None:
         for version in waypoints:
             for denial in denials:
-                if version in denial.versions:
+                if denial.sources is None and version in denial.versions:
                     message = f"every path has to stop at {version}, but it is denied: {denial}"
                     self.complain(("waypoints",), message)
 

@@ -67,7 +67,7 @@ class Rule(ABC):
         why: the harm of a step that does not meet it.
         fix: the remedy for a step that it blocks.
         needs_image: whether the answer for a release without an image is unknown.
-        scope: the inputs of the answer.
+        scope: the inputs of the answer; one object of a class may have a narrower one than the class.
         looks_ahead: whether the rule uses the step's outlook. Its own verdicts don't count in there, and it sees the
             host before its first update.
         default_level: the level of a policy rule that the policy does not name.
@@ -81,7 +81,7 @@ class Rule(ABC):
     why: ClassVar[str] = ""
     fix: ClassVar[str] = ""
     needs_image: ClassVar[bool] = False
-    scope: ClassVar[Scope] = Scope.STEP
+    scope: Scope = Scope.STEP
     looks_ahead: ClassVar[bool] = False
     default_level: ClassVar[Level] = Level.REQUIRE
     parameters: ClassVar[Mapping[str, Any]] = {}

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from seamstep.run.executor import State
+from seamstep.run.executor import State, Stop
 from seamstep.run.journal import Record
 
 NOT_STARTED = "not-started"
 COMMITTING = "committing"
 _HOP_EVENTS = {"preflight": "preflight", "staged": "staged", COMMITTING: COMMITTING}
 #: States of a hop after which the same step is refused in the same boot, unless ``--retry-failed`` is given.
-_NOT_AGAIN = frozenset({State.FAILED.value, State.LOST.value, State.UNKNOWN.value})
+_NOT_AGAIN = frozenset({State.FAILED.value, State.LOST.value, State.UNKNOWN.value, COMMITTING})
+_UNSETTLED = frozenset({State.LOST.value, State.UNKNOWN.value, COMMITTING})
+_SETTLED = frozenset({State.APPLIED.value, State.BUSY.value, State.FAILED.value})
 
 
 class PastHop(NamedTuple):
@@ -27,6 +29,7 @@ class PastHop(NamedTuple):
             the final state or ``not-started``.
         message: the outcome as a sentence; empty while there is none.
         monotonic: the time of the last record of the hop, in seconds on the host's monotonic clock.
+        committed: whether the hop was committed, or may have been.
     """
 
     source: str
@@ -36,6 +39,7 @@ class PastHop(NamedTuple):
     state: str
     message: str
     monotonic: float
+    committed: bool = False
 
     @property
     def step(self) -> tuple[str, str, str]:
@@ -57,7 +61,8 @@ class PastRun(NamedTuple):
         hops: the hops that it began, in order.
         ended: when it ended or was recovered, UTC in ISO 8601; None if it is under way, or was killed and not yet
             recovered.
-        outcome: the state it ended in, or a reason to stop early; empty while it has not ended.
+        outcome: the state it ended in, or a reason to stop early; ``interrupted`` if it was killed between two hops;
+            empty while it has not ended.
         message: the outcome as a sentence.
         recovered: whether a later run determined the outcome.
         quiesced: whether its commands 'before' were begun and its commands 'after' have not ended.
@@ -83,7 +88,7 @@ class PastRun(NamedTuple):
 
 
 def runs(records: Iterable[Record]) -> list[PastRun]:
-    """All runs of which ``records`` hold the beginning, oldest first."""
+    """All runs in ``records``, oldest first. Of a run whose beginning is missing, those that began a hop are known."""
     found: dict[str, PastRun] = {}
     for record in records:
         key = record.text("of") or record.transaction
@@ -100,27 +105,63 @@ def runs(records: Iterable[Record]) -> list[PastRun]:
             )
         elif key in found:
             found[key] = _after(found[key], record)
+        elif record.event in _HOP_EVENTS:
+            step = record.text("source"), record.text("target")
+            found[key] = _after(PastRun(key, record.boot_id, record.time, "", "", *step), record)
     return list(found.values())
 
 
 def _after(run: PastRun, record: Record) -> PastRun:
     event = record.event
     if event in _HOP_EVENTS:
-        hops = run.hops[:-1] if run.hops and run.hops[-1].state in _HOP_EVENTS else run.hops
-        return run._replace(hops=(*hops, _hop(record, _HOP_EVENTS[event])))
+        hop, hops = _hop(record, _HOP_EVENTS[event]), run.hops
+        if hops and hops[-1].state == COMMITTING and hops[-1].step != hop.step:
+            # the executor goes on to another hop only from one that was applied; the record of that is missing
+            hops = (*hops[:-1], hops[-1]._replace(state=State.APPLIED.value))
+        elif hops and hops[-1].state in _HOP_EVENTS:
+            hops = hops[:-1]
+        return run._replace(hops=(*hops, hop))
     if event == "outcome":
         hops = run.hops[:-1] if run.hops and run.hops[-1].state in _HOP_EVENTS else run.hops
         remaining = run.hops[-1].remaining if run.hops else None
-        return run._replace(hops=(*hops, _hop(record, record.text("state"))._replace(remaining=remaining)))
+        # only the outcome of a committed hop has what the kernel reported
+        hop = _hop(record, record.text("state"))._replace(remaining=remaining, committed="reported" in record.data)
+        return run._replace(hops=(*hops, hop))
     if event in {"before-hooks", "after-hooks"}:
         return run._replace(quiesced=event == "before-hooks", after_sha256=record.text("after_sha256"))
     if event in {"run-ended", "recovered"}:
-        state, recovered = record.text("state"), event == "recovered"
-        if recovered and run.hops and run.hops[-1].state in _HOP_EVENTS:
-            last = run.hops[-1]._replace(state=state, message=record.text("message"), monotonic=record.monotonic)
-            run = run._replace(hops=(*run.hops[:-1], last))
-        return run._replace(ended=record.time, outcome=state, message=record.text("message"), recovered=recovered)
+        state, message = record.text("state"), record.text("message")
+        if event == "recovered":
+            return recovered(run, state, message, record.time, record.monotonic)
+        return _with_outcome(run, state, message)._replace(ended=record.time, outcome=state, message=message)
     return run
+
+
+def _with_outcome(run: PastRun, state: str, message: str) -> PastRun:
+    """``run``, which has ended in ``state``, with that as the outcome of a committed hop that lacks the record of its
+    own; unknown if the run ended for another reason."""
+    if not run.hops or run.hops[-1].state != COMMITTING:
+        return run
+    known = state if state in {*_SETTLED, *_UNSETTLED} else State.UNKNOWN.value
+    return run._replace(hops=(*run.hops[:-1], run.hops[-1]._replace(state=known, message=message)))
+
+
+def recovered(run: PastRun, state: str, message: str, time: str, monotonic: float) -> PastRun:
+    """``run`` with the outcome that a later run determined.
+
+    Args:
+        run: a run that was killed, or ended without knowing its outcome.
+        state: the state of its last hop, or ``not-started``.
+        message: the outcome as a sentence.
+        time: the time of the finding, UTC in ISO 8601.
+        monotonic: the same in seconds on the host's monotonic clock.
+    """
+    hops = run.hops
+    if hops and hops[-1].state in {*_HOP_EVENTS, State.UNKNOWN}:  # others were recorded by the run itself
+        hops = (*hops[:-1], hops[-1]._replace(state=state, message=message, monotonic=monotonic))
+    applied = any(hop.state == State.APPLIED for hop in hops)
+    outcome = Stop.INTERRUPTED.value if state == NOT_STARTED and applied else state
+    return run._replace(hops=hops, ended=run.ended or time, outcome=outcome, message=message, recovered=True)
 
 
 def _hop(record: Record, state: str) -> PastHop:
@@ -132,6 +173,7 @@ def _hop(record: Record, state: str) -> PastHop:
         state,
         record.text("message"),
         record.monotonic,
+        committed=state == COMMITTING,
     )
 
 
@@ -142,7 +184,7 @@ def failed_steps(past: Iterable[PastRun], boot_id: str) -> dict[tuple[str, str, 
     for run in past:
         for hop in run.hops if run.boot_id == boot_id else ():
             if hop.state in _NOT_AGAIN:
-                failed[hop.step] = hop.message
+                failed[hop.step] = hop.message or "its outcome is not recorded"
             elif hop.state == State.APPLIED:
                 failed.pop(hop.step, None)
     return failed
@@ -177,6 +219,23 @@ def left_quiesced(past: Iterable[PastRun], boot_id: str, after_sha256: str) -> l
         and run.after_sha256 == after_sha256
         and (run.recovered or run.ended is None)
     ]
+
+
+def unsettled(past: Iterable[PastRun], boot_id: str) -> PastRun | None:
+    """The last run of the boot ``boot_id`` whose outcome is unknown or lost, unless a later hop of that boot was
+    committed and its outcome read back: the state of the host is known since. None if there is no such run."""
+    found = None
+    for run in past:
+        if run.boot_id != boot_id:
+            continue
+        for hop in run.hops:
+            if hop.state in _SETTLED:
+                found = None
+            elif hop.state in _UNSETTLED:
+                found = run
+        if run.outcome in _UNSETTLED:
+            found = run
+    return found
 
 
 def unfinished(past: list[PastRun]) -> PastRun | None:

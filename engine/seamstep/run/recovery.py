@@ -1,4 +1,5 @@
-"""The outcome of a run that was killed. Pure: derived from the run's records and the host's present state."""
+"""The outcome of a run that was killed, or ended without knowing it. Pure: derived from the run's records and the
+host's present state."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ _BEFORE_COMMIT = frozenset({"preflight", "staged"})
 
 
 class Now(NamedTuple):
-    """The state of the host after the run was killed.
+    """The state of the host after the run.
 
     Attributes:
         boot_id: the present boot.
@@ -27,7 +28,7 @@ class Now(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """The outcome of a run that was killed.
+    """The outcome of a run that was killed, or ended without knowing it.
 
     Attributes:
         run: the run.
@@ -58,10 +59,26 @@ def classify_interrupted(run: PastRun, now: Now) -> Finding:
     hop = run.hops[-1] if run.hops else None
     here = run.boot_id == now.boot_id
     state, message = _judge(run, hop, now) if here else _judge_history(hop)
+    applied = [f"{one.source} → {one.target}" for one in run.hops if one.state == State.APPLIED]
+    if applied and state == NOT_STARTED:
+        message = f"{', '.join(applied)} applied; {message}"
     if run.quiesced:
         message += "; its commands 'before' were run, and those 'after' were not"
     under_way = here and hop is not None and hop.state == COMMITTING and not now.seen.idle
     return Finding(run, hop, state, now.seen.version if here else None, message, here, not under_way)
+
+
+def classify_again(run: PastRun, now: Now) -> Finding | None:
+    """The outcome of ``run``, of this boot, which ended with a hop whose outcome is unknown. None as long as the host's
+    state does not tell it."""
+    hop = run.hops[-1] if run.hops else None
+    if hop is None or hop.state not in {State.UNKNOWN, COMMITTING} or not now.seen.idle or now.seen.version is None:
+        return None
+    before = hop._replace(state=COMMITTING if hop.committed else "staged")
+    state, message = _judge(run, before, now._replace(loading=None))
+    if state in {State.LOST, State.UNKNOWN}:
+        return None
+    return Finding(run, hop, state, now.seen.version, message, here=True, settled=True)
 
 
 def _judge(run: PastRun, hop: PastHop | None, now: Now) -> tuple[str, str]:

@@ -3,12 +3,15 @@ with the reason under ``unknown``.
 
 Shape: ``{schema, hostname, boot_id, profile, module_version, seamldr_version, remaining_updates, running_tds, tdx:
 "running" | "lost" | "absent" | "unknown", upload_status, last_run: {transaction, started, ended, boot_id, this_boot,
-plan, policy, source, target, outcome, message, recovered} | null, permitted: {target, hops, outcome, policy, reason,
-held_up: {version, from, rules, known, reason} | null, window: {open, opens, reason} | null} | null,
-hold: {reason, by, since} | null, reboot_needed, journal: {problems: []}, unknown: {fact: reason}}``.
+plan, policy, source, target, outcome, message, recovered, later_runs} | null, permitted: {target, hops, outcome,
+policy, reason, held_up: {version, from, rules, known, reason} | null, window: {open, opens, reason} | null,
+expired: []} | null, hold: {reason, by, since} | null, reboot_needed, journal: {problems: []}, unknown: {fact:
+reason}}``.
 
 ``outcome`` is the state that the run ended in, ``running`` for a run that is under way, ``interrupted`` for a run that
 was killed before it committed a hop, and ``unknown`` for a run that committed a hop whose outcome is not recorded.
+``last_run`` is the last run. While an outcome of this boot is unknown or lost, it is the run with that outcome, and
+``later_runs`` is the number of runs since. :func:`seamstep.run.past_runs.unsettled` has the conditions.
 ``reboot_needed`` is null where facts that decide it are unknown. ``remaining_updates`` 0 makes it true only where an
 earlier run recorded a larger number: a P-SEAMLDR without support for updates reports 0 as well.
 """
@@ -24,7 +27,7 @@ from seamstep.base.errors import ExitCode
 from seamstep.domain.facts import HostFacts
 from seamstep.plan import windows
 from seamstep.run import hold, past_runs
-from seamstep.run.journal import History, open_folder, read
+from seamstep.run.journal import History, RecordedHost, open_folder, read
 from seamstep.run.lock import holder
 
 SCHEMA = "seamstep/status/v1"
@@ -35,8 +38,12 @@ _NOT_ENDED = "it has not ended and is not seen at work, so it was killed; the ne
 _QUIESCED = "; its commands 'before' were begun, and those 'after' have not ended"
 
 
-def read_history(folder: str) -> tuple[History | None, str, int | None]:
+def read_history(folder: str, host: RecordedHost | None = None) -> tuple[History | None, str, int | None]:
     """Read the journal in the state folder ``folder``.
+
+    Args:
+        folder: the path of the state folder.
+        host: the host whose records are wanted; None for those of all hosts.
 
     Returns:
         The history (None if the folder does not exist or can't be read), the reason why it can't be read (empty if it
@@ -50,7 +57,8 @@ def read_history(folder: str) -> tuple[History | None, str, int | None]:
         return None, _reason(error, folder), None
     try:
         before = holder(descriptor)  # a run may begin, or end, while the journal is read
-        return read(descriptor), "", before or holder(descriptor)
+        history = read(descriptor)
+        return history.of(host) if host else history, "", before or holder(descriptor)
     except OSError as error:
         return None, _reason(error, folder), None
     finally:
@@ -77,6 +85,7 @@ def status(
         folder: the state folder, where a hold is kept; empty if there is none.
     """
     past = past_runs.runs(history.records) if history else []
+    unsettled = past_runs.unsettled(past, facts.boot_id or "")
     tdx = _tdx(facts)
     unknown = dict(facts.unknown)
     if unreadable:
@@ -86,10 +95,15 @@ def status(
         **{name: _plain(getattr(facts, name)) for name in _FACTS},
         "tdx": tdx,
         "upload_status": facts.upload.status if facts.upload else None,
-        "last_run": _last_run(past[-1], facts.boot_id, running) if past else None,
+        "last_run": _last_run(past, facts.boot_id, running) if past else None,
         "permitted": permitted,
         "hold": _hold(folder, unreadable),
-        "reboot_needed": _reboot_needed(facts, tdx, had_updates=any(_had_updates(run) for run in past)),
+        "reboot_needed": _reboot_needed(
+            facts,
+            tdx,
+            was_lost=bool(unsettled and unsettled.outcome == LOST),
+            had_updates=any(_had_updates(run) for run in past),
+        ),
         "journal": {"problems": list(history.problems) if history else []},
         "unknown": dict(sorted(unknown.items())),
     }
@@ -114,12 +128,13 @@ def _hold(folder: str, unreadable: str) -> dict[str, Any] | None:
 
 def exit_code(document: dict[str, Any]) -> ExitCode:
     """The exit code of ``seamstep status``: the worst condition in the document."""
-    if document["tdx"] == LOST:
+    last = document["last_run"]
+    came = last["outcome"] if last and last["this_boot"] else ""
+    if LOST in {document["tdx"], came}:
         return ExitCode.LOST
     if document["tdx"] == ABSENT:
         return ExitCode.NOT_UPDATABLE
-    last = document["last_run"]
-    if document["tdx"] == UNKNOWN or (last and last["this_boot"] and last["outcome"] == UNKNOWN):
+    if UNKNOWN in {document["tdx"], came}:
         return ExitCode.UNKNOWN
     return ExitCode.DONE
 
@@ -136,14 +151,15 @@ def _had_updates(run: past_runs.PastRun) -> bool:
     return any(hop.remaining for hop in run.hops)
 
 
-def _reboot_needed(facts: HostFacts, tdx: str, *, had_updates: bool) -> bool | None:
-    if tdx == LOST or (facts.remaining_updates == 0 and had_updates):
+def _reboot_needed(facts: HostFacts, tdx: str, *, was_lost: bool, had_updates: bool) -> bool | None:
+    if tdx == LOST or was_lost or (facts.remaining_updates == 0 and had_updates):
         return True
     untold = tdx == RUNNING and facts.upload is not None and facts.remaining_updates is None
     return None if tdx == UNKNOWN or untold else False
 
 
-def _last_run(run: past_runs.PastRun, boot_id: str | None, running: int | None) -> dict[str, Any]:
+def _last_run(past: list[past_runs.PastRun], boot_id: str | None, running: int | None) -> dict[str, Any]:
+    run = past_runs.unsettled(past, boot_id or "") or past[-1]
     outcome, message = run.outcome, run.message
     if run.ended is None:
         outcome, message = _not_ended(run, running if run.boot_id == boot_id else None)
@@ -160,6 +176,7 @@ def _last_run(run: past_runs.PastRun, boot_id: str | None, running: int | None) 
         "outcome": outcome,
         "message": message,
         "recovered": run.recovered,
+        "later_runs": len(past) - 1 - past.index(run),
     }
 
 

@@ -2,10 +2,12 @@
 
 Order of a run:
 
-1. Take the lock; one run at a time writes to the journal.
-2. Read the journal. If the last run was killed, determine its outcome and record it; refuse if an operator has to act.
+1. Take the locks: one run at a time writes to the journal, and one at a time works on the host.
+2. Read what the journal has about this host. If the last run was killed, or one of this boot ended without knowing its
+   outcome, determine that outcome and record it; refuse if an operator has to act.
 3. Run the commands 'after' that killed runs left undone.
-4. Refuse steps that failed in this boot, unless ``retry_failed`` is set.
+4. Refuse steps that failed in this boot, and all steps if records of this boot are missing, unless ``retry_failed`` is
+   set.
 5. Record the start, perform the plan, record the end.
 
 ``seamstep apply`` adds the command line. Rules, policies and graphs are unknown here.
@@ -17,6 +19,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from seamstep.base.errors import ExitCode, NotUpdatableError, RefusedError, TdxLostError, UnknownOutcomeError
@@ -26,13 +29,13 @@ from seamstep.host.upload import UploadPort
 from seamstep.plan import windows
 from seamstep.plan.document import Hop, Plan
 from seamstep.run import past_runs
-from seamstep.run.executor import LOST, Executor, Reporter, RunResult, State, Stop, kernel
+from seamstep.run.executor import LOST, Executor, Reporter, RunResult, State, Stop, kernel, refuse_unfit
 from seamstep.run.executor.commands import Commands
 from seamstep.run.executor.signals import deferred_signals
-from seamstep.run.journal import Journal, open_folder, read
+from seamstep.run.journal import Journal, open_folder, read, recorded_host
 from seamstep.run.judging import Judge
-from seamstep.run.lock import locked
-from seamstep.run.recovery import Finding, Now, classify_interrupted
+from seamstep.run.lock import host_locked, locked
+from seamstep.run.recovery import Finding, Now, classify_again, classify_interrupted
 
 
 class Transaction(NamedTuple):
@@ -42,8 +45,10 @@ class Transaction(NamedTuple):
         host: the host.
         boot_id: the present boot.
         journal: the journal to write to; None in a dry run.
-        past: the runs before this one, oldest first.
-        finding: the outcome of the last of them if it was killed; None otherwise.
+        past: the runs on this host before this one, oldest first.
+        finding: the outcome of one of them that this run determined: of the last if it was killed, or of one that ended
+            without knowing it; None otherwise.
+        doubt: the reason why the journal may lack records of this boot; empty if it can't.
     """
 
     host: Host
@@ -51,6 +56,7 @@ class Transaction(NamedTuple):
     journal: Journal | None
     past: list[past_runs.PastRun]
     finding: Finding | None
+    doubt: str = ""
 
     def check(
         self,
@@ -97,7 +103,8 @@ class Transaction(NamedTuple):
 
         Raises:
             TdxLostError: TDX is lost.
-            RefusedError: a step failed in this boot, or the journal can't be written; nothing was changed.
+            RefusedError: the plan can't be performed on any host; a step failed in this boot, or may have because
+                records of this boot are missing; or the journal can't be written. Nothing was changed.
             KeyboardInterrupt: interrupted while commands of an earlier run were made up for.
         """
         if commands:
@@ -190,6 +197,7 @@ class Transaction(NamedTuple):
         """The index of the first hop to perform. Raises TdxLostError and RefusedError as :meth:`perform`."""
         if kernel.version_now(self.host)[1]:
             raise TdxLostError(LOST)
+        refuse_unfit(plan)
         start = self._start(plan)
         if not retry_failed:
             self._refuse_failed(plan.hops[start:] if limit is None else plan.hops[start : start + limit])
@@ -222,11 +230,17 @@ class Transaction(NamedTuple):
                     f"{hop} was tried in this boot and did not succeed ({why}); it is not retried automatically: remove"
                     " the cause, then give --retry-failed; nothing was changed"
                 )
+            if self.doubt:
+                raise RefusedError(
+                    f"{hop} may have been tried in this boot and have failed: the record of this boot is incomplete"
+                    f" ({self.doubt}); it is not tried automatically: look at seamstep history and at the host, then"
+                    " give --retry-failed; nothing was changed"
+                )
 
 
 @contextlib.contextmanager
 def begun(host: Host, folder: str, *, reporter: Reporter | None = None, dry_run: bool = False) -> Iterator[Transaction]:
-    """Take the lock, open the journal, and determine the outcome of the last run if it was killed.
+    """Take the locks, open the journal, and determine the outcome of the last run if it was killed.
 
     Args:
         host: the host.
@@ -235,7 +249,7 @@ def begun(host: Host, folder: str, *, reporter: Reporter | None = None, dry_run:
         dry_run: read the journal without writing to it.
 
     Raises:
-        BusyError: another run holds the lock.
+        BusyError: another run holds a lock, in this state folder or on this host.
         RefusedError: the state folder can't be used; nothing was changed.
         NotUpdatableError: the boot id can't be read, so records could not be assigned to a boot.
         TdxLostError: TDX was lost in the killed run.
@@ -255,21 +269,23 @@ def begun(host: Host, folder: str, *, reporter: Reporter | None = None, dry_run:
             raise RefusedError(f"can't use the state folder {folder}: {error.strerror}; nothing was changed") from None
         stack.callback(os.close, descriptor)
         stack.enter_context(locked(descriptor, folder))
+        stack.enter_context(host_locked(host, facts.profile))
         journal: Journal | None = None
+        whose = recorded_host(host)
         try:
             if dry_run:
                 history = read(descriptor)
             else:
-                journal = Journal(descriptor, facts.boot_id, host.monotonic, host.wall)
+                journal = Journal(descriptor, facts.boot_id, host.monotonic, host.wall, whose)
                 stack.callback(journal.close)
                 history = journal.history
             for note in (journal.notes if journal else ()) or history.problems:
                 reporter.note(note)
-            past = past_runs.runs(history.records)
+            past = past_runs.runs(history.of(whose).records)
             finding = _recover(host, past, facts.boot_id, journal, reporter)
         except OSError as error:
             raise _unwritable(error) from None
-        yield Transaction(host, facts.boot_id, journal, past, finding)
+        yield Transaction(host, facts.boot_id, journal, past, finding, history.doubt(whose))
 
 
 def _recover(
@@ -278,15 +294,39 @@ def _recover(
     """Determine and record the outcome of the last run if it was killed. Raises if an operator has to act first."""
     interrupted = past_runs.unfinished(past)
     if interrupted is None:
-        return None
+        return _look_again(host, past, boot_id, journal, reporter)
     finding = _find_out(host, interrupted, boot_id, reporter)
-    past[-1] = _settled(interrupted, finding, host.monotonic())
+    past[-1] = _settled(finding, host)
     if journal and finding.settled:
         _write_finding(journal, finding)
     told = f"the run {interrupted.transaction} was killed before its end: {finding.state}: {finding.message}"
     reporter.note(told)
     if finding.refuses:
         raise TdxLostError(told) if finding.state == State.LOST else UnknownOutcomeError(told)
+    return finding
+
+
+def _look_again(
+    host: Host, past: list[past_runs.PastRun], boot_id: str, journal: Journal | None, reporter: Reporter
+) -> Finding | None:
+    """Determine and record the outcome of a run of this boot that ended without knowing it, if it can be read now."""
+    run = past_runs.unsettled(past, boot_id)
+    if run is None:
+        return None
+    profile = _profile(host)
+    port = UploadPort(host, profile.upload_path)
+    done = kernel.is_idle(port) and not kernel.is_open(port)
+    seen = kernel.read_back(host, port, profile, idle=done)
+    finding = classify_again(run, Now(boot_id, seen, None))
+    if finding is None:
+        reporter.note(
+            f"the outcome of the run {run.transaction} is still {run.outcome or State.UNKNOWN}: {run.message}"
+        )
+        return None
+    past[past.index(run)] = _settled(finding, host)
+    if journal:
+        _write_finding(journal, finding)
+    reporter.note(f"the outcome of the run {run.transaction}, which was unknown: {finding.state}: {finding.message}")
     return finding
 
 
@@ -308,11 +348,9 @@ def _profile(host: Host) -> Profile:
     return PROFILES[read_facts(host).profile or "mainline"]
 
 
-def _settled(run: past_runs.PastRun, finding: Finding, now: float) -> past_runs.PastRun:
-    hops = run.hops
-    if hops and finding.hop is hops[-1]:
-        hops = (*hops[:-1], hops[-1]._replace(state=finding.state, message=finding.message, monotonic=now))
-    return run._replace(hops=hops, outcome=finding.state)
+def _settled(finding: Finding, host: Host) -> past_runs.PastRun:
+    time = datetime.fromtimestamp(host.wall(), UTC).isoformat(timespec="milliseconds")
+    return past_runs.recovered(finding.run, finding.state, finding.message, time, host.monotonic())
 
 
 def _write_finding(journal: Journal, finding: Finding) -> None:

@@ -84,7 +84,8 @@ def install(root: Path, command: str, *, force: bool = False) -> list[Installed]
 
     Raises:
         InputError: ``root`` is not a folder, the service can't run ``command``, or a file can't be written.
-        RefusedError: a unit was changed by hand and ``force`` is false, or a path is a symbolic link.
+        RefusedError: a unit was changed by hand and ``force`` is false, a path is a symbolic link, or
+            leads out of ``root`` by one.
     """
     if not root.is_dir():
         raise InputError(Problem("--root", f"{root} is not a folder"))
@@ -93,6 +94,7 @@ def install(root: Path, command: str, *, force: bool = False) -> list[Installed]
         raise InputError(Problem("--exec", f"{command} is no program on this machine"))
     wanted = {folder / name: _signed(unit(name, command)) for name in UNITS}
     _refuse_links([path for path in (*wanted, root / SETTINGS) if path.is_symlink()])
+    _refuse_escapes(root, (folder, (root / SETTINGS).parent))
     present = {path: _present(path) for path in wanted}
     changed = [path for path, text in present.items() if text not in {None, wanted[path]} and not _is_ours(text or "")]
     if changed and not force:
@@ -111,6 +113,14 @@ def _refuse_links(links: list[Path]) -> None:
     if links:
         names = ", ".join(f"{link} -> {link.readlink()}" for link in links)
         raise RefusedError(f"symbolic links are left alone, and nothing was written: {names}; remove them first")
+
+
+def _refuse_escapes(root: Path, folders: tuple[Path, ...]) -> None:
+    """Raise RefusedError if a link on the way to a folder leads out of ``root``: an absolute link in an image means a
+    folder of the image, and would be followed to one of this machine."""
+    for folder in folders:
+        if not folder.resolve().is_relative_to(root.resolve()):
+            raise RefusedError(f"{folder} leads out of {root} by a symbolic link, and nothing was written")
 
 
 def _write(path: Path, text: str, present: str | None) -> Installed:

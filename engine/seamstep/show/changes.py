@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
+from typing import NamedTuple, TypeVar
 
 from seamstep.analysis.environments import Environment
 from seamstep.base import cpus
-from seamstep.base.versions import ModuleVersion
+from seamstep.base.versions import ModuleVersion, SeamldrVersion
 from seamstep.show.text import printable
 
 _SHOWN = 6
@@ -39,23 +39,59 @@ def _shortened(items: Sequence[object]) -> list[str]:
     return [str(items[0]), str(items[1]), f"({len(items) - 3} more)", str(items[-1])]
 
 
+class _Hosts(NamedTuple):
+    """Kinds of hosts that have three properties in common, each empty where all its values occur."""
+
+    platforms: Sequence[str]
+    seamldrs: Sequence[SeamldrVersion]
+    profiles: Sequence[str]
+
+
 def where_text(found: Collection[Environment], kinds: Sequence[Environment]) -> str:
-    """The kinds of hosts in ``found``, grouped by platform, P-SEAMLDR and kernel interface. A property is left out
-    where all its values in ``kinds`` occur."""
+    """The kinds of hosts in ``found`` for a column, grouped by platform, P-SEAMLDR and kernel interface. A property is
+    left out where all its values in ``kinds`` occur."""
     if len(found) == len(kinds):
         return "everywhere"
+    terms = []
+    for hosts in _grouped(found, kinds):
+        loader = f"P-SEAMLDR {', '.join(map(str, hosts.seamldrs))}" if hosts.seamldrs else ""
+        interface = f"{' or '.join(hosts.profiles)} kernels" if hosts.profiles else ""
+        terms.append(", ".join(filter(None, (", ".join(hosts.platforms), loader, interface))))
+    return "; ".join(terms)
+
+
+def hosts_text(found: Collection[Environment], kinds: Sequence[Environment]) -> str:
+    """The same in a sentence: ``on every host``, ``on mainline with P-SEAMLDR 1.5.x``."""
+    if len(found) == len(kinds):
+        return "on every host"
+    known = {kind.seamldr for kind in kinds}
+    terms = []
+    for hosts in _grouped(found, kinds):
+        named = ", ".join(filter(None, (" or ".join(hosts.profiles), *hosts.platforms))) or "hosts"
+        loader = f" with P-SEAMLDR {_seamldrs(hosts.seamldrs, known)}" if hosts.seamldrs else ""
+        terms.append(f"on {named}{loader}")
+    return "; ".join(terms)
+
+
+def _grouped(found: Collection[Environment], kinds: Sequence[Environment]) -> Iterator[_Hosts]:
     profiles, seamldrs, platforms = (
         len({getattr(kind, part) for kind in kinds}) for part in ("profile", "seamldr", "platform")
     )
     by_platform = _inverted((kind.platform, (kind.seamldr, kind.profile)) for kind in found)
-    terms = []
     for hosts, software in by_platform:
-        names = "" if len(hosts) == platforms else ", ".join(_platform(host) for host in hosts)
+        names = [] if len(hosts) == platforms else [_platform(host) for host in hosts]
         for loaders, interfaces in _inverted(software):
-            loader = "" if len(loaders) == seamldrs else f"P-SEAMLDR {', '.join(map(str, loaders))}"
-            interface = "" if len(interfaces) == profiles else f"{next(iter(interfaces))} kernels"
-            terms.append(", ".join(filter(None, (names, loader, interface))))
-    return "; ".join(terms)
+            own = interfaces if len(interfaces) < profiles else []
+            yield _Hosts(names, loaders if len(loaders) < seamldrs else [], own)
+
+
+def _seamldrs(found: Collection[SeamldrVersion], all_of_them: Collection[SeamldrVersion]) -> str:
+    """P-SEAMLDR versions; a series of which all occur as ``1.5.x``."""
+    terms = []
+    for seamldr in found:
+        alike = {one for one in all_of_them if one.series == seamldr.series}
+        terms.append(f"{seamldr.series}.x" if alike <= set(found) else str(seamldr))
+    return ", ".join(dict.fromkeys(terms))
 
 
 def _inverted(pairs: Iterable[tuple[K, V]]) -> list[tuple[list[K], list[V]]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from seamstep.analysis.diff import releases
@@ -28,11 +28,16 @@ V = TypeVar("V")
 
 
 class Section(NamedTuple):
-    """A table: its title, the names of its columns, and its rows."""
+    """A table: its title, its columns, each with the form of its cells in a line of text, and its rows."""
 
     title: str
-    columns: tuple[str, ...]
+    columns: Mapping[str, str]
     rows: Sequence[tuple[str, ...]]
+
+    def line(self, row: Sequence[str]) -> str:
+        """A row as a line of text, without its empty cells."""
+        forms = zip(self.columns.values(), row, strict=True)
+        return "  ".join(printable(form.format(text)) for form, text in forms if text)
 
 
 def difference_text(difference: Difference) -> str:
@@ -42,7 +47,7 @@ def difference_text(difference: Difference) -> str:
         lines += ["", section.title]
         for row in section.rows[:_ROWS_MAX]:
             lines += textwrap.wrap(
-                "  ".join(map(printable, filter(None, row))),
+                section.line(row),
                 _WIDTH,
                 initial_indent="  ",
                 subsequent_indent="      ",
@@ -100,14 +105,20 @@ def sections(difference: Difference) -> Iterator[Section]:
     """The tables that have rows."""
     ways = difference.ways
     tables = (
-        Section("mapping file", ("value", "old", "new"), [_field(change) for change in difference.file]),
-        Section("releases", ("release", "change", "what"), [*_releases(difference.releases)]),
-        Section("stranded releases", ("release", "change", "where"), [*_strandings(ways)]),
-        Section("steps", ("change", "step", "rules", "where"), [*_steps(ways)]),
-        Section("paths", ("from", "change", "path", "where"), [*_paths(ways)]),
-        Section("hosts", ("count", "running", "change", "hosts"), [*_hosts(difference.hosts)]),
+        Section("mapping file", _plain("value", "old", "new"), [_field(change) for change in difference.file]),
+        Section("releases", _plain("release", "change", "what"), [*_releases(difference.releases)]),
+        Section("stranded releases", _plain("release", "change", "where"), [*_strandings(ways)]),
+        Section("steps", _plain("change", "step", "why", "where"), [*_steps(ways)]),
+        Section("paths", {"from": "from {}:", "change": "{}", "path": "({})", "where": "{}"}, [*_paths(ways)]),
+        Section(
+            "hosts", {"count": "{}", "running": "on {}:", "change": "{}", "hosts": "({})"}, [*_hosts(difference.hosts)]
+        ),
     )
     yield from (table for table in tables if table.rows)
+
+
+def _plain(*columns: str) -> dict[str, str]:
+    return dict.fromkeys(columns, "{}")
 
 
 def _field(change: FieldChange) -> tuple[str, ...]:
@@ -195,7 +206,7 @@ def _paths(ways: WaysDiff) -> Iterator[tuple[str, ...]]:
     for (old, new, where, choices), sources in grouped.items():
         path = choices[0] if len(choices) == 1 else "either path"
         change = f"{versions_text(old)} becomes {versions_text(new)}"
-        yield f"from {listed(sources)}:", change, f"({path})", where_text(where, ways.environments)
+        yield listed(sources), change, path, where_text(where, ways.environments)
 
 
 def _hosts(hosts: HostsDiff | None) -> Iterator[tuple[str, ...]]:
@@ -204,13 +215,13 @@ def _hosts(hosts: HostsDiff | None) -> Iterator[tuple[str, ...]]:
     yield f"{hosts.affected} of {hosts.total}", "", "are led elsewhere", ""
     for change in hosts.changes:
         words = f"{_way(change.old)} becomes {_way(change.new)}"
-        yield str(len(change.names)), f"on {change.source}:", words, f"({_names(change.names)})"
+        yield str(len(change.names)), str(change.source), words, _names(change.names)
     for reason, names in hosts.unplannable.items():
         yield (
             str(len(names)),
             "",
             f"can't be planned for: the module's version is not known ({reason})",
-            f"({_names(names)})",
+            _names(names),
         )
 
 

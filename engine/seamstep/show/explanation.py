@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from seamstep.show.text import printable, way, way_of
+from seamstep.show.causes import short
+from seamstep.show.text import Note, printable, way, way_of
 
 _MARKS = {"blocks": "BLOCKS", "waived": "waived", "open": "open", "none": "note"}
 
@@ -17,7 +18,25 @@ def mark(verdict: Mapping[str, Any]) -> str:
 
 def explanation_text(document: Mapping[str, Any]) -> str:
     """The result and the runner-up, each step that matters with all its verdicts, and the changes that open a path."""
-    return "\n".join(printable(line) for line in _lines(document))
+    return "\n".join(short(printable(line)) for line in _lines(document))
+
+
+def verdict_notes(step: Mapping[str, Any]) -> list[Note]:
+    """The verdicts on a step. Rules that answer alike have one note."""
+    rules: dict[tuple[str, str], list[str]] = {}
+    for verdict in step["verdicts"]:
+        rules.setdefault((mark(verdict), verdict["reason"]), []).append(verdict["rule"])
+    return [Note(effect, ", ".join(names), reason) for (effect, reason), names in rules.items()]
+
+
+def unmet(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The document without the verdicts of rules that are met. A step of which none is left has one that says so."""
+    met = {"rule": "all rules", "outcome": "pass", "effect": "none", "reason": "met"}
+    steps = [
+        step | {"verdicts": [verdict for verdict in step["verdicts"] if verdict["outcome"] != "pass"] or [met]}
+        for step in document["steps"]
+    ]
+    return {**document, "steps": steps}
 
 
 def _lines(document: Mapping[str, Any]) -> Iterator[str]:
@@ -26,21 +45,27 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
         yield ""
         yield f"{way_of(step)}: {answer(step)}"
         yield f"  {'note':<6}  {step['td_creation']['reason']}"
-        for verdict in step["verdicts"]:
-            yield f"  {mark(verdict):<6}  {verdict['rule']}: {verdict['reason']}"
+        for note in verdict_notes(step):
+            yield f"  {note.mark:<6}  {note.rule}: {note.text}"
     yield from change_lines(document)
 
 
 def answer(step: Mapping[str, Any]) -> str:
-    """The outcome of a step in words: ``permitted`` with its cost, or ``refused``."""
-    return f"permitted, cost {step['cost']}" if step["permitted"] else "refused"
+    """The outcome of a step in words: ``permitted`` with its cost and what that is made up of, or ``refused``."""
+    if not step["permitted"]:
+        return "refused"
+    parts = [f"{part['cost']} for {part['for']}" for part in step["cost_parts"]]
+    if len(parts) == 1:
+        return f"permitted, cost {parts[0]}"
+    return f"permitted, cost {step['cost']}: {', '.join(parts)}"
 
 
 def findings(document: Mapping[str, Any]) -> Iterator[str]:
-    """Lines with the path and the runner-up, or with the newest reachable release if there is no path."""
+    """Lines with the path and the runner-up, or with the newest reachable release if there is no path; then the expired
+    entries of the policy that matter."""
     running, goal, path = document["running"], document["to"], document["path"]
     if goal is None:
-        yield f"{running} is where the policy {document['policy']} wants to be: no newer release is wanted"
+        yield f"{document['nothing_newer']} (policy {document['policy']})"
     elif path and path[-1] == goal:
         yield f"{way(path)}, cost {document['cost']}, by {document['objective']} (policy {document['policy']})"
         second = document["runner_up"]
@@ -49,16 +74,28 @@ def findings(document: Mapping[str, Any]) -> Iterator[str]:
         yield f"no path from {running} to {goal} under the policy {document['policy']}"
         if path:
             yield f"the newest that can be reached is {path[-1]}"
+    yield from (f"expired: {sentence}" for sentence in document.get("expired", ()))
 
 
 def change_lines(document: Mapping[str, Any]) -> Iterator[str]:
     """Lines with the changes that would open a path; none if there is a path or no newer release is wanted."""
-    goal, changes = document["to"], document["changes"]
-    if changes:
-        yield ""
+    goal = document["to"]
+    if goal is None or (document["path"] and document["path"][-1] == goal):
+        return
+    untried = document.get("changes_untried", 0)
+    changes = list(remedies(goal, document["changes"], untried))
+    yield ""
+    if document["changes"] or untried:
         yield f"what would open a path to {goal}" + (" (any one of these)" if len(changes) > 1 else "")
-        for together in changes:
-            yield f"  {', and '.join(together)}"
-    elif goal is not None and (not document["path"] or document["path"][-1] != goal):
-        yield ""
-        yield f"no change to host, policy or catalog that seamstep knows of would open a path to {goal}"
+        yield from (f"  {line}" for line in changes)
+    else:
+        yield from changes
+
+
+def remedies(goal: object, changes: Iterable[Iterable[str]], untried: int) -> Iterator[str]:
+    """The changes any of which opens a path to ``goal``, a line each. ``untried`` is the number of sets of changes that
+    were not tried."""
+    lines = [", and ".join(together) for together in changes]
+    if untried:
+        lines = [f"not known: {untried:,} sets of changes were not tried, the series being so long; no other opens one"]
+    yield from lines or [f"no change to host, policy or catalog that seamstep knows of would open a path to {goal}"]

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from textwrap import wrap
 from typing import Any, NamedTuple
 
-from seamstep.analysis.lint.findings import Severity
+from seamstep.analysis.lint.findings import FINGERPRINTS, Severity
 from seamstep.analysis.lint.run import Target
 from seamstep.analysis.lint.settings import SCHEMA, Result
+from seamstep.base import repository
 from seamstep.base.errors import Problem, dotted
 from seamstep.show.text import printable
 
@@ -24,6 +25,7 @@ class Linted(NamedTuple):
     ``targets`` are the files linted, ``results`` their findings, each with its severity under the settings.
     ``unreadable`` holds the problems of files that could not be linted, ``incomplete`` the mapping files with more
     findings than ``results`` has. ``fail_on`` is the lowest severity that fails the run, None if no severity does.
+    ``command`` is what was run, ``what`` the kind of file.
     """
 
     targets: Sequence[Target]
@@ -31,6 +33,8 @@ class Linted(NamedTuple):
     unreadable: Sequence[Problem] = ()
     incomplete: Sequence[str] = ()
     fail_on: Severity | None = Severity.ERROR
+    command: str = "seamstep lint"
+    what: str = "mapping file"
 
     def fails(self, result: Result) -> bool:
         """Whether the result fails the run."""
@@ -99,13 +103,14 @@ def _summary(linted: Linted) -> str:
     parts += [f"{counts['baseline']} in the baseline"] if counts["baseline"] else []
     parts += [f"{len(linted.unreadable)} unreadable"] if linted.unreadable else []
     files = len(linted.targets)
-    return f"{files} mapping file{'' if files == 1 else 's'}: {', '.join(parts)}"
+    return f"{files} {linted.what}{'' if files == 1 else 's'}: {', '.join(parts)}"
 
 
 def findings_document(linted: Linted) -> dict[str, Any]:
     """The report ``seamstep/lint/v1``, which a later run can use as its baseline."""
     return {
         "schema": SCHEMA,
+        "fingerprints": FINGERPRINTS,
         "files": [{"mapping": target.mapping, "images": target.images} for target in linted.targets],
         "failed": linted.failed,
         "counts": dict(linted.counts),
@@ -158,7 +163,7 @@ def findings_junit(linted: Linted) -> str:
     for problem in linted.unreadable:
         suites.setdefault(problem.source, []).append(junit.Case(problem.source, "can be read", [str(problem)]))
     cases = {name: found or [junit.Case(name, "no findings")] for name, found in suites.items()}
-    return junit.xml("seamstep lint", cases)
+    return junit.xml(linted.command, cases)
 
 
 def _skipped(result: Result) -> str:
@@ -169,7 +174,8 @@ def _skipped(result: Result) -> str:
 
 
 def findings_github(linted: Linted) -> str:
-    """GitHub workflow commands that annotate a pull request, a line each, then the summary."""
+    """GitHub workflow commands that annotate a pull request, a line each, then the summary. Files are named from the
+    root of the repository, as GitHub does."""
     lines = [_annotation(result) for result in linted.results if result.counts]
     lines += [_unreadable(problem) for problem in linted.unreadable]
     return "\n".join([*lines, printable(_summary(linted))])
@@ -177,12 +183,18 @@ def findings_github(linted: Linted) -> str:
 
 def _annotation(result: Result) -> str:
     finding = result.finding
-    where = {"file": finding.source, "line": finding.line, "col": finding.column, "title": finding.code.name}
+    where = {
+        "file": repository.path_of(finding.source),
+        "line": finding.line,
+        "col": finding.column,
+        "title": finding.code.name,
+    }
     return _command(_GITHUB[result.severity], where, f"{finding.message}\n{finding.code.why}\n{finding.code.fix}")
 
 
 def _unreadable(problem: Problem) -> str:
-    where = {"file": problem.source, "line": problem.line, "col": problem.column, "title": "unreadable"}
+    file = repository.path_of(problem.source)
+    where = {"file": file, "line": problem.line, "col": problem.column, "title": "unreadable"}
     return _command("error", where, problem.message)
 
 

@@ -7,10 +7,11 @@ import io
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from seamstep.base import cpus
 from seamstep.domain.model import Check, Image
+from seamstep.show.causes import short
 from seamstep.show.text import printable
 
 #: The phases of a plan, each with its heading, an instruction to verifiers.
@@ -33,6 +34,14 @@ _PAGES = {
     "num_global_data_pages": "",
 }
 _OK = {True: "ok", False: "FAIL", None: "--"}
+
+
+class Verified(NamedTuple):
+    """An image at ``path`` with the results of its ``checks``; ``debug`` says that it is a debug module."""
+
+    path: str
+    checks: Sequence[Check]
+    debug: bool
 
 
 def image_document(image: Image) -> dict[str, Any]:
@@ -101,13 +110,31 @@ def image_text(image: Image) -> str:
     return "\n".join([printable(image.path), *lines])
 
 
-def checks_text(path: str, checks: Iterable[Check], meanings: Mapping[str, str], *, debug: bool) -> str:
+def checks_text(image: Verified, meanings: Mapping[str, str]) -> str:
     """A line for each check of an image: outcome, name, and the check's message or else its meaning."""
-    lines = [printable(path)]
-    for check in checks:
+    lines = [printable(image.path)]
+    for check in image.checks:
         lines.append(f"  {_OK[check.ok]:<5} {check.name:<12} {printable(check.message or meanings[check.name])}")
-    if debug:
+    if image.debug:
         lines.append("  note  this is a debug module")
+    return "\n".join(lines)
+
+
+def verified_text(images: Sequence[Verified]) -> str:
+    """A line for each image, with the checks that it does not pass; then each fault once, with the images that have
+    it."""
+    lines = []
+    faults: dict[tuple[str, str], list[str]] = {}
+    for image in images:
+        failed = [check for check in image.checks if check.ok is False] or [one for one in image.checks if not one.ok]
+        names = ", ".join(check.name for check in failed)
+        lines.append(f"{'FAIL' if failed else 'ok':<5} {printable(image.path)}{f': {names}' if failed else ''}")
+        lines += ["      note  this is a debug module"] if image.debug else []
+        for check in failed:
+            faults.setdefault((check.name, check.message), []).append(image.path)
+    for (name, message), paths in faults.items():
+        where = paths[0] if len(paths) == 1 else f"{len(paths)} images"
+        lines.append(f"{name} ({printable(where)}): {short(printable(message))}")
     return "\n".join(lines)
 
 
@@ -151,9 +178,11 @@ def _measurement_lines(row: Mapping[str, Any]) -> Iterable[str]:
         yield f"{row['version']}  {printable(row['signature'])}"
         return
     svn = f"seamsvn 0x{row['seamsvn']:x} (minor {row['svn_minor']}, major {row['svn_major']}), {row['identity']}"
-    yield f"{row['version']}  {svn}" + (f", built {_date(row['build_date'])}" if "build_date" in row else "")
+    yield f"{row['version']}  {svn}" + (f", built {_date(row['build_date'])}" if row.get("build_date") else "")
     yield f"  MRSEAM     {printable(row['mrseam'])}"
-    if "platforms" in row:
+    if row.get("signature") == "given":
+        yield "  named by the user, no image of it was verified"
+    elif "platforms" in row:
         if row["debug"]:
             yield "  DEBUG      this is a debug module"
         yield f"  platforms  {', '.join(row['platforms'])}"

@@ -72,9 +72,15 @@ class BarReporter(Reporter):
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
+        class Raising(Console):
+            """A console that leaves a broken pipe to its caller; rich ends the process."""
+
+            def on_broken_pipe(self) -> None:
+                raise  # noqa: PLE0704 - the error that rich handles where it calls this
+
         title = TextColumn("{task.description}", markup=False)
         at = TextColumn("{task.fields[at]}", markup=False, style="none")
-        self._progress: Progress = Progress(title, BarColumn(bar_width=20), at, console=Console(file=stream))
+        self._progress: Progress = Progress(title, BarColumn(bar_width=20), at, console=Raising(file=stream))
         self._all: TaskID | None = None
         self._task: TaskID | None = None
         self._before = 0

@@ -6,6 +6,7 @@ Colour only repeats the words; rich omits it if NO_COLOR is set or the terminal 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
@@ -15,11 +16,12 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from seamstep.show.explanation import answer, change_lines, findings, mark
+from seamstep.show.causes import Cause, causes, short
+from seamstep.show.explanation import answer, change_lines, findings, verdict_notes
 from seamstep.show.text import (
     ASCII,
     PROVISIONAL,
-    SHOWN_STEPS,
+    SHOWN_CAUSES,
     Note,
     conditions,
     held_up,
@@ -65,8 +67,9 @@ class _Screen:
         self.width = self._console.width
         self._ascii = self._console.options.ascii_only
 
-    def text(self, value: object, style: str = "") -> Text:
-        told = printable(value)
+    def text(self, value: object, style: str = "", *, whole: bool = False) -> Text:
+        """``value`` as text; digests in it are shortened unless it is to stay ``whole``."""
+        told = printable(value) if whole else short(printable(value))
         return Text(told.translate(ASCII) if self._ascii else told, style=style)
 
     def word(self, mark: str, told: object = "") -> Text:
@@ -98,6 +101,15 @@ class _Screen:
             branch = tree.add(Text.assemble(self.text(f"{step}: ", "bold"), self.word(word, comma + rest)))
             for note in notes:
                 branch.add(self._leaf(note, notes))
+        return tree
+
+    def causes(self, title: str, found: Iterable[Cause]) -> Tree:
+        """A tree with a branch for each group of steps, and the rules that refuse them with their reason as leaves."""
+        tree = Tree(self.title(title))
+        for steps, group in itertools.groupby(found, lambda cause: cause.steps):
+            branch = tree.add(self.text(steps, "bold"))
+            for cause in group:
+                branch.add(self.text(f"{cause.rules}: {cause.reason}"))
         return tree
 
     def _leaf(self, note: Note, notes: Sequence[Note]) -> Table:
@@ -148,7 +160,8 @@ def _plan_parts(plan: Mapping[str, Any], screen: _Screen, now: float | None) -> 
         yield screen.steps(title, ((way_of(hop), passed(hop), list(hop_notes(hop))) for hop in plan["hops"]))
     else:
         yield screen.text(plan["reason"])
-    yield from map(screen.text, held_up(plan["held_up"]))
+    yield from map(screen.text, held_up(plan["held_up"], why=False))
+    yield from (screen.text(f"expired: {sentence}") for sentence in plan.get("expired", ()))
     for signer in plan["signers"]:
         yield Text()
         yield screen.text(f"trusted besides Intel: signer {signer}")
@@ -156,7 +169,7 @@ def _plan_parts(plan: Mapping[str, Any], screen: _Screen, now: float | None) -> 
     if performed:
         yield Text()
         yield screen.title("when it is applied")
-        yield from (screen.text(f"  {line}") for line in performed)
+        yield from (screen.text(f"  {line}", whole=True) for line in performed)
     if plan["provisional"]:
         yield Text()
         yield screen.word("provisional", f": {PROVISIONAL}")
@@ -164,10 +177,10 @@ def _plan_parts(plan: Mapping[str, Any], screen: _Screen, now: float | None) -> 
         rows = [(other["path"], str(other["cost"]), way(other["versions"])) for other in plan["alternatives"]]
         yield from screen.table("other ways to the same release", ("by", "cost", "path"), rows)
     if plan["rejected"]:
-        shown = plan["rejected"][:SHOWN_STEPS]
-        rows = [(way_of(step), verdict["rule"], verdict["reason"]) for step in shown for verdict in step["verdicts"]]
-        yield from screen.table("not permitted", ("step", "rule", "reason"), rows)
-        yield from map(screen.text, not_shown(plan["rejected"]))
+        found = causes(plan["rejected"])
+        yield Text()
+        yield screen.causes("not permitted", found[:SHOWN_CAUSES])
+        yield from map(screen.text, not_shown(found))
 
 
 def _explanation_parts(document: Mapping[str, Any], screen: _Screen) -> Iterator[RenderableType]:
@@ -186,5 +199,4 @@ def _explanation_parts(document: Mapping[str, Any], screen: _Screen) -> Iterator
 
 def _verdicts(step: Mapping[str, Any]) -> list[Note]:
     """All verdicts on a step as notes; rules that are not met come first."""
-    notes = [Note(mark(verdict), verdict["rule"], verdict["reason"]) for verdict in step["verdicts"]]
-    return sorted(notes, key=lambda note: note.mark == "ok")
+    return sorted(verdict_notes(step), key=lambda note: note.mark == "ok")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from seamstep.run.journal import Record
+from seamstep.run.journal import Record, RecordedHost
 from seamstep.show.text import held_up, printable
 
 _TDX = {
@@ -38,6 +38,7 @@ def status_text(document: Mapping[str, Any]) -> str:
         *_last_run(document),
         *_permitted(document),
         *_hold(document),
+        *(("expired", sentence) for sentence in (document["permitted"] or {}).get("expired", ())),
         ("reboot needed", _reboot(document)),
         *(("journal", problem) for problem in document["journal"]["problems"]),
     ]
@@ -54,6 +55,8 @@ def _last_run(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     found = ", found out by a later run" if run["recovered"] else ""
     yield "last run", f"{run['outcome']}: {run['source']} → {run['target']} at {run['started']}{boot}{found}"
     yield "", str(run["message"])
+    if run.get("later_runs"):
+        yield "", f"{run['later_runs']} run{'s' if run['later_runs'] > 1 else ''} since did not settle this"
 
 
 def _tds(document: Mapping[str, Any]) -> str:
@@ -98,20 +101,26 @@ def _reboot(document: Mapping[str, Any]) -> str:
         return "unknown"
     if not document["reboot_needed"]:
         return "no; this P-SEAMLDR offers no update" if document["remaining_updates"] == 0 else "no"
-    return "yes: TDX is lost" if document["tdx"] == "lost" else "yes, before another update: none remains in this boot"
+    if document["tdx"] == "lost":
+        return "yes: TDX is lost"
+    if document["last_run"] and document["last_run"]["this_boot"] and document["last_run"]["outcome"] == "lost":
+        return "yes: TDX was lost in this boot"
+    return "yes, before another update: none remains in this boot"
 
 
-def history_text(records: Iterable[Record], problems: Iterable[str]) -> str:
-    """A line for each record, and a line for each problem of the journal."""
-    lines = [_record(record) for record in records] or ["no record"]
+def history_text(records: Iterable[Record], problems: Iterable[str], host: RecordedHost) -> str:
+    """A line for each record, and a line for each problem of the journal. Records about another host than ``host`` name
+    that host."""
+    lines = [_record(record, host.other(record)) for record in records] or ["no record"]
     return "\n".join([*lines, *(f"problem: {printable(problem)}" for problem in problems)])
 
 
-def _record(record: Record) -> str:
+def _record(record: Record, elsewhere: str) -> str:
     data = record.data
     step = f" {data['source']} → {data['target']}" if data.get("source") and data.get("target") else ""
     told = "".join(f" {key}={_value(data[key])}" for key in _TOLD if data.get(key) not in (None, "", []))
-    return printable(f"{record.time} {record.transaction} {record.event}{step}{told}")
+    where = f" ({elsewhere})" if elsewhere else ""
+    return printable(f"{record.time} {record.transaction} {record.event}{step}{told}{where}")
 
 
 def _value(value: object) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from seamstep.base import cpus
 from seamstep.domain.facts import HostFacts
 from seamstep.plan.settings import ApplySettings
 from seamstep.plan.windows import closed
+from seamstep.show.causes import Cause, causes, short
 
 _LABELS = {
     "hostname": "host",
@@ -28,9 +30,11 @@ _LABELS = {
     "boot_id": "boot",
     "simulated": "made up",
 }
-#: The most steps listed as not permitted.
-SHOWN_STEPS = 30
+#: The most causes listed as not permitted.
+SHOWN_CAUSES = 30
 PROVISIONAL = "rules that need an image were left open; such a plan can't be applied"
+#: Commands of GitHub's runners in a log: ``::error::`` begins a line, ``##[error]`` stands anywhere in it.
+_COMMAND = re.compile(r"^ *::|##\[")
 #: The non-ASCII characters in texts for terminals, and their substitutes in encodings without them.
 ASCII = str.maketrans({"→": "->", "…": "...", "─": "-", "▶": ">", "╳": "x"})
 
@@ -44,11 +48,14 @@ class Note(NamedTuple):
 
 
 def printable(text: object) -> str:
-    """``text`` with unprintable characters escaped, so that it can neither control a terminal nor reorder a line."""
+    """``text`` in one line, with unprintable characters escaped, so that it can neither control a terminal nor reorder
+    a line. What a CI service would take for a command, at the beginning of a line or in it, is escaped as well."""
     told = str(text)
-    if told.isprintable():
-        return told
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in told)
+    if not told.isprintable():
+        told = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in told)
+    if "::" in told or "##[" in told:
+        told = _COMMAND.sub(lambda found: found[0].replace(":", r"\x3a", 1).replace("#", r"\x23", 1), told)
+    return told
 
 
 def facts_text(facts: HostFacts) -> str:
@@ -86,16 +93,19 @@ def plan_text(plan: Mapping[str, Any], now: float | None = None) -> str:
         f"policy {plan['policy']['name']}: {plan['outcome']}",
         "",
         plan["reason"] + ("" if cost is None else f", cost {cost}"),
-        *held_up(plan["held_up"]),
+        *held_up(plan["held_up"], why=False),
+        *(f"expired: {sentence}" for sentence in plan.get("expired", ())),
     ]
     for hop in plan["hops"]:
         lines += ["", f"{hop['from']} → {hop['to']}", f"  {passed(hop)}"]
         lines += [f"  {note.mark}{f': {note.rule}:' if note.rule else ''} {note.text}" for note in hop_notes(hop)]
     if plan["signers"]:
         lines += ["", *(f"trusted besides Intel: signer {signer}" for signer in plan["signers"])]
+    told = [short(printable(line)) for line in lines]
     performed = list(performing(plan, now))
     if performed:
-        lines += ["", "when it is applied", *(f"  {line}" for line in performed)]
+        told += ["", "when it is applied", *(f"  {printable(line)}" for line in performed)]  # commands stay whole
+    lines = []
     if plan["provisional"]:
         lines += ["", f"provisional: {PROVISIONAL}"]
     if plan["alternatives"]:
@@ -105,24 +115,25 @@ def plan_text(plan: Mapping[str, Any], now: float | None = None) -> str:
         ]
     if plan["rejected"]:
         lines += ["", "not permitted"]
-        for step in plan["rejected"][:SHOWN_STEPS]:
-            lines += [f"  {way_of(step)}  {verdict['rule']}: {verdict['reason']}" for verdict in step["verdicts"]]
-        lines += [f"  {more}" for more in not_shown(plan["rejected"])]
-    return "\n".join(map(printable, lines))
+        found = causes(plan["rejected"])
+        lines += [f"  {cause.steps}  {cause.rules}: {cause.reason}" for cause in found[:SHOWN_CAUSES]]
+        lines += [f"  {more}" for more in not_shown(found)]
+    return "\n".join([*told, *(short(printable(line)) for line in lines)])
 
 
-def held_up(held: Mapping[str, Any] | None) -> Iterator[str]:
-    """A sentence on the newest release that is wanted and out of reach; none if there is none."""
-    if held and held["known"]:
-        by = f" by {', '.join(held['rules'])}" if held["rules"] else ""
-        yield f"{held['version']} is held up{by} (from {held['from']}): {held['reason']}"
-    elif held:
-        yield f"whether {held['version']} is permitted can't be told (from {held['from']}): {held['reason']}"
+def held_up(held: Mapping[str, Any] | None, *, why: bool = True) -> Iterator[str]:
+    """A sentence on the newest release that is wanted and out of reach, with what the rules say if ``why``; none if
+    there is no such release."""
+    if held:
+        rules, version = ", ".join(held["rules"]), held["version"]
+        refused = f"{version} is held up by {rules}" if rules else f"{version} is held up"
+        told = refused if held["known"] else f"whether {version} is permitted can't be told: {rules} can't answer"
+        yield f"{told} (from {held['from']})" + (f": {held['reason']}" if why or not rules else "")
 
 
 def performing(plan: Mapping[str, Any], now: float | None = None) -> Iterator[str]:
-    """What is waited for and run when a plan is performed, and the days on which it can be; a line each. With ``now``
-    (seconds since the epoch) also whether a maintenance window is open."""
+    """What is waited for and run when a plan is performed, the days on which it can be, and its class; a line each.
+    With ``now`` (seconds since the epoch) also whether a maintenance window is open."""
     settings = plan["apply"] if plan["hops"] else {}
     for window in settings.get("windows", ()):
         days = ", ".join(window.get("days", ())) or "every day"
@@ -141,16 +152,17 @@ def performing(plan: Mapping[str, Any], now: float | None = None) -> Iterator[st
         yield f"it can't be: the plan was made as of {plan['as_of']}, another day"
     elif plan["valid_until"] and plan["hops"]:
         yield f"until {plan['valid_until']}: a denial or waiver of the policy ends then"
+    if plan["hops"] and "class_id" in plan:
+        yield f"class_id {plan['class_id']}"
 
 
 def conditions(plan: Mapping[str, Any]) -> str:
     """The state of the host that the plan starts from: module, P-SEAMLDR, remaining updates and TDs."""
     host = plan["host"]
-    name, seamldr, count = host["hostname"] or "this host", host["seamldr_version"], host["remaining_updates"]
+    name, seamldr = host.get("hostname") or "this host", host.get("seamldr_version") or "unknown"
+    count, running = host.get("remaining_updates"), host.get("running_tds")
     left = "remaining updates unknown" if count is None else f"{count} update{'' if count == 1 else 's'} remain"
-    return (
-        f"{name} runs {plan['source']} with P-SEAMLDR {seamldr or 'unknown'}; {left}; {at_stake(host['running_tds'])}"
-    )
+    return f"{name} runs {plan['source']} with P-SEAMLDR {seamldr}; {left}; {at_stake(running)}"
 
 
 def at_stake(running_tds: int | None) -> str:
@@ -176,10 +188,10 @@ def passed(hop: Mapping[str, Any]) -> str:
     return f"{outcomes.count('pass')} of {len(outcomes)} rules pass"
 
 
-def not_shown(rejected: list[Any]) -> Iterator[str]:
-    """A line with the number of rejected steps beyond ``SHOWN_STEPS``, if there are any."""
-    if len(rejected) > SHOWN_STEPS:
-        yield f"and {len(rejected) - SHOWN_STEPS} more steps (--json lists all)"
+def not_shown(found: Sequence[Cause]) -> Iterator[str]:
+    """A line with the number of causes beyond ``SHOWN_CAUSES``, if there are any."""
+    if len(found) > SHOWN_CAUSES:
+        yield f"and {len(found) - SHOWN_CAUSES} more reasons (--json lists all)"
 
 
 def hop_notes(hop: Mapping[str, Any]) -> Iterator[Note]:

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from seamstep.analysis.diff import hosts, releases, ways
 from seamstep.analysis.environments import check_size
-from seamstep.analysis.inventory import Hosts
 from seamstep.domain.mapping import HEADER, MappingFile
 from seamstep.domain.model import NO_IMAGE, Release
 from seamstep.policy.policy import Policy
@@ -52,7 +51,7 @@ CONDITIONS: dict[str, Callable[[Difference], bool]] = {
 }
 
 
-def compare(old: Side, new: Side, policy: Policy, inventory: Sequence[Hosts] | None = None) -> Difference:
+def compare(old: Side, new: Side, policy: Policy, inventory: Sequence[hosts.Hosts] | None = None) -> Difference:
     """What changes from one catalog to the other for hosts under a policy.
 
     Images count where both sides were to have them and one has any; else rules that need an image are left open.

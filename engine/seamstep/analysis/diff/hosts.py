@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from seamstep.analysis.diff.ways import Ladders, differing
 from seamstep.analysis.environments import judged
-from seamstep.analysis.inventory import Hosts
 from seamstep.base.errors import InputError
 from seamstep.base.versions import ModuleVersion
 from seamstep.domain.facts import HostFacts
@@ -18,6 +17,13 @@ from seamstep.policy.policy import Policy
 
 #: The outcome for hosts whose policy wants a release that the catalog lacks.
 TARGET_MISSING = "target-missing"
+
+
+class Hosts(NamedTuple):
+    """Facts without name and boot, and the hosts of which they are true: by name, or by place where they have none."""
+
+    facts: HostFacts
+    names: list[str]
 
 
 class Way(NamedTuple):

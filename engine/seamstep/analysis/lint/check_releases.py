@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from seamstep.analysis.lint.findings import Code, Finding, Severity
+from seamstep.analysis.lint.source import Entry
 from seamstep.analysis.lint.subject import Subject
 from seamstep.base.versions import ModuleVersion
 from seamstep.domain.mapping import MINIMUM_MODULE, MINIMUM_SEAMLDRS, RELEASES, VERSION
@@ -21,10 +23,10 @@ DUPLICATE_RELEASE = Code(
 OUT_OF_ORDER = Code(
     "release-out-of-order",
     Severity.WARNING,
-    "A release stands after a newer one of its series.",
+    "A release stands after a newer one of its series, or all of them are listed newest first.",
     "seamstep sorts by itself; people who read the file or its diffs, and readers that take the last entry for the"
     " newest, are led astray.",
-    "Move the release to its place, in ascending order.",
+    "Move the release to its place, in ascending order; turn a list round that is in descending order.",
 )
 MINIMUM_NEWER = Code(
     "minimum-newer",
@@ -93,16 +95,39 @@ def _duplicates(subject: Subject) -> Iterator[Finding]:
 
 
 def _order(subject: Subject) -> Iterator[Finding]:
-    newest: dict[str, ModuleVersion] = {}
+    """One finding for each release after a newer one. Only one for a series in descending order, and only one for the
+    file if all its series are."""
+    listed: dict[str, list[tuple[ModuleVersion, Entry]]] = {}
     for entry in subject.source.entries:
-        if entry.release is None:
-            continue
-        version = entry.release.version
-        before = newest.setdefault(version.series, version)
-        if version < before:
+        if entry.release:
+            listed.setdefault(entry.release.version.series, []).append((entry.release.version, entry))
+    several = {series: entries for series, entries in listed.items() if len(entries) > 1}
+    descending = {series for series, entries in several.items() if all(one > two for one, two in _pairs(entries))}
+    if len(several) > 1 and descending == set(several):
+        path = (RELEASES, next(entries[1][1].position for entries in several.values()), VERSION)
+        message = "all releases are listed in descending order, the newest first"
+        yield subject.source.finding(OUT_OF_ORDER, path, message, series=sorted(several))
+        return
+    for series, entries in several.items():
+        if series in descending and len(entries) > 2:
+            path = (RELEASES, entries[1][1].position, VERSION)
+            message = f"series {series} is listed in descending order, from {entries[0][0]} to {entries[-1][0]}"
+            yield subject.source.finding(OUT_OF_ORDER, path, message, series=[series])
+        else:
+            yield from _late(subject, entries)
+
+
+def _pairs(entries: Sequence[tuple[ModuleVersion, Entry]]) -> Iterator[tuple[ModuleVersion, ModuleVersion]]:
+    return pairwise(version for version, _ in entries)
+
+
+def _late(subject: Subject, entries: Sequence[tuple[ModuleVersion, Entry]]) -> Iterator[Finding]:
+    newest, _ = entries[0]
+    for version, entry in entries:
+        if version < newest:
             path = (RELEASES, entry.position, VERSION)
-            yield subject.source.finding(OUT_OF_ORDER, path, f"{version} stands after {before}", entry.release)
-        newest[version.series] = max(version, before)
+            yield subject.source.finding(OUT_OF_ORDER, path, f"{version} stands after {newest}", entry.release)
+        newest = max(version, newest)
 
 
 def _minimum(subject: Subject, release: Release) -> Iterator[Finding]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from enum import StrEnum
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from seamstep.base import repository
 from seamstep.base.documents import canonical
 from seamstep.base.errors import KeyPath
 from seamstep.base.positions import Excerpt
 
+#: The version of fingerprints. Those of different versions can't be compared.
+FINGERPRINTS = "seamstep/v2"
 _NO_EVIDENCE: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -63,6 +65,7 @@ class Finding(NamedTuple):
 
     @property
     def fingerprint(self) -> str:
-        """The same for the same mistake, wherever in its file it stands and wherever the file does. 64 hex digits."""
-        identity = [self.code.name, Path(self.source).name, self.release, dict(self.evidence)]
+        """The same for the same mistake in the same file of a repository, wherever in the file it stands and wherever
+        the repository does. 64 hex digits."""
+        identity = [self.code.name, repository.path_of(self.source), self.release, dict(self.evidence)]
         return hashlib.sha256(canonical(identity)).hexdigest()

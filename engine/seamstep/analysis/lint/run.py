@@ -22,10 +22,12 @@ _FILES_MAX = 10_000
 
 
 class Target(NamedTuple):
-    """A mapping file, and the folder of its images, if it has any."""
+    """A mapping file, the folder of its images, if it has any, and whether the mapping file was ``found`` in a folder
+    rather than named by the user."""
 
     mapping: str
     images: str | None = None
+    found: bool = False
 
 
 def targets(path: str, images: str | None = None) -> list[Target]:
@@ -41,8 +43,7 @@ def targets(path: str, images: str | None = None) -> list[Target]:
     from seamstep.image.catalog import MAPPING_FILE
 
     if (folder / MAPPING_FILE).exists():
-        _check_regular(folder / MAPPING_FILE)
-        return [Target(str(folder / MAPPING_FILE), images or _images(path))]
+        return [Target(str(folder / MAPPING_FILE), images or _images(path), found=True)]
     found = sorted(islice(folder.rglob(MAPPING_FILE), _FILES_MAX + 1))
     if len(found) > _FILES_MAX:
         raise InputError(Problem(path, f"more than {_FILES_MAX} mapping files below it; name some of its folders"))
@@ -50,15 +51,7 @@ def targets(path: str, images: str | None = None) -> list[Target]:
         raise InputError(Problem(path, f"there is no {MAPPING_FILE} in this folder or below it"))
     if images and len(found) > 1:
         raise InputError(Problem("--images", f"there are {len(found)} mapping files below {path}; name one"))
-    for file in found:
-        _check_regular(file)
-    return [Target(str(file), images or _images(str(file.parent))) for file in found]
-
-
-def _check_regular(file: Path) -> None:
-    """Nobody named it: a FIFO or a device could hold us up."""
-    if not file.is_file():
-        raise InputError(Problem(str(file), "can't read the mapping file: not a regular file"))
+    return [Target(str(file), images or _images(str(file.parent)), found=True) for file in found]
 
 
 def _images(folder: str) -> str | None:
@@ -77,7 +70,7 @@ def lint(target: Target, trusted: frozenset[str] = frozenset({INTEL_SIGNER})) ->
     """
     found: dict[Finding, None] = {}
     counts: Counter[Code] = Counter()
-    for examined, finding in enumerate(_findings(Source(target.mapping), target.images, trusted)):
+    for examined, finding in enumerate(_findings(Source(target.mapping, found=target.found), target.images, trusted)):
         if examined == _EXAMINED_MAX:
             message = f"more than {_EXAMINED_MAX} findings; this can't be meant to be a mapping file"
             raise InputError(Problem(target.mapping, message))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
@@ -9,15 +10,16 @@ from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from seamstep.analysis.lint.findings import Code, Finding, Severity
-from seamstep.base.documents import Document, read_bytes, read_json
+from seamstep.analysis.lint.findings import FINGERPRINTS, Code, Finding, Severity
+from seamstep.base import repository
+from seamstep.base.documents import Document, read_bytes, read_json, read_regular
 from seamstep.base.errors import InputError, KeyPath, Problem, in_reading_order
 from seamstep.base.resources import schema
 from seamstep.base.validation import check, did_you_mean
 from seamstep.base.versions import ModuleVersion, Specifier
 
 SCHEMA = "seamstep/lint/v1"
-#: Where settings are looked for if none are named.
+#: The name of the file with the settings for a folder and those below it.
 DEFAULT_FILE = ".seamstep-lint.yaml"
 _SIZE_LIMIT = 1 << 20
 _BASELINE_LIMIT = 64 << 20
@@ -44,7 +46,7 @@ CODES = (UNUSED, EXPIRED)
 
 class Suppression(NamedTuple):
     """Findings that are accepted: those of ``code``, on releases in ``versions`` (None: on any or none), in files that
-    match ``file``."""
+    match ``file`` (a pattern for the end of their path from the root of the repository)."""
 
     code: str
     versions: Specifier | None
@@ -58,7 +60,7 @@ class Suppression(NamedTuple):
         """Whether the finding is one of them."""
         if finding.code.name != self.code:
             return False
-        if self.file is not None and not PurePath(finding.source).match(self.file):
+        if self.file is not None and not PurePath(repository.path_of(finding.source)).match(self.file):
             return False
         return self.versions is None or _is_in(finding.release, self.versions)
 
@@ -92,8 +94,16 @@ class Result(NamedTuple):
         return self.suppression is None and not self.known
 
 
-def load(path: str, codes: Iterable[str]) -> Settings:
-    """Read settings; ``codes`` are the names that there are.
+def nearest(file: str) -> str | None:
+    """The settings for a linted file if none are named: the nearest, from its folder upwards to the root of its
+    repository; else those in the working directory. None if there are none."""
+    found = (str(folder / DEFAULT_FILE) for folder in repository.folders(file))
+    return next((path for path in found if os.path.lexists(path)), None)
+
+
+def load(path: str, codes: Iterable[str], *, found: bool = False) -> Settings:
+    """Read settings; ``codes`` are the names that there are. ``found`` is whether the file was found rather than named
+    by the user: it must then be a regular file, and no symbolic link to one.
 
     Raises:
         InputError: unreadable or invalid; lists all problems.
@@ -101,7 +111,8 @@ def load(path: str, codes: Iterable[str]) -> Settings:
     from seamstep.base import yaml_text
 
     form = schema("lint")
-    document = yaml_text.read(read_bytes(path, _SIZE_LIMIT, "linter's settings"), path)
+    read = read_regular if found else read_bytes
+    document = yaml_text.read(read(path, _SIZE_LIMIT, "linter's settings"), path)
     document = document._replace(data=yaml_text.typed(document.data, form))
     problems = check(document, "lint")
     known = set(codes)
@@ -199,12 +210,16 @@ def load_baseline(path: str) -> Counter[str]:
     suppressed then is not among them: a suppression ends on its day, and a baseline would go on.
 
     Raises:
-        InputError: unreadable, or not such a report.
+        InputError: unreadable, not such a report, or one whose fingerprints are of an earlier version. These told
+            files apart by their names alone, so that the findings of one hid those of another.
     """
     document = read_json(path, _BASELINE_LIMIT, "baseline", values_max=_BASELINE_VALUES)
     findings = document.data.get("findings")
     if document.data.get("schema") != SCHEMA or not isinstance(findings, list):
         raise InputError(document.problem((), f"expected {SCHEMA!r}: a report that seamstep lint wrote as JSON"))
+    if document.data.get("fingerprints") != FINGERPRINTS:
+        message = "its findings can't be recognised: another version of seamstep wrote it; write it again with -o"
+        raise InputError(document.problem((), f"{message} (expected 'fingerprints': {FINGERPRINTS!r})"))
     known: Counter[str] = Counter()
     for index, finding in enumerate(findings):
         if not isinstance(finding, dict) or not isinstance(finding.get("fingerprint"), str):

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from seamstep.analysis.lint.findings import Code, Finding
 from seamstep.base import resources
-from seamstep.base.documents import decode, parse_object, read_bytes
+from seamstep.base.documents import decode, parse_object, read_bytes, read_regular
 from seamstep.base.errors import KeyPath
 from seamstep.base.positions import Places
 from seamstep.domain import mapping
@@ -28,13 +28,14 @@ class Entry(NamedTuple):
 class Source:
     """The text of a mapping file, its data, and its entries in the order of the file."""
 
-    def __init__(self, path: str) -> None:
-        """Read the file.
+    def __init__(self, path: str, *, found: bool = False) -> None:
+        """Read the file. ``found`` is whether it was found in a folder rather than named by the user.
 
         Raises:
             InputError: unreadable, too large, not UTF-8, not JSON, nested too deeply, or not an object.
         """
-        text = decode(read_bytes(path, mapping.SIZE_LIMIT, mapping.WHAT), path)
+        read = read_regular if found else read_bytes
+        text = decode(read(path, mapping.SIZE_LIMIT, mapping.WHAT), path)
         self.path = path
         self.data = parse_object(text, path, mapping.WHAT, keep_duplicates=True)
         self.places = Places(text)

@@ -11,8 +11,20 @@ docs/executor.md has the diagram of states.
 """
 
 from seamstep.run.executor.outcome import LOST, ReadBack, classify
-from seamstep.run.executor.performing import Executor
+from seamstep.run.executor.performing import Executor, refuse_hypothetical, refuse_unfit
 from seamstep.run.executor.reporter import Reporter
 from seamstep.run.executor.states import MOVES, RunResult, State, Stop
 
-__all__ = ["LOST", "MOVES", "Executor", "ReadBack", "Reporter", "RunResult", "State", "Stop", "classify"]
+__all__ = [
+    "LOST",
+    "MOVES",
+    "Executor",
+    "ReadBack",
+    "Reporter",
+    "RunResult",
+    "State",
+    "Stop",
+    "classify",
+    "refuse_hypothetical",
+    "refuse_unfit",
+]

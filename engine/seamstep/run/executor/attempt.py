@@ -13,7 +13,7 @@ from seamstep.host.base import Host, Profile
 from seamstep.host.upload import UploadPort
 from seamstep.plan.document import Hop
 from seamstep.run.executor import kernel
-from seamstep.run.executor.outcome import LOST, classify
+from seamstep.run.executor.outcome import IDLE_TIMEOUT, LOST, classify
 from seamstep.run.executor.reporter import Quietly
 from seamstep.run.executor.signals import Interrupted
 from seamstep.run.executor.states import Machine, RunResult, State, Stop
@@ -72,6 +72,11 @@ class Attempt(NamedTuple):
             idle = kernel.wait_until_idle(self.host, port, self.tell.phase)
             seen = kernel.read_back(self.host, port, self.profile, idle=idle)
             state, message = classify(self.hop, self.remaining, seen)
+            if state is State.FAILED and kernel.is_open(port):
+                state, message = (
+                    State.UNKNOWN,
+                    f"{self.hop}: {seen.version} runs; the kernel has not taken the commit yet",
+                )
             self._write_down_outcome(
                 state.value, message, version=_text(seen.version), reported=seen.reported, remaining=seen.remaining
             )
@@ -93,13 +98,13 @@ class Attempt(NamedTuple):
                 kernel.abandon(port)
                 raise
         except KeyboardInterrupt:
-            return self._not_committed("interrupted", Stop.INTERRUPTED)
+            return self._not_committed(port, "interrupted", Stop.INTERRUPTED)
         except RecordLostError as error:
-            return self._not_committed(str(error), Stop.REFUSED)
+            return self._not_committed(port, str(error), Stop.REFUSED)
         except StalePlanError as error:
-            return self._not_committed(str(error), Stop.STALE)
+            return self._not_committed(port, str(error), Stop.STALE)
         except (OSError, ValueError, InputError) as error:
-            return self._not_committed(f"the image could not be staged: {kernel.reason(error)}")
+            return self._not_committed(port, f"the image could not be staged: {kernel.reason(error)}")
         return None
 
     def _refuse_changes(self) -> None:
@@ -120,17 +125,29 @@ class Attempt(NamedTuple):
 
         kernel.stage(port, image, progress)
 
-    def _not_committed(self, why: str, stop: Stop | None = None) -> RunResult:
+    def _not_committed(self, port: UploadPort, why: str, stop: Stop | None = None) -> RunResult:
         """The result of an attempt that was abandoned before the commit; ``why`` is the cause.
 
-        The version is read back even so: another program may have updated the module.
+        The version is read back even so: another program may have updated the module. Its update may still be under
+        way; then the version is that after its end.
         """
         hop = self.hop
+        others = kernel.under_way(port)
+        if others:
+            self.tell.note(f"{hop}: {why}; another program's update is under way ({others}); waiting for its end")
+        idle = not others or kernel.wait_until_idle(self.host, port, self.tell.phase)
         version, lost, unreadable = kernel.version_now(self.host)
+        running = f"{version} runs" if version else f"the running version can't be read: {unreadable}"
         if lost:
             state, message = State.LOST, LOST
+        elif others and idle and version:
+            message = f"{hop} was not begun: another program's update was under way ({others}); {running}; try again"
+            self._write_down_outcome("not-started", message, version=_text(version))
+            return RunResult(State.PREFLIGHT, version, (), message, Stop.NOT_NOW)
+        elif others:
+            late = "" if idle else f", and the kernel is not done after {IDLE_TIMEOUT:.0f} s"
+            state, message = State.UNKNOWN, f"{hop}: another program's update is under way{late}; {running}"
         elif version != hop.source:
-            running = f"{version} runs" if version else f"the running version can't be read: {unreadable}"
             state, message = State.UNKNOWN, f"{hop}: {why}; {running}"
         else:
             state, message = State.FAILED, f"{hop}: {why}; nothing was changed, {version} and its TDs run on"

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from seamstep.base.versions import ModuleVersion
 from seamstep.host.base import Host, Profile
+from seamstep.host.bounded import LIMIT
 from seamstep.host.read_facts import module_version, remaining_updates
 from seamstep.host.upload import IDLE, UploadPort
 from seamstep.run.executor.outcome import IDLE_TIMEOUT, ReadBack
@@ -47,10 +48,13 @@ def commit(port: UploadPort) -> None:
 
     Raises:
         OSError: the kernel refused. An error counts as a refusal only while the upload status is idle: otherwise the
-            kernel's worker has begun the update, and its outcome has to be read back.
+            kernel's worker has begun the update, and its outcome has to be read back. A write that does not return in
+            time is none: it may still take effect.
     """
     try:
         port.commit()
+    except TimeoutError:
+        return
     except OSError:
         if is_idle(port):
             raise
@@ -62,6 +66,24 @@ def is_idle(port: UploadPort) -> bool:
         return port.status() == IDLE
     except OSError:
         return False
+
+
+def is_open(port: UploadPort) -> bool:
+    """Whether an upload is open, neither committed nor abandoned; false if that can't be read."""
+    try:
+        return port.loading()
+    except OSError:
+        return False
+
+
+def under_way(port: UploadPort) -> str:
+    """The phase of the update that the kernel performs; empty if there is none, or if the upload status can't be
+    read."""
+    try:
+        status = port.status()
+    except OSError:
+        return ""
+    return "" if status == IDLE else status
 
 
 def abandon(port: UploadPort) -> None:
@@ -93,13 +115,17 @@ def wait_until_idle(host: Host, port: UploadPort, tell: Callable[[str], None]) -
     """
     slept, pause, last = 0.0, _POLL_FIRST, ""
     while slept < IDLE_TIMEOUT:
-        with contextlib.suppress(OSError):
+        try:
             status = port.status()
             if status != last:
                 tell(status)
                 last = status
             if status == IDLE:
                 return True
+        except TimeoutError:
+            slept += LIMIT
+        except OSError:
+            pass
         host.sleep(pause)
         slept += pause
         pause = min(pause * 2, _POLL_LONGEST)

@@ -15,6 +15,7 @@ from seamstep.base.errors import InputError, RefusedError
 from seamstep.domain.facts import HostFacts
 from seamstep.host.base import PROFILES, Host
 from seamstep.host.read_facts import read_facts
+from seamstep.host.upload import IDLE
 from seamstep.image.files import TRUSTED
 from seamstep.image.layout import SIZE_MAX
 from seamstep.plan import windows
@@ -110,12 +111,7 @@ class Executor:
             return self._check_images(plan, start) or self._open(plan, plan.hops[start]) or self._preflight(plan, start)
 
     def _prepared(self, plan: Plan) -> AbstractContextManager[Interrupted]:
-        if plan.outcome is not PlanOutcome.UPDATE:
-            raise RefusedError(f"the plan holds no update: its outcome is {plan.outcome.value}")
-        if plan.provisional:
-            raise RefusedError("the plan is provisional: rules that need an image were left open; plan with --images")
-        if plan.hypothetical:
-            raise RefusedError(f"the plan is hypothetical: it was made as of {plan.as_of}, another day; plan again")
+        refuse_unfit(plan)
         self._trusted = TRUSTED | plan.signers
         return deferred_signals()
 
@@ -242,6 +238,9 @@ class Executor:
             self._machine.move(State.LOST)
             return RunResult(State.LOST, None, (), LOST)
         hop = plan.hops[number]
+        if facts.upload and facts.upload.status not in {None, IDLE}:
+            message = f"{hop} was not begun: another program's update is under way ({facts.upload.status}); try later"
+            return RunResult(State.PREFLIGHT, facts.module_version, (), message, Stop.NOT_NOW)
         differences = plan.host.after(hop.source, number).differences(facts)
         if differences:
             message = f"stale plan: the host changed since the plan was made: {'; '.join(differences)}"
@@ -289,6 +288,21 @@ class Executor:
         if result.state is State.APPLIED:
             self._last_applied = self._host.monotonic()
         return result
+
+
+def refuse_unfit(plan: Plan) -> None:
+    """Raise RefusedError for a plan that can't be performed on any host."""
+    if plan.outcome is not PlanOutcome.UPDATE:
+        raise RefusedError(f"the plan holds no update: its outcome is {plan.outcome.value}")
+    if plan.provisional:
+        raise RefusedError("the plan is provisional: rules that need an image were left open; plan with --images")
+    refuse_hypothetical(plan)
+
+
+def refuse_hypothetical(plan: Plan) -> None:
+    """Raise RefusedError for a plan that was made as of another day: what it says is not so today."""
+    if plan.hypothetical:
+        raise RefusedError(f"the plan is hypothetical: it was made as of {plan.as_of}, another day; plan again")
 
 
 def _random() -> float:

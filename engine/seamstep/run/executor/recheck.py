@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from seamstep.domain.facts import HostFacts
 from seamstep.host.base import PROFILES, Host
 from seamstep.host.read_facts import cpus_online, remaining_updates, running_tds
+from seamstep.host.upload import UploadPort
 from seamstep.plan.document import Hop, Plan
 from seamstep.run.executor import kernel
 
@@ -57,3 +58,6 @@ def changes(
         yield hazard
     elif now != facts.running_tds:
         yield from refused(hop, facts._replace(running_tds=now))
+    others = kernel.under_way(UploadPort(host, PROFILES[facts.profile or ""].upload_path))
+    if others:
+        yield f"another program's update is under way ({others})"

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import NamedTuple
 
+from seamstep.base.documents import READING
 from seamstep.base.errors import RefusedError
-from seamstep.run.journal.record import Lines, Record, scan
+from seamstep.run.journal.record import Damage, Lines, Record, scan
+from seamstep.run.journal.recorded_host import RecordedHost
 
 NAME = "journal.jsonl"
-KEPT = 8  # rotated files; the newest has the lowest number
+KEPT = 8  # rotated files, and as many more as have records of the present boot; the newest has the lowest number
 ASIDE = f"{NAME}.corrupt-"
-_READ_MAX = 1 << 20  # bytes of one file; four times the size at which a file is rotated
-_ASIDE_READ = 4  # files moved aside that are still read, the newest
+MOVED_ASIDE = "moved-aside"  # the event of the record that names a file that was moved aside
+_READ_MAX = 16 << 20  # bytes of one file; what one hop adds to a file that was about to be rotated is far smaller
+_NUMBERED = re.compile(rf"{re.escape(NAME)}\.([1-9][0-9]{{0,8}})")
 
 
 class History(NamedTuple):
@@ -24,10 +28,32 @@ class History(NamedTuple):
     Attributes:
         records: all records, in the order of their numbers.
         problems: the problems met while reading, a sentence each.
+        damage: those problems that leave something unknown; a line that was cut short while it was written does not.
     """
 
     records: tuple[Record, ...]
     problems: tuple[str, ...]
+    damage: tuple[Damage, ...] = ()
+
+    def doubt(self, host: RecordedHost) -> str:
+        """The reason why records of the present boot of ``host`` may be missing; empty if none can be.
+
+        A damaged place is of no concern if the next record about the host is of an earlier boot, or if its lines name
+        earlier boots alone.
+        """
+        known = {record.boot_id for record in self.records}
+        ours = self.of(host).records
+        for damage in self.damage:
+            after = damage.following and next((one for one in ours if one.seq >= damage.following.seq), None)
+            earlier = after is not None and after.boot_id != host.boot_id
+            others = damage.boots and host.boot_id not in damage.boots and damage.boots <= known
+            if not earlier and not others:
+                return damage.what
+        return ""
+
+    def of(self, host: RecordedHost) -> History:
+        """The history with the records about ``host`` alone."""
+        return self._replace(records=tuple(record for record in self.records if not host.other(record)))
 
 
 def open_folder(path: str, *, create: bool) -> int:
@@ -56,22 +82,38 @@ def read(folder: int) -> History:
     """Read all records of the journal; ``folder`` is a descriptor of the state folder."""
     found: dict[tuple[int, str, str], Record] = {}
     problems = []
+    files: dict[str, Lines] = {}
     for name in _names(folder):
         try:
-            file = read_file(folder, name)
+            files[name] = file = read_file(folder, name)
         except FileNotFoundError:
             continue
         except OSError as error:
-            problems.append(f"{name} can't be read: {error.strerror or error}")
-            continue
-        if file.corrupt:
+            files[name] = file = Lines(damage=(Damage(f"it can't be read: {error.strerror or error}"),))
+        if file.damage:
             problems.append(f"{name}: {file.corrupt}")
         elif file.torn:
             problems.append(f"{name}: its last line is torn ({file.torn} bytes); a run was killed while it wrote")
         for record in file.records:
             found.setdefault((record.seq, record.transaction, record.event), record)
     records = sorted(found.values(), key=lambda record: record.seq)
-    return History(tuple(records), (*problems, *_gaps(records)))
+    gaps = list(_gaps(records))
+    told = [gap.what for gap in gaps if gap.following is not records[0]][:1]
+    return History(tuple(records), (*problems, *told), (*_damage(files), *gaps))
+
+
+def _damage(files: Mapping[str, Lines]) -> Iterator[Damage]:
+    """All damage in ``files``, the oldest first. What follows the end of a file is the next one; of one that was moved
+    aside, the record that says so."""
+    names = list(files)
+    everything = [record for file in files.values() for record in file.records]
+    for number, name in enumerate(names):
+        if name.startswith(ASIDE):
+            after = [one for one in everything if one.event == MOVED_ASIDE and one.text("name") == name]
+        else:
+            after = [record for later in names[number + 1 :] for record in files[later].records[:1]]
+        for damage in files[name].damage:
+            yield damage._replace(what=f"{name}: {damage.what}", following=damage.following or next(iter(after), None))
 
 
 def _sync(folder: str) -> None:
@@ -84,10 +126,15 @@ def _sync(folder: str) -> None:
 
 def _names(folder: int) -> Iterator[str]:
     """The names of the journal's files, oldest first: files moved aside, rotated files, the present file."""
-    aside = sorted(name for name in listed(folder) if name.startswith(ASIDE))
-    yield from aside[-_ASIDE_READ:]
-    yield from (f"{NAME}.{number}" for number in range(KEPT, 0, -1))
+    names = listed(folder)
+    yield from sorted(name for name in names if name.startswith(ASIDE))
+    yield from (f"{NAME}.{number}" for number in sorted(rotated(names), reverse=True))
     yield NAME
+
+
+def rotated(names: Iterable[str]) -> list[int]:
+    """The numbers of the rotated files among ``names``."""
+    return [int(found[1]) for found in map(_NUMBERED.fullmatch, names) if found]
 
 
 def listed(folder: int) -> list[str]:
@@ -97,19 +144,25 @@ def listed(folder: int) -> list[str]:
 
 def read_file(folder: int, name: str) -> Lines:
     """Read one file of the journal in the folder open as ``folder``. Raises OSError if it can't be read."""
-    descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+    if not stat.S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+        return Lines(damage=(Damage("it is not a regular file"),))  # opening a FIFO or a device would have effects
+    descriptor = os.open(name, READING | os.O_NOFOLLOW, dir_fd=folder)
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return Lines(corrupt="it is not a regular file")
+            return Lines(damage=(Damage("it is not a regular file"),))
         content = file.read(_READ_MAX + 1)
     found = scan(content[:_READ_MAX])
     if len(content) > _READ_MAX:
-        return Lines(found.records, corrupt=f"it is larger than {_READ_MAX} bytes; the rest was not read")
+        unread = Damage(f"it is larger than {_READ_MAX} bytes; the rest was not read")
+        return Lines(found.records, damage=(*found.damage, unread))
     return found
 
 
-def _gaps(records: list[Record]) -> Iterator[str]:
+def _gaps(records: list[Record]) -> Iterator[Damage]:
+    """The places where numbers of records are missing. Those before the first are no problem if the record after them
+    is of an earlier boot: rotation drops old files."""
+    if records and records[0].seq > 1:
+        yield Damage(f"records 1 to {records[0].seq - 1} are missing", records[0])
     for before, after in pairwise(records):
         if after.seq > before.seq + 1:
-            yield f"records {before.seq + 1} to {after.seq - 1} are missing"
-            return
+            yield Damage(f"records {before.seq + 1} to {after.seq - 1} are missing", after)

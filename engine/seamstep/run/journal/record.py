@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import zlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -15,6 +17,9 @@ TORN = "torn"
 _LINE_MAX = 16 << 10  # bytes
 _TEXT_MAX = 4096  # characters of one text
 _BEGINNING = f'{{"schema":"{SCHEMA}",'.encode()
+_CRC = b',"crc32":"'  # the last key of a record; the checksum is that of the bytes before
+_END = re.compile(rb',"crc32":"[0-9a-f]{8}"}$')
+_BOOT = re.compile(rb'"boot_id":"([^"]*)"')
 
 
 class Record(NamedTuple):
@@ -49,20 +54,39 @@ class Record(NamedTuple):
         return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
+class Damage(NamedTuple):
+    """A place where records are damaged or missing.
+
+    Attributes:
+        what: the defect, as a clause.
+        following: the record after that place; None if there is none.
+        boots: the boots that the damaged lines name.
+    """
+
+    what: str
+    following: Record | None = None
+    boots: frozenset[str] = frozenset()
+
+
 class Lines(NamedTuple):
     """The content of one file.
 
     Attributes:
         records: its records, in the order of the lines.
         torn: the length in bytes of a torn end, which an interrupted write leaves; 0 if there is none.
-        corrupt: any other defect, as a clause; empty if there is none.
+        damage: any other defects.
         ended: whether the last line ends with a line break.
     """
 
     records: tuple[Record, ...] = ()
     torn: int = 0
-    corrupt: str = ""
+    damage: tuple[Damage, ...] = ()
     ended: bool = True
+
+    @property
+    def corrupt(self) -> str:
+        """The first defect that no interrupted write leaves, as a clause; empty if there is none."""
+        return self.damage[0].what if self.damage else ""
 
 
 def line(common: Mapping[str, Any], details: Mapping[str, Any]) -> bytes:
@@ -86,7 +110,20 @@ def count(content: bytes) -> int:
 
 
 def _encoded(data: Mapping[str, Any]) -> bytes:
-    return json.dumps(data, separators=(",", ":")).encode("ascii") + b"\n"
+    body = json.dumps(data, separators=(",", ":")).encode("ascii").removesuffix(b"}")
+    return body + _CRC + _checksum(body) + b'"}\n'
+
+
+def _checksum(body: bytes) -> bytes:
+    return b"%08x" % zlib.crc32(body)
+
+
+def _is_whole(line: bytes, data: Mapping[str, Any]) -> bool:
+    """Whether the checksum of a record is right. Records of earlier versions have neither a checksum nor a host."""
+    body, mark, rest = line.rpartition(_CRC)
+    if not mark:
+        return "host" not in data
+    return rest == _checksum(body) + b'"}'
 
 
 def scan(content: bytes) -> Lines:
@@ -95,7 +132,7 @@ def scan(content: bytes) -> Lines:
     ended = not lines[-1]
     records: list[Record] = []
     broken: list[tuple[int, bytes]] = []  # since the last record; a TORN record after them accounts for them
-    corrupt = ""
+    damage: list[Damage] = []
     for number, text in enumerate(lines, 1):
         if not text:
             continue
@@ -104,17 +141,24 @@ def scan(content: bytes) -> Lines:
             broken.append((number, text))
             continue
         records.append(record)
-        if broken and record.event != TORN:
-            corrupt = corrupt or f"line {broken[0][0]} is no record"
+        if broken and not (record.event == TORN and all(_looks_torn(line) for _, line in broken)):
+            damage.append(_damage(broken, record))
         broken.clear()
     if broken and not all(_looks_torn(line) for _, line in broken):
-        corrupt = corrupt or f"line {broken[0][0]} is no record"
-    return Lines(tuple(records), sum(len(line) for _, line in broken), corrupt, ended)
+        damage.append(_damage(broken, None))
+    return Lines(tuple(records), sum(len(line) for _, line in broken), tuple(damage), ended)
+
+
+def _damage(broken: list[tuple[int, bytes]], following: Record | None) -> Damage:
+    boots = {boot.decode("ascii", "replace") for _, line in broken for boot in _BOOT.findall(line)}
+    return Damage(f"line {broken[0][0]} is no record", following, frozenset(boots))
 
 
 def _looks_torn(line: bytes) -> bool:
     """Whether an interrupted write can leave ``line``: the beginning of a record, or zero bytes where a file system
-    allocated a block and had not written it."""
+    allocated a block and had not written it. A line with a checksum was written to its end."""
+    if _END.search(line):
+        return False
     return line.startswith(_BEGINNING) or _BEGINNING.startswith(line) or not line.strip(b"\0")
 
 
@@ -126,6 +170,8 @@ def _record(line: bytes) -> Record | None:
     except (UnicodeDecodeError, InputError):
         return None
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+        return None
+    if not _is_whole(line, data):
         return None
     seq, monotonic = data.get("seq"), data.get("monotonic")
     texts = [data.get(key) for key in ("transaction", "boot_id", "time", "event")]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from seamstep.run.journal.reading import ASIDE, KEPT, NAME, listed, read, read_file
-from seamstep.run.journal.record import TORN, Lines, count, line
+from seamstep.run.journal.reading import ASIDE, KEPT, MOVED_ASIDE, NAME, listed, read, read_file, rotated
+from seamstep.run.journal.record import TORN, Lines, Record, count, line
+from seamstep.run.journal.recorded_host import SIMULATED, RecordedHost
 
 ROTATE_AT = 256 << 10  # bytes; a file of at least this size is rotated when the next run or hop begins
 
@@ -23,6 +25,7 @@ class Journal:
         boot_id: the present boot.
         monotonic: returns seconds on the host's monotonic clock.
         wall: returns seconds since the epoch.
+        host: the host, as records name it; None for the real one.
 
     Attributes:
         transaction: the id of this run, 16 hexadecimal digits.
@@ -34,9 +37,17 @@ class Journal:
         OSError: the journal can't be opened for writing.
     """
 
-    def __init__(self, folder: int, boot_id: str, monotonic: Callable[[], float], wall: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        folder: int,
+        boot_id: str,
+        monotonic: Callable[[], float],
+        wall: Callable[[], float],
+        host: RecordedHost | None = None,
+    ) -> None:
         self.transaction = os.urandom(8).hex()
         self.boot_id = boot_id
+        self._host = host or RecordedHost(boot_id)
         self.notes: list[str] = []
         self._folder, self._monotonic, self._wall = folder, monotonic, wall
         self._torn = 0
@@ -47,7 +58,7 @@ class Journal:
         self._rotate_if_large()
         self._descriptor = self._open()
         if aside:
-            self.append("moved-aside", name=aside[0], message=aside[1])
+            self.append(MOVED_ASIDE, name=aside[0], message=aside[1])
 
     def append(self, event: str, **details: Any) -> None:
         """Write a record and wait until it is on disk.
@@ -81,6 +92,7 @@ class Journal:
             "seq": seq,
             "transaction": self.transaction,
             "boot_id": self.boot_id,
+            "host": self._host.to_document(),
             "time": datetime.fromtimestamp(self._wall(), UTC).isoformat(timespec="milliseconds"),
             "monotonic": round(self._monotonic(), 3),
             "event": event,
@@ -142,14 +154,32 @@ class Journal:
         self.notes.append(f"the journal was corrupt ({wrong}); it was moved aside to {name}, and a new one begun")
         return name, wrong
 
+    def _may_drop(self, newer: int, number: int) -> bool:
+        """Whether the oldest rotated file can go: it is of rehearsals and earlier boots of this host alone, and so is
+        the beginning of the ``newer`` one, which then proves that no record of this boot is missing before it."""
+        oldest, following = (read_file(self._folder, f"{NAME}.{one}") for one in (number, newer))
+        first = next((record for record in following.records if not self._host.other(record)), None)
+        return (
+            not oldest.damage
+            and all(self._is_past(record) or not SIMULATED.other(record) for record in oldest.records)
+            and first is not None
+            and self._is_past(first)
+        )
+
+    def _is_past(self, record: Record) -> bool:
+        return not self._host.other(record) and record.boot_id != self.boot_id
+
     def _rotate_if_large(self) -> None:
-        """Rotate the files if the present one is large. Each file up to the first free number gets the next number; the
-        oldest is overwritten only if no number is free."""
+        """Rotate the files if the present one is large. Each file up to the first free number gets the next number. Of
+        the files beyond :data:`KEPT`, those of earlier boots are dropped, the oldest first."""
         with contextlib.suppress(FileNotFoundError):
             if os.stat(NAME, dir_fd=self._folder, follow_symlinks=False).st_size < ROTATE_AT:
                 return
-            taken = set(listed(self._folder))
-            free = next((number for number in range(1, KEPT) if f"{NAME}.{number}" not in taken), KEPT)
+            taken = set(rotated(listed(self._folder)))
+            while len(taken) >= KEPT and self._may_drop(*sorted(taken)[-2:]):
+                os.unlink(f"{NAME}.{max(taken)}", dir_fd=self._folder)
+                taken.remove(max(taken))
+            free = next(number for number in itertools.count(1) if number not in taken)
             for number in range(free, 0, -1):
                 before = f"{NAME}.{number - 1}" if number > 1 else NAME
                 os.rename(before, f"{NAME}.{number}", src_dir_fd=self._folder, dst_dir_fd=self._folder)

@@ -20,6 +20,8 @@ from seamstep.rules.td_build import TdBuild
 from seamstep.show.drawing.scene import LARGE, Arc, Lane, Mark, Node, Reason, Scene, State, route_text
 
 Pair = tuple[int, int]
+#: The most steps out of the running release, and into the goal, that are drawn where there is a limit.
+_FAN = 10
 
 
 class Blocked(StrEnum):
@@ -45,12 +47,13 @@ class Subject(Enum):
 
 
 class _Chooser:
-    """The choice for one situation; ``located`` if it is known where the path begins."""
+    """The choice for one situation; ``located`` if it is known where the path begins, ``fold`` if pictures fold and
+    bundle what is not on the host's way."""
 
-    def __init__(self, situation: Situation, blocked: Blocked, limit: int | None, *, located: bool) -> None:
+    def __init__(self, situation: Situation, blocked: Blocked, limit: int | None, *, located: bool, fold: bool) -> None:
         self.graph = situation.graph() if located and blocked is not Blocked.ALL else _whole(situation)
         self._held = situation.policy.creation_held
-        self.blocked, self.limit, self.located = blocked, limit, located
+        self.blocked, self.limit, self.located, self.fold = blocked, limit, located, fold
         self.router: Router | None = situation.router(self.graph) if located else None
         choice = situation.policy.choice
         self.best: Route | None = self.router.best(choice) if self.router else None
@@ -67,11 +70,13 @@ class _Chooser:
         for (source, target), judgement in sorted(islice(self._drawn(series, ladder), self.limit)):
             pair = ladder[source], ladder[target]
             arc = _arc(judgement, source, target, hops.get(pair), others.get(pair))
-            arcs.append(arc._replace(reasons=(*arc.reasons, self._creation(judgement))) if arc.role else arc)
+            aside = self.fold and not arc.role and not judgement.permitted and not self._on_the_way(judgement)
+            reasons = (*arc.reasons, self._creation(judgement)) if arc.role else arc.reasons
+            arcs.append(arc._replace(aside=aside, reasons=reasons))
         nodes = tuple(Node(str(version), self._mark(version), self.reached.get(version)) for version in ladder)
         foreign = self.located and series != self.graph.running.series
         note = f"no update leads here from series {self.graph.running.series}" if foreign else ""
-        return Lane(series, nodes, tuple(arcs), len(ladder) * (len(ladder) - 1) // 2, note)
+        return Lane(series, nodes, tuple(arcs), len(ladder) * (len(ladder) - 1) // 2, note, self.fold)
 
     def _creation(self, judgement: Judgement) -> Reason:
         """Whether TDs may be created during a hop."""
@@ -105,10 +110,10 @@ class _Chooser:
 
     def _fans(self, series: str, size: int) -> Iterator[Pair]:
         """Steps out of the running release and into the goal, nearest first; where there is a limit, a third of it
-        each."""
+        each, and no more than fit into a picture."""
         if not self.located or series != self.graph.running.series:
             return
-        share = None if self.limit is None else max(self.limit // 3, 1)
+        share = None if self.limit is None else min(max(self.limit // 3, 1), _FAN)
         start = self.graph.ranks[self.graph.running]
         yield from islice(((start, target) for target in range(start + 1, size)), share)
         if self.goal:
@@ -118,14 +123,16 @@ class _Chooser:
     def _belongs(self, judgement: Judgement) -> bool:
         if self.blocked is Blocked.ALL:
             return True
+        if not judgement.permitted:
+            return self.blocked is Blocked.PATH and self._on_the_way(judgement)
+        return not self.located or judgement.step.source.version in self.reached
+
+    def _on_the_way(self, judgement: Judgement) -> bool:
+        """Whether a refused step is on the host's way; of a kind of host, whether it leads to the next release."""
         source, target = judgement.step.source.version, judgement.step.target.version
-        if self.located and source not in self.reached:
-            return False
-        if judgement.permitted or self.blocked is Blocked.NONE:
-            return judgement.permitted
-        if self.located:
-            return source == self.graph.running or target == self.goal
-        return self.graph.ranks[target] == self.graph.ranks[source] + 1
+        if not self.located:
+            return self.graph.ranks[target] == self.graph.ranks[source] + 1
+        return source in self.reached and (source == self.graph.running or target == self.goal)
 
 
 def _whole(situation: Situation) -> VersionGraph:
@@ -176,6 +183,7 @@ def scene(
     blocked: Blocked = Blocked.PATH,
     limit: int | None = None,
     subject: Subject = Subject.HOST,
+    fold: bool = True,
 ) -> Scene:
     """The picture of a situation.
 
@@ -184,13 +192,14 @@ def scene(
         blocked: how much of what is refused is drawn.
         limit: the most steps to draw of each series, what matters most first; None for all.
         subject: whom it is of. Of a kind of host whatever runs there, the running version has no meaning.
+        fold: whether pictures fold releases without a step, and bundle refused steps that are not on the host's way.
 
     Raises:
         ValueError: the host's running version is not known.
         InputError: there is too much to judge.
     """
     located = subject is not Subject.KIND
-    chooser = _Chooser(situation, blocked, limit, located=located)
+    chooser = _Chooser(situation, blocked, limit, located=located, fold=fold)
     host = situation.host
     listed: dict[str, list[ModuleVersion]] = {chooser.graph.running.series: []} if located else {}
     for version in sorted(release.version for release in situation.releases):

@@ -16,12 +16,13 @@ _SHAPES = {Mark.RUNNING: "filled,rounded,bold", Mark.NONE: "rounded"}
 
 
 def dot(scene: Scene) -> str:
-    """The picture as a digraph: a cluster for each series, reasons as tooltips."""
-    label = scene.title + "\n" + " · ".join(scene.facts)
+    """The picture as a digraph: a cluster for each series, reasons as tooltips. Folded releases and bundles of refused
+    steps are nodes with a count."""
+    label = printable(scene.title) + "\n" + printable(" · ".join(scene.facts))
     lines = [
         "digraph seamstep {",
         f"  graph [{_listed({'label': label, 'labelloc': 't', 'rankdir': 'LR'})}]",
-        f"  graph [{_listed({'tooltip': ' '.join(scene.summary), 'fontname': 'sans-serif'})}]",
+        f"  graph [{_listed({'tooltip': printable(' '.join(scene.summary)), 'fontname': 'sans-serif'})}]",
         f"  node [{_listed({'shape': 'box', 'style': 'rounded', 'fontname': 'sans-serif'})}]",
         f"  edge [{_listed({'fontname': 'sans-serif', 'fontsize': '10'})}]",
     ]
@@ -33,14 +34,25 @@ def dot(scene: Scene) -> str:
 def _cluster(lane: Lane) -> Iterator[str]:
     yield f"subgraph {_quoted(f'cluster_{lane.series}')} {{"
     yield f"  graph [{_listed({'label': f'Series {lane.series}: {lane.summary}', 'color': '#a9b3bf'})}]"
-    for node in lane.nodes:
+    groups = list(lane.groups())
+    for group in groups:
+        node = group.nodes[0]
+        if group.folded:
+            style = {"label": f"{group.label}\n{group.ends}", "style": "rounded,dashed"}
+            yield f"  {_quoted(node.version)} [{_listed(style)}]"
+            continue
         label = f"{node.version}\n{node.mark}" if node.mark else node.version
         style = {"label": label, "style": _SHAPES.get(node.mark, "rounded,bold")}
         more = {"peripheries": "2"} if node.mark in {Mark.TARGET, Mark.WANTED} else {}
         yield f"  {_quoted(node.version)} [{_listed(style | more)}]"
-    if len(lane.nodes) > 1:  # an invisible chain keeps the releases in order
-        yield f"  {' -> '.join(_quoted(node.version) for node in lane.nodes)} [{_listed({'style': 'invis'})}]"
-    for arc in lane.arcs:
+    if len(groups) > 1:  # an invisible chain keeps the releases in order
+        yield f"  {' -> '.join(_quoted(group.nodes[0].version) for group in groups)} [{_listed({'style': 'invis'})}]"
+    for number, bundle in enumerate(lane.bundles()):
+        symbol = _STYLES[bundle.state]["label"]
+        style = {"label": f"{symbol} {bundle.label}", "tooltip": lane.describe_bundle(bundle)}
+        style |= {"shape": "note", "style": "dotted", "color": _STYLES[bundle.state]["color"]}
+        yield f"  {_quoted(f'{lane.series} bundle {number}')} [{_listed(style)}]"
+    for arc in lane.single():
         ends = f"{_quoted(lane.nodes[arc.source].version)} -> {_quoted(lane.nodes[arc.target].version)}"
         yield f"  {ends} [{_listed(_step(lane, arc))}]"
     yield "}"

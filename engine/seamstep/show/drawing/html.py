@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from seamstep.show.drawing.markup import Attribute, Element, element
-from seamstep.show.drawing.page import filled_table, filters, page, paragraph, scroller, section
+from seamstep.show.drawing.page import cell, filled_table, filters, page, paragraph, scroller, section
 from seamstep.show.drawing.scene import Arc, Lane, Reason, Scene, State
-from seamstep.show.drawing.svg import picture, row_id
+from seamstep.show.drawing.svg import group_id, picture, row_id
 
 _COLUMNS = ("step", "verdict", "in the plan", "reasons")
 
@@ -36,8 +36,26 @@ def graph_section(scene: Scene) -> Element:
         "Version graph",
         paragraph(" ".join(scene.summary)),
         scroller("The picture of the version graph", "drawing", picture(scene, part=True)),
+        *_folded(scene),
         *([panel] if steps else []),
     )
+
+
+def _folded(scene: Scene) -> Iterator[Element]:
+    """The releases that the picture folds, to be opened; nothing if there are none."""
+    groups = [(lane, group) for lane in scene.lanes for group in lane.groups() if group.folded]
+    if groups:
+        count = sum(len(group.nodes) for _, group in groups)
+        items = (
+            element(
+                "li",
+                {"id": group_id(group), "tabindex": "-1"},
+                f"Series {lane.series}, {group.label}: {', '.join(node.version for node in group.nodes)}",
+            )
+            for lane, group in groups
+        )
+        summary = element("summary", {}, f"{count} releases without a step are folded")
+        yield element("details", {"class": "folded"}, summary, element("ul", {}, *items))
 
 
 def steps_section(scene: Scene) -> Element:
@@ -64,9 +82,9 @@ def _row(lane: Lane, arc: Arc) -> Element:
         "tr",
         {"id": row_id(lane, arc), "tabindex": "-1", **attributes},
         element("th", {"scope": "row", "class": "nowrap"}, lane.name(arc)),
-        element("td", {}, element("span", {"class": f"state {arc.state}"}, arc.verdict)),
-        element("td", {"class": "nowrap"}, arc.role),
-        element("td", {}, *_reasons(arc.reasons)),
+        cell(_COLUMNS[1], element("span", {"class": f"state {arc.state}"}, arc.verdict)),
+        cell(_COLUMNS[2], arc.role, kind="nowrap"),
+        cell(_COLUMNS[3], *_reasons(arc.reasons)),
     )
 
 

@@ -3,7 +3,10 @@
 A lane is a row of releases. Permitted steps are arcs above it and refused ones arcs below, so that their position
 distinguishes them as well as their colour. The height of an arc grows with the logarithm of its length: a longer arc is
 always higher, but no arc needs much room. Arcs that share an end are attached side by side, the longest outermost, so
-that the arcs of one release don't cross.
+that the arcs of one release don't cross. Bundles are straight lines below the arcs.
+
+A picture is at most ``WIDTH`` wide if its releases fit in there, so that it is shown in full and its texts keep their
+size: where there are many releases, they move together, and their labels get shorter.
 """
 
 from __future__ import annotations
@@ -12,37 +15,72 @@ import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from seamstep.show.drawing.scene import LARGE, Arc, Lane, Mark, Node, Scene
+from seamstep.show.drawing.scene import Arc, Bundle, Group, Lane, Node, Scene
 
 MARGIN = 24.0
+#: The width of a picture that screens show in full.
+WIDTH = 1280.0
 NODE_HEIGHT = 40.0
+HEADER = 84.0
+SHELF_HEIGHT = 38.0
+#: The height of the legend's samples, and of each line of text below them.
+SAMPLES = 60.0
+NOTE = 18.0
 _CHARACTER = 8.2
-_NODE_PADDING = 18.0
-_NODE_MINIMUM = 68.0
-_GAPS = ((16, 34.0), (48, 22.0))  # the most slots in a lane for which the gap applies, and the gap
-_GAP = 14.0
+_SMALL_CHARACTER = 7.0
 _ARC_UNIT = 40.0
 _LANE_TITLE = 34.0
 _LANE_PADDING = 16.0
 _WIDTH_MINIMUM = 960.0
-HEADER = 84.0
-LEGEND = 78.0
-#: A large series gathers adjacent releases without a drawn step in one slot, if there are at least this many.
-_GATHER_MINIMUM = 4
+#: Few releases are moved apart to fill the smallest picture, at most so far.
+_GAP_MAXIMUM = 150.0
+#: A lane that is folded as a whole has its one place behind its title.
+_BESIDE_TITLE = 130.0
+
+
+class Spacing(NamedTuple):
+    """The room that releases get: the ``padding`` of their labels, the least width of a ``plain`` release and of one
+    with a mark, and the ``gap`` between two. ``short`` says that a label has the update's number alone."""
+
+    padding: float
+    plain: float
+    marked: float
+    gap: float
+    short: bool = False
+
+    def label(self, group: Group) -> str:
+        """The text in a place."""
+        if not self.short or group.folded or group.nodes[0].mark:
+            return group.label
+        return group.label.rpartition(".")[2]
+
+    def width(self, group: Group) -> float:
+        """The width of a place."""
+        least = self.marked if group.folded or group.nodes[0].mark else self.plain
+        below = len(group.ends) * _SMALL_CHARACTER if group.folded else 0.0
+        return max(max(len(self.label(group)) * _CHARACTER, below) + self.padding, least)
+
+
+_SPACINGS = (
+    Spacing(18, 68, 78, 34),
+    Spacing(18, 68, 78, 12),
+    Spacing(5, 54, 78, 8),
+    Spacing(6, 22, 78, 5, short=True),
+)
 
 
 class Slot(NamedTuple):
-    """A place in a lane. ``nodes`` are one release, or several adjacent ones without a drawn step; ``x`` is its middle,
-    ``width`` its whole width."""
+    """The position of a ``group``: ``label`` is its text, ``x`` its middle, ``width`` its whole width."""
 
-    nodes: tuple[Node, ...]
+    group: Group
+    label: str
     x: float
     width: float
 
     @property
-    def label(self) -> str:
-        """The text in the slot: the version, or the number of releases."""
-        return self.nodes[0].version if len(self.nodes) == 1 else f"{len(self.nodes)} releases"
+    def nodes(self) -> tuple[Node, ...]:
+        """The releases of the group."""
+        return self.group.nodes
 
 
 class Curve(NamedTuple):
@@ -60,9 +98,18 @@ class Curve(NamedTuple):
         return (self.x0 + self.x1) / 2, self.y - self.height
 
 
+class Shelf(NamedTuple):
+    """The position of a ``bundle``: a line at ``y``. ``starts`` and ``ends`` are the x of its sources and targets."""
+
+    bundle: Bundle
+    y: float
+    starts: tuple[float, ...]
+    ends: tuple[float, ...]
+
+
 class Row(NamedTuple):
     """A ``lane`` with positions: ``top`` and ``bottom`` are its edges, ``y`` the middle of its releases, ``slots`` are
-    the places of its releases, ``curves`` those of its steps."""
+    the places of its releases, ``curves`` those of its steps, ``shelves`` those of its bundles."""
 
     lane: Lane
     top: float
@@ -70,90 +117,122 @@ class Row(NamedTuple):
     bottom: float
     slots: tuple[Slot, ...]
     curves: tuple[Curve, ...]
+    shelves: tuple[Shelf, ...] = ()
+
+    @property
+    def in_one_line(self) -> bool:
+        """Whether the lane is folded as a whole, and shown behind its title."""
+        return len(self.slots) == 1 and self.slots[0].group.folded
 
 
 class Layout(NamedTuple):
-    """A ``scene`` with positions: ``rows`` are its lanes, ``width`` and ``height`` the size of the picture."""
+    """A ``scene`` with positions: ``rows`` are its lanes, ``width`` and ``height`` the size of the picture. ``legend``
+    is the top of its legend, which has a line for each of ``notes``; None if no step is drawn."""
 
     scene: Scene
     rows: tuple[Row, ...]
     width: float
     height: float
+    legend: float | None
+    notes: tuple[str, ...]
 
 
 def layout(scene: Scene, *, header: bool = True) -> Layout:
     """Place all parts of a scene; without ``header`` no room is left for a title."""
     rows = []
     top = HEADER if header else 0.0
+    spacing = _spacing(scene)
     for lane in scene.lanes:
-        row = _row(lane, top)
+        row = _row(lane, top, spacing)
         rows.append(row)
         top = row.bottom
     right = max((row.slots[-1].x + row.slots[-1].width / 2 for row in rows if row.slots), default=0.0)
-    return Layout(scene, tuple(rows), max(right + MARGIN, _WIDTH_MINIMUM), top + LEGEND)
+    notes = tuple(_notes(scene))
+    legend = top if notes else None
+    bottom = top + (SAMPLES + NOTE * len(notes) if notes else 0) + _LANE_PADDING / 2
+    return Layout(scene, tuple(rows), max(right + MARGIN, _WIDTH_MINIMUM), bottom, legend, notes)
+
+
+def _notes(scene: Scene) -> Iterator[str]:
+    """The sentences of the legend, on what is drawn only."""
+    permitted = [arc.permitted for _, arc in scene.arcs() if not arc.aside]
+    above = "Arcs above a lane are steps that may be taken." if any(permitted) else ""
+    below = "Arcs below a lane are steps that are refused." if not all(permitted) else ""
+    cost = "The cost of a step is its squared length in releases." if any(permitted) else ""
+    if permitted:
+        yield " ".join(filter(None, (above, below, cost)))
+    if any(arc.aside for _, arc in scene.arcs()):
+        yield "A line below a lane: steps that the same rules refuse, from releases with a dot to those with a bar."
+
+
+def _spacing(scene: Scene) -> Spacing:
+    """The widest spacing with which all lanes fit; with that, few releases are moved apart."""
+    lanes = [[*lane.groups()] for lane in scene.lanes]
+    for spacing in _SPACINGS:
+        if all(_extent(groups, spacing) <= WIDTH - 2 * MARGIN for groups in lanes):
+            break
+    rest = [
+        spacing.gap + (_WIDTH_MINIMUM - 2 * MARGIN - _extent(groups, spacing)) / (len(groups) - 1)
+        for groups in lanes
+        if len(groups) > 1
+    ]
+    return spacing._replace(gap=max(spacing.gap, min([_GAP_MAXIMUM, *rest])))
+
+
+def _extent(groups: list[Group], spacing: Spacing) -> float:
+    return sum(map(spacing.width, groups)) + spacing.gap * (len(groups) - 1)
 
 
 def _height(span: int) -> float:
     return _ARC_UNIT * math.log2(span + 1)
 
 
-def _row(lane: Lane, top: float) -> Row:
-    slots, places = _slots(lane)
-    above = max((_height(_span(arc, places)) for arc in lane.arcs if arc.permitted), default=0.0)
-    below = max((_height(_span(arc, places)) for arc in lane.arcs if not arc.permitted), default=0.0)
+def _row(lane: Lane, top: float, spacing: Spacing) -> Row:
+    slots, places = _slots(lane, spacing)
+    if len(slots) == 1 and slots[0].group.folded:
+        x = MARGIN + _BESIDE_TITLE + slots[0].width / 2
+        y = top + 10 + NODE_HEIGHT / 2
+        return Row(lane, top, y, y + 10 + NODE_HEIGHT / 2, (slots[0]._replace(x=x),), ())
+    single = lane.single()
+    above = max((_height(_span(arc, places)) for arc in single if arc.permitted), default=0.0)
+    below = max((_height(_span(arc, places)) for arc in single if not arc.permitted), default=0.0)
     y = top + _LANE_TITLE + (above + 18 if above else 8) + NODE_HEIGHT / 2
-    bottom = y + NODE_HEIGHT / 2 + (below + 18 if below else 0) + _LANE_PADDING
-    return Row(lane, top, y, bottom, slots, tuple(_curves(lane, slots, places, y)))
+    bottom = y + NODE_HEIGHT / 2 + (below + 18 if below else 0)
+    shelves = [_shelf(bundle, slots, places) for bundle in lane.bundles()]
+    placed = tuple(shelf._replace(y=bottom + SHELF_HEIGHT * number) for number, shelf in enumerate(shelves, 1))
+    bottom += SHELF_HEIGHT * len(shelves) + _LANE_PADDING
+    return Row(lane, top, y, bottom, slots, tuple(_curves(single, slots, places, y)), placed)
 
 
-def _slots(lane: Lane) -> tuple[tuple[Slot, ...], list[int]]:
+def _slots(lane: Lane, spacing: Spacing) -> tuple[tuple[Slot, ...], list[int]]:
     """The slots of a lane, and for each release the position of its slot."""
-    groups = list(_groups(lane))
-    gap = next((gap for most, gap in _GAPS if len(groups) <= most), _GAP)
     slots: list[Slot] = []
     places: list[int] = []
     left = MARGIN
-    width = max(_width(node.version) for node in lane.nodes)
-    for group in groups:
-        own = width if len(group) == 1 else _width(f"{len(group)} releases")
-        places += [len(slots)] * len(group)
-        slots.append(Slot(group, left + own / 2, own))
-        left += own + gap
+    for group in lane.groups():
+        width = spacing.width(group)
+        places += [len(slots)] * len(group.nodes)
+        slots.append(Slot(group, spacing.label(group), left + width / 2, width))
+        left += width + spacing.gap
     return tuple(slots), places
-
-
-def _width(text: str) -> float:
-    return max(len(text) * _CHARACTER + _NODE_PADDING, _NODE_MINIMUM)
-
-
-def _groups(lane: Lane) -> Iterator[tuple[Node, ...]]:
-    touched = {end for arc in lane.arcs for end in (arc.source, arc.target)}
-    gather = len(lane.nodes) >= LARGE
-    waiting: list[Node] = []
-    for position, node in enumerate(lane.nodes):
-        if gather and position not in touched and node.mark is Mark.NONE:
-            waiting.append(node)
-            continue
-        yield from _gathered(waiting)
-        waiting = []
-        yield (node,)
-    yield from _gathered(waiting)
-
-
-def _gathered(nodes: list[Node]) -> Iterator[tuple[Node, ...]]:
-    if len(nodes) >= _GATHER_MINIMUM:
-        yield tuple(nodes)
-    else:
-        yield from ((node,) for node in nodes)
 
 
 def _span(arc: Arc, places: list[int]) -> int:
     return places[arc.target] - places[arc.source]
 
 
-def _curves(lane: Lane, slots: tuple[Slot, ...], places: list[int], y: float) -> Iterator[Curve]:
+def _shelf(bundle: Bundle, slots: tuple[Slot, ...], places: list[int]) -> Shelf:
+    """A shelf without its y. Its ends are where those of arcs are: sources right of the middle, targets left of it."""
+    starts = sorted({places[arc.source] for arc in bundle.arcs})
+    ends = sorted({places[arc.target] for arc in bundle.arcs})
+    right = (slots[place].x + slots[place].width / 4 for place in starts)
+    left = (slots[place].x - slots[place].width / 4 for place in ends)
+    return Shelf(bundle, 0.0, tuple(right), tuple(left))
+
+
+def _curves(single: tuple[Arc, ...], slots: tuple[Slot, ...], places: list[int], y: float) -> Iterator[Curve]:
     for permitted in (True, False):
-        arcs = [arc for arc in lane.arcs if arc.permitted is permitted]
+        arcs = [arc for arc in single if arc.permitted is permitted]
         starts: dict[int, list[Arc]] = {}
         ends: dict[int, list[Arc]] = {}
         for arc in arcs:  # ascending by source, then target

@@ -13,6 +13,8 @@ _VOID = {"meta", "input", "br", "col"}
 _LITERAL = {"style", "script"}
 _INLINE = {"b", "i", "em", "span", "code", "a", "title", "text", "tspan", "dd", "td", "th", "h1", "h2", "h3", "summary"}
 
+#: A child of an element that breaks the line for who reads the text, not in the file.
+LINE_BREAK = "\n"
 Attribute = str | float | bool | None
 
 
@@ -42,7 +44,7 @@ def number(value: float) -> str:
 
 def _pieces(node: Element | str, *, literal: bool) -> Iterator[str]:
     if isinstance(node, str):
-        yield node if literal else escaped(node)
+        yield node if literal else "&#10;" if node == LINE_BREAK else escaped(node)
         return
     if node.tag not in _INLINE:
         yield "\n"
@@ -61,5 +63,5 @@ def _pieces(node: Element | str, *, literal: bool) -> Iterator[str]:
 
 
 def escaped(text: str) -> str:
-    """Text escaped for an element or an attribute. Unprintable characters are spelled out; line breaks are kept."""
-    return "\n".join(html.escape(printable(line)) for line in text.split("\n"))
+    """Text escaped for an element or an attribute. Unprintable characters are spelled out, line breaks too."""
+    return html.escape(printable(text))

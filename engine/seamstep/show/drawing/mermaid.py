@@ -15,18 +15,21 @@ _CLASSES = (
     "classDef running fill:#1f5fae,stroke:#1f5fae,color:#ffffff",
     "classDef target fill:#dcebff,stroke:#1f5fae,stroke-width:4px,color:#1c2430",
     "classDef wanted stroke:#1f5fae,stroke-width:2px,stroke-dasharray:4 3",
+    "classDef folded stroke-dasharray:3 3",
+    "classDef bundle stroke:#b3362b,stroke-dasharray:2 4",
 )
 
 
 def mermaid(scene: Scene) -> str:
-    """The picture as a flow chart: a subgraph for each series; rules that refuse a step or leave it open label it."""
+    """The picture as a flow chart: a subgraph for each series; rules that refuse a step or leave it open label it.
+    Folded releases and bundles of refused steps are nodes with a count."""
     lines = ["---", f"title: {_quoted(scene.title)}", "---", "flowchart LR"]
     styles: list[str] = []
     count = 0
     for number, lane in enumerate(scene.lanes):
         lines.append(f"  subgraph s{number}[{_quoted(f'Series {lane.series}: {lane.summary}')}]")
         lines += [f"    {line}" for line in _nodes(number, lane)]
-        for arc in lane.arcs:
+        for arc in lane.single():
             lines.append(f"    n{number}x{arc.source} {_line(arc)} n{number}x{arc.target}")
             style = _style(arc)
             styles += [f"linkStyle {count} {style}"] if style else []
@@ -36,10 +39,18 @@ def mermaid(scene: Scene) -> str:
 
 
 def _nodes(number: int, lane: Lane) -> Iterator[str]:
-    for position, node in enumerate(lane.nodes):
+    position = 0
+    for group in lane.groups():
+        node = group.nodes[0]
         label = f"{node.version}: {node.mark}" if node.mark else node.version
         mark = f":::{node.mark}" if node.mark is not Mark.NONE else ""
+        if group.folded:
+            label, mark = f"{group.label}: {group.nodes[0].version} - {group.nodes[-1].version}", ":::folded"
         yield f"n{number}x{position}[{_quoted(label)}]{mark}"
+        position += len(group.nodes)
+    for position, bundle in enumerate(lane.bundles()):
+        symbol = "×" if bundle.state is State.BLOCKED else "?"
+        yield f"n{number}b{position}[{_quoted(f'{symbol} {bundle.label}')}]:::bundle"
 
 
 def _line(arc: Arc) -> str:

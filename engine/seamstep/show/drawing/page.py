@@ -58,8 +58,13 @@ def table(
 ) -> Element:
     """A table; ``name`` is its caption, which only screen readers present."""
     head = element("tr", {}, *(element("th", {"scope": "col"}, column) for column in columns))
-    body = (element("tr", {}, *(element("td", {}, cell) for cell in row)) for row in rows)
+    body = (element("tr", {}, *map(cell, columns, row)) for row in rows)
     return filled_table(name, head, body, kind)
+
+
+def cell(column: str, *content: Element | str, kind: str | None = None) -> Element:
+    """A cell of a table. In a narrow window, where cells are below one another, it has its ``column`` as a heading."""
+    return element("td", {"class": kind, "data-column": column if any(content) else None}, *content)
 
 
 def filled_table(name: str, head: Element, rows: Iterable[Element], kind: str | None = None) -> Element:

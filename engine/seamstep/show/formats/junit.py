@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from xml.etree import ElementTree
 
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+from seamstep.show.text import printable
 
 
 class Case(NamedTuple):
@@ -21,7 +20,8 @@ class Case(NamedTuple):
 
 
 def xml(name: str, suites: Mapping[str, Sequence[Case]]) -> str:
-    """A JUnit document in ASCII, called ``name``; ``suites`` are the test cases of each suite by its name."""
+    """A JUnit document in ASCII, called ``name``; ``suites`` are the test cases of each suite by its name. Texts are
+    escaped by :func:`printable`, so none holds a line break or a character that XML does not allow."""
     root = ElementTree.Element("testsuites", name=name)
     for suite, cases in suites.items():
         _suite(root, suite, cases)
@@ -32,18 +32,15 @@ def xml(name: str, suites: Mapping[str, Sequence[Case]]) -> str:
 def _suite(root: ElementTree.Element, name: str, cases: Sequence[Case]) -> None:
     failures = sum(bool(case.failures) for case in cases)
     skipped = sum(bool(case.skipped) for case in cases)
-    suite = ElementTree.SubElement(root, "testsuite", name=_clean(name), tests=str(len(cases)))
+    suite = ElementTree.SubElement(root, "testsuite", name=printable(name), tests=str(len(cases)))
     suite.set("failures", str(failures))
     suite.set("skipped", str(skipped))
     for case in cases:
-        element = ElementTree.SubElement(suite, "testcase", classname=_clean(case.classname), name=_clean(case.name))
+        element = ElementTree.SubElement(
+            suite, "testcase", classname=printable(case.classname), name=printable(case.name)
+        )
         if case.failures:
-            failure = ElementTree.SubElement(element, "failure", message=_clean(case.failures[0]))
-            failure.text = _clean("\n".join(case.failures))
+            failure = ElementTree.SubElement(element, "failure", message=printable(case.failures[0]))
+            failure.text = "\n".join(map(printable, case.failures))
         if case.skipped:
-            ElementTree.SubElement(element, "skipped", message=_clean(case.skipped))
-
-
-def _clean(text: str) -> str:
-    """``text`` without the characters that XML does not allow."""
-    return _NOT_XML.sub("", text)
+            ElementTree.SubElement(element, "skipped", message=printable(case.skipped))

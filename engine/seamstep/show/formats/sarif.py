@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from seamstep import __version__
-from seamstep.analysis.lint.findings import Code, Finding
+from seamstep.analysis.lint.findings import FINGERPRINTS, Code, Finding
 from seamstep.analysis.lint.settings import Result
+from seamstep.base import repository
 from seamstep.base.errors import Problem, dotted
 from seamstep.show.findings import Linted
 
@@ -59,7 +58,7 @@ def _result(result: Result, rule: int, baseline: bool) -> dict[str, Any]:
         "level": result.severity.value,
         "message": {"text": finding.message},
         "locations": [{"physicalLocation": _location(finding)}],
-        "partialFingerprints": {"seamstep/v1": finding.fingerprint},
+        "partialFingerprints": {FINGERPRINTS: finding.fingerprint},
         "properties": {"release": finding.release, "path": dotted(finding.path), "evidence": dict(finding.evidence)},
     }
     if result.suppression:
@@ -78,13 +77,12 @@ def _location(finding: Finding) -> dict[str, Any]:
 
 
 def _artifact(source: str) -> dict[str, str]:
-    """The location of a file. In CI the current folder is the repository: a file below it gets a relative URI, since
-    services accept no ".." and know no other folders."""
-    path, here = Path(os.path.abspath(source)), Path.cwd()  # removes ".." without following links, unlike Path.resolve
-    if not path.is_relative_to(here):
-        return {"uri": f"file://{quote(str(path), errors='replace')}"}
-    path = path.relative_to(here)
-    return {"uri": quote(path.as_posix(), errors="replace"), "uriBaseId": _ROOT}
+    """The location of a file. One in the repository gets a URI relative to its root, since services accept no ".." and
+    know no other folders."""
+    path = repository.path_of(source)
+    if path.startswith("/"):
+        return {"uri": f"file://{quote(path, errors='replace')}"}
+    return {"uri": quote(path, errors="replace"), "uriBaseId": _ROOT}
 
 
 def _notification(problem: Problem) -> dict[str, Any]:

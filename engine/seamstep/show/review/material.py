@@ -24,12 +24,14 @@ class Material(NamedTuple):
     """Everything that a report shows.
 
     ``host`` holds the host's facts. ``plans`` begin with the plan under the policy to go by, which ``scene`` draws; the
-    others are for comparison. ``linted`` holds the findings on the mapping file and its images. ``made`` is the time of
-    writing, ``as_of`` the day that decides which waivers have expired, and ``version`` that of seamstep.
+    others are for comparison. ``remedies`` are lines on what would open a path, where that plan has none. ``linted``
+    holds the findings on the mapping file and its images. ``made`` is the time of writing, ``as_of`` the day that
+    decides which waivers have expired, and ``version`` that of seamstep.
     """
 
     host: HostFacts
     plans: Sequence[Planned]
+    remedies: Sequence[str]
     scene: Scene
     linted: Linted
     made: datetime

@@ -10,6 +10,7 @@ from seamstep.show.review.sections import (
     facts_section,
     lint_section,
     measurements_section,
+    performing_section,
     plans_section,
     provenance_section,
 )
@@ -17,6 +18,7 @@ from seamstep.show.review.verdicts import verdicts_section
 
 _CONTENTS = {
     "plans": "plans",
+    "performing": "what is to be done",
     "graph": "graph",
     "steps": "steps",
     "verdicts": "verdicts",
@@ -42,6 +44,7 @@ def report(material: Material) -> str:
             "main",
             {},
             plans_section(material),
+            performing_section(material),
             graph_section(material.scene),
             steps_section(material.scene),
             verdicts_section(material),

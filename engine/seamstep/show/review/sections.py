@@ -14,12 +14,12 @@ from seamstep.base.errors import RefusedError
 from seamstep.plan import measurements
 from seamstep.plan.document import PlanOutcome
 from seamstep.show.drawing.markup import Element, element
-from seamstep.show.drawing.page import definitions, filled_table, filters, paragraph, section, table
+from seamstep.show.drawing.page import cell, definitions, filled_table, filters, paragraph, section, table
 from seamstep.show.drawing.scene import route_text
 from seamstep.show.findings import place
 from seamstep.show.images import PHASES, SVN_2_QUOTES, svn_2_text
 from seamstep.show.review.material import Material, Planned
-from seamstep.show.text import facts_rows, held_up, way_of
+from seamstep.show.text import facts_rows, held_up, performing, way_of
 
 _OUTCOMES = {
     PlanOutcome.UPDATE: "update",
@@ -28,11 +28,30 @@ _OUTCOMES = {
     PlanOutcome.NOT_LISTED: "the running version is not listed",
 }
 
+_FINDING_COLUMNS = ("severity", "finding", "release", "place")
+
 
 def plans_section(material: Material) -> Element:
     """A card for each policy, starting with the policy to go by."""
     cards = (_card(planned, chosen=planned is material.chosen) for planned in material.plans)
     return section("plans", "The plan under each policy", element("div", {"class": "cards"}, *cards))
+
+
+def performing_section(material: Material) -> Element:
+    """What is waited for and run when the plan under the policy to go by is applied; where there is no path, what would
+    open one."""
+    plan = material.chosen.plan
+    if plan.outcome is PlanOutcome.NO_PATH:
+        title, lines = "What would open a path", list(material.remedies)
+    else:
+        title, lines = "When it is applied", list(performing(plan.document, material.made.timestamp()))
+    lead = f"Under the policy {material.chosen.policy.name}"
+    if not lines:
+        nothing = "at any time, without a break between hops" if plan.hops else plan.document["reason"]
+        return section("performing", title, paragraph(f"{lead}: {nothing}."))
+    one = ", any one of these" if len(material.remedies) > 1 else ""
+    items = element("ul", {}, *(element("li", {}, line) for line in lines))
+    return section("performing", title, paragraph(f"{lead}{one}:"), items)
 
 
 def _card(planned: Planned, *, chosen: bool) -> Element:
@@ -48,10 +67,13 @@ def _card(planned: Planned, *, chosen: bool) -> Element:
     facts += [("held up", line) for line in held_up(document["held_up"])]
     facts += [("chosen by", document["objective"]["path"]), ("target", document["policy"]["target"])]
     facts += [("accepted", _waiver(waiver)) for hop in document["hops"] for waiver in hop["waived"]]
+    safe = ", ".join(way_of(hop) for hop in document["hops"] if hop["td_creation"]["safe"])
+    facts += [("TD creation", f"safe meanwhile: {safe}")] if safe else []
     for hop in document["hops"]:
-        facts += [("creation of TDs", f"{way_of(hop)}: {hop['td_creation']['reason']}")]
+        if not hop["td_creation"]["safe"]:
+            facts += [("TD creation", f"{way_of(hop)}: {hop['td_creation']['reason']}")]
         facts += [("risk", f"{way_of(hop)}: {risk['rule']}: {risk['reason']}") for risk in hop["risks"]]
-    facts += [("expired", str(problem)) for problem in policy.expired]
+    facts += [("expired", str(entry.problem)) for entry in policy.expired]
     if planned.plan.provisional:
         facts += [("provisional", "rules that need an image were left open; such a plan can't be applied")]
     title = f"{policy.name} (the policy to go by)" if chosen else policy.name
@@ -125,9 +147,7 @@ def lint_section(material: Material) -> Element:
     parts = [paragraph(f"The mapping file {looked}: {counts}.")]
     parts += [paragraph(f"{source}: there are more findings; these are the first.") for source in linted.incomplete]
     if linted.results:
-        head = element(
-            "tr", {}, *(element("th", {"scope": "col"}, one) for one in ("severity", "finding", "release", "place"))
-        )
+        head = element("tr", {}, *(element("th", {"scope": "col"}, column) for column in _FINDING_COLUMNS))
         found = {result.severity for result in linted.results}
         severities = [(severity.value, True) for severity in Severity if severity in found]
         choices = [("severity", "severity", severities)]
@@ -152,10 +172,10 @@ def _finding(result: Result) -> Element:
     return element(
         "tr",
         {"data-severity": result.severity.value},
-        element("td", {}, _state(result.severity.value, result.severity.value)),
-        element("td", {}, *told, details),
-        element("td", {"class": "nowrap"}, finding.release or ""),
-        element("td", {}, place(result)),
+        cell(_FINDING_COLUMNS[0], _state(result.severity.value, result.severity.value)),
+        cell(_FINDING_COLUMNS[1], *told, details),
+        cell(_FINDING_COLUMNS[2], finding.release or "", kind="nowrap"),
+        cell(_FINDING_COLUMNS[3], place(result)),
     )
 
 

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from seamstep.show.drawing.markup import Element, element
-from seamstep.show.drawing.page import filled_table, filters, paragraph, section
+from seamstep.show.drawing.page import cell, filled_table, filters, paragraph, section
 from seamstep.show.review.material import Material, Planned
 
 #: The most refused steps of a policy in the table; the plan document lists all.
@@ -88,9 +88,9 @@ def _row(row: Row) -> Element:
     return element(
         "tr",
         {"data-policy": row.policy, "data-effect": row.effect, "data-step": row.step},
-        element("td", {}, row.policy),
-        element("td", {"class": "nowrap"}, f"{row.ends} ({row.step})"),
-        element("td", {}, element("code", {}, row.rule)),
-        element("td", {}, element("span", {"class": f"state {_LOOKS[row.effect]}"}, row.effect)),
-        element("td", {}, row.reason),
+        cell(_COLUMNS[0], row.policy),
+        cell(_COLUMNS[1], f"{row.ends} ({row.step})", kind="nowrap"),
+        cell(_COLUMNS[2], element("code", {}, row.rule)),
+        cell(_COLUMNS[3], element("span", {"class": f"state {_LOOKS[row.effect]}"}, row.effect)),
+        cell(_COLUMNS[4], row.reason),
     )

@@ -29,6 +29,8 @@
     const row = location.hash && document.getElementById(location.hash.slice(1));
     if (row) {
       row.hidden = false;
+      const folded = row.closest("details");
+      if (folded) folded.open = true;
       row.focus();
     }
   };
