@@ -37,7 +37,7 @@ def connect() -> DuckDBPyConnection:
     try:
         import duckdb
     except ImportError:
-        message = "Parquet takes DuckDB, which comes with the extra: pip install 'seamstep[fleet]'"
+        message = "Parquet takes DuckDB, which comes with the extra 'fleet' of seamstep"
         raise InputError(Problem("DuckDB", message)) from None
     settings: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": MEMORY_LIMIT,

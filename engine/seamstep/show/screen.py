@@ -170,6 +170,9 @@ def _plan_parts(plan: Mapping[str, Any], screen: _Screen, now: float | None) -> 
         yield Text()
         yield screen.title("when it is applied")
         yield from (screen.text(f"  {line}", whole=True) for line in performed)
+    if plan["hops"] and "class_id" in plan:
+        yield Text()
+        yield screen.text(f"class_id {plan['class_id']}")
     if plan["provisional"]:
         yield Text()
         yield screen.word("provisional", f": {PROVISIONAL}")

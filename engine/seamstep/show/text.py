@@ -105,7 +105,7 @@ def plan_text(plan: Mapping[str, Any], now: float | None = None) -> str:
     performed = list(performing(plan, now))
     if performed:
         told += ["", "when it is applied", *(f"  {printable(line)}" for line in performed)]  # commands stay whole
-    lines = []
+    lines = ["", f"class_id {plan['class_id']}"] if plan["hops"] and "class_id" in plan else []
     if plan["provisional"]:
         lines += ["", f"provisional: {PROVISIONAL}"]
     if plan["alternatives"]:
@@ -132,8 +132,8 @@ def held_up(held: Mapping[str, Any] | None, *, why: bool = True) -> Iterator[str
 
 
 def performing(plan: Mapping[str, Any], now: float | None = None) -> Iterator[str]:
-    """What is waited for and run when a plan is performed, the days on which it can be, and its class; a line each.
-    With ``now`` (seconds since the epoch) also whether a maintenance window is open."""
+    """What is waited for and run when a plan is performed, and the days on which it can be; a line each. With ``now``
+    (seconds since the epoch) also whether a maintenance window is open."""
     settings = plan["apply"] if plan["hops"] else {}
     for window in settings.get("windows", ()):
         days = ", ".join(window.get("days", ())) or "every day"
@@ -152,8 +152,6 @@ def performing(plan: Mapping[str, Any], now: float | None = None) -> Iterator[st
         yield f"it can't be: the plan was made as of {plan['as_of']}, another day"
     elif plan["valid_until"] and plan["hops"]:
         yield f"until {plan['valid_until']}: a denial or waiver of the policy ends then"
-    if plan["hops"] and "class_id" in plan:
-        yield f"class_id {plan['class_id']}"
 
 
 def conditions(plan: Mapping[str, Any]) -> str:
