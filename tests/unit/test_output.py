@@ -14,6 +14,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from fleet_plans import fleet_class, fleet_host, write_fleet
 from test_host_facts import COMMON, LAYOUTS, tree
 
 from conftest import FACTS, LATEST, TRUST, Run, plan_for
@@ -22,6 +23,8 @@ from seamstep.base.errors import RefusedError
 from seamstep.cli import COMMANDS, main, parser
 from seamstep.cli.output import to_json
 from seamstep.domain.facts import HostFacts
+from seamstep.fleet import ledger, plan_folder, rollout_file
+from seamstep.fleet.messages import Planned
 from seamstep.host.simulated import Fault, SimulatedHost
 from seamstep.image import layout
 from seamstep.show.formats import junit
@@ -70,6 +73,17 @@ TABLE = [
     ("measurements", "--plan PLAN", 0),
     ("fleet plan", "FACTS --mapping LATEST --without-images -o NEW", 0),
     ("fleet sql", "--dialect duckdb", 0),
+    ("fleet check", "ROLLOUT", 0),
+    ("fleet start", "FLEET --again --ledger LEDGER", 0),
+    ("fleet next", "--ledger LEDGER --open", 0),
+    ("fleet begin", "--ledger LEDGER --host h0 --lease none", 1),
+    ("fleet record", "--ledger LEDGER --host h0 --outcome unreachable", 0),
+    ("fleet status", "--ledger LEDGER", 0),
+    ("fleet status", "--ledger LEDGER --format html", 0),
+    ("fleet status", "--ledger LEDGER --format prometheus", 0),
+    ("fleet halt", "--ledger LEDGER --by alice --reason x", 0),
+    ("fleet resume", "--ledger LEDGER --by alice --reason x", 0),
+    ("hold", "--state-dir STATE", 0),
     ("service show", "--exec /usr/bin/seamstep", 0),
     ("service install", "--exec /usr/bin/seamstep --root NEWROOT", 0),
     ("completion", "bash", 0),
@@ -118,7 +132,16 @@ def places(images: Path, spr: HostFacts, tmp_path: Path) -> dict[str, str]:
     (tmp_path / "j.sigstruct").write_bytes(layout.of(memoryview(content)).sigstruct)
     (tmp_path / "j.bin").write_bytes(content[layout.MODULE_OFFSET :])
     root = Path(__file__).parents[2]
+    fleet = write_fleet(tmp_path, [fleet_class("c0001", "1.5.05", "1.5.06")], [fleet_host("h0"), fleet_host("h1")])
+    rollout = rollout_file.load(str(tmp_path / "rollout.yaml"))
+    with ledger.created(str(tmp_path / "ledger"), rollout) as book:
+        read = plan_folder.load(str(fleet), rollout)
+        book.step((Planned(read.classes), *read.hosts), first=True)
     return {
+        "FLEET": str(fleet),
+        "ROLLOUT": str(tmp_path / "rollout.yaml"),
+        "LEDGER": str(tmp_path / "ledger"),
+        "STATE": str(tmp_path / "state"),
         "LATEST": str(LATEST),
         "FACTS": str(FACTS),
         "HOST": str(tmp_path / "host"),
