@@ -106,6 +106,22 @@ def test_layers_have_to_be_named_in_their_order(run: Run, place: Path) -> None:
         assert apply(run, path, *other, "--simulate").code == 5
 
 
+def test_a_file_that_is_named_is_not_called_the_plan_s(run: Run, place: Path) -> None:
+    """The plan was made from another policy: this one did not change, and that one can be read."""
+    path = planned(run, place)
+    for other in ("shortest-path", str(write_policy(place))):
+        ran = apply(run, path, "--simulate", "--policy", other)
+        assert ran.code == 5
+        assert f"the policy {other} is not the one that it was made from, fewest-hops, as it was then" in ran.err
+    mapping = place / "mapping.json"
+    mapping.write_text((place / "catalog" / "mapping_file.json").read_text() + "\n")
+    ran = apply(run, path, "--simulate", "--mapping", mapping)
+    assert (ran.code, f"the mapping {mapping} is not the one that it was made from" in ran.err) == (5, True)
+    for nothing in (("--policy", "fewest-hop"), ("--policy", place / "no.yaml"), ("--mapping", place / "no.json")):
+        ran = apply(run, path, "--simulate", *nothing)
+        assert (ran.code, "stale" in ran.err, "made from" in ran.err) == (2, False, False), ran.err
+
+
 @pytest.mark.parametrize(
     ("limit", "told"),
     [

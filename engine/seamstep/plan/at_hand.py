@@ -67,10 +67,10 @@ def at_hand(plan: Plan, named: Named, today: date, *, strict: bool = True) -> At
         strict: whether files that the plan names count only if nobody but root and the user can change them.
 
     Raises:
-        StalePlanError: a file can't be read, or is not the one that the plan was made from; the policy decides
-            differently today; the plan contradicts its policy.
+        StalePlanError: a file that the plan names can't be read; a file is not the one that the plan was made from; the
+            policy decides differently today; the plan contradicts its policy.
         RefusedError: a file has to be named by the caller.
-        InputError: the mapping file or a policy is invalid, or the images can't be read.
+        InputError: a file that the caller names can't be read or is invalid, or the images can't be read.
     """
     then = date.fromisoformat(plan.document["as_of"])
     layers = _layers(plan, named, today, strict=strict)
@@ -107,10 +107,12 @@ def _layers(plan: Plan, named: Named, today: date, *, strict: bool) -> list[Laye
                 require_regular(name, "policy")
             found.append(policy_file.layer(name, today))
         except InputError as error:
+            if named.policies:
+                raise
             drifted.append(f"the policy it was made from can't be read: {error}")
             continue
         if found[-1].document.sha256 != layer["sha256"]:
-            drifted.append(f"the policy changed: {name}")
+            drifted.append(_other("policy", name, layer["path"] or layer["name"], named=bool(named.policies)))
     if drifted:
         raise StalePlanError(f"stale plan: {'; '.join(drifted)}; plan again")
     return found
@@ -177,10 +179,22 @@ def _mapping(plan: Plan, named: Named, *, strict: bool) -> mapping.MappingFile:
             require_regular(path, mapping.WHAT)
         found = mapping.load(path, found=named.found)
     except InputError as error:
+        if named.mapping:
+            raise
         raise StalePlanError(f"stale plan: the mapping it was made from can't be read: {error}; plan again") from None
     if found.sha256 != plan.document["mapping"]["sha256"]:
-        raise StalePlanError(f"stale plan: the mapping changed: {path}; plan again")
+        other = _other("mapping", path, plan.document["mapping"].get("path"), named=bool(named.mapping))
+        raise StalePlanError(f"stale plan: {other}; plan again")
     return found
+
+
+def _other(what: str, path: str, planned: str | None, *, named: bool) -> str:
+    """That a file is not the one that the plan was made from, as a clause: if the caller ``named`` it, it may be
+    another one as well as one that changed."""
+    if not named:
+        return f"the {what} changed: {path}"
+    was = f", {planned}, as it was then" if planned else ""
+    return f"the {what} {path} is not the one that it was made from{was}"
 
 
 def _own(what: str, option: str, path: str) -> str:
