@@ -150,6 +150,7 @@ class Oracle:
         self.host, self.policy, self.without_images = host, policy, without_images
         self.running = host.module_version
         self.known = {release.version: release for release in listed}
+        self.listed = self.running in self.known
         self.known.setdefault(self.running, Release(self.running))
         self.ladder = sorted(version for version in self.known if version.series == self.running.series)
         self.rules = [rule for rule in policy.applied_rules() if rule.level is not Level.OFF]
@@ -158,7 +159,7 @@ class Oracle:
         """The outcome, or the best path and its cost."""
         names = self.policy.target.names
         if not any(version > self.running and names(version) for version in self.ladder):
-            return "up-to-date"
+            return "up-to-date" if self.listed else "not-listed"
         budget = (self.host.remaining_updates or 0) - self.policy.keep_updates
         if self.policy.max_hops is not None:
             budget = min(budget, self.policy.max_hops)
