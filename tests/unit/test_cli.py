@@ -113,7 +113,7 @@ def test_cpu_that_no_image_names(run: Run, images: Path, spr: HostFacts, tmp_pat
         (("plan", "--mapping", LATEST, "--images", "nowhere", "--facts", FACTS), "nowhere: can't read the images"),
         (("apply", "nowhere.json"), "nowhere.json: can't read the plan"),
         (("apply", FACTS), "is not the text seamstep/plan/v1"),
-        (("apply", "x.json", "--target", "1.5.34"), "is for planning"),
+        (("apply", "x.json", "--as-of", "2030-01-01"), "is for planning"),
         (("apply", "--simulate"), "needs a saved PLAN"),
         (("facts", "--sysroot", "/nowhere", "-o", "/nowhere/f.json"), "can't write"),
     ],

@@ -316,7 +316,7 @@ def test_the_layout_is_in_order_and_in_its_bounds(listed: Any, host: Any, policy
         assert len(ends) == len(set(ends)), "no two arcs share an end"
         for one, other in combinations(row.curves, 2):
             if one.arc.span < other.arc.span:
-                assert abs(one.height) < abs(other.height)
+                assert abs(one.height) <= abs(other.height) + 1e-9  # folded releases bring longer arcs together
     for upper, lower in pairwise(placed.rows):
         assert upper.bottom == lower.top
 

@@ -150,6 +150,16 @@ def test_the_last_day_is_the_policy_s_word(run: Run, place: Path, until: str | N
     assert (ran.code, "decides alike until 2098-05-05, and the plan does not say so" in ran.err) == (5, True)
 
 
+def test_a_plan_does_not_go_past_what_its_policy_wants(run: Run, place: Path) -> None:
+    policy = write_policy(place, target="1.5.28")
+    path = planned(run, place, "--policy", policy, "--target", "1.5.34")
+    ran = apply(run, path, "--policy", policy, "--simulate")
+    assert (ran.code, "leads to 1.5.34, which its policy's target 1.5.28 does not name" in ran.err) == (5, True)
+    assert apply(run, path, "--policy", policy, "--simulate", "--target", "1.5.34").code == 0
+    narrower = planned(run, place, "--target", "1.5.28")
+    assert apply(run, narrower, "--simulate").code == 0
+
+
 def test_held_creation_is_the_policy_s_word(run: Run, place: Path) -> None:
     path = planned(run, place)
     reseal(path, td_creation="held")

@@ -256,6 +256,29 @@ def test_nothing_to_do_but_what_a_killed_run_owes(
         assert (tmp_path / "note").read_text() == "applied\n"
 
 
+def test_a_run_that_asks_and_can_not_be_performed_pays_what_a_killed_run_owes(
+    run: Run, spr: HostFacts, images: Path, tmp_path: Path, root: Path
+) -> None:
+    """Otherwise the host would stay quiesced until somebody runs something else."""
+    settings = {"before": [["true"]], "after": [["sh", "-c", f"echo $SEAMSTEP_OUTCOME >> {tmp_path}/note"]]}
+    plan = with_settings(plan_for(spr, images, "fewest-hops"), **settings)
+    whole = run_to(plan, standing_for(root, simulated(plan)), tmp_path / "whole", None)
+    at = whole.interactions.index("state applied")
+    (tmp_path / "note").unlink()
+    state, saved = tmp_path / "state", tmp_path / "saved.json"
+    run_to(plan, standing_for(root, simulated(plan)), state, at)
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(json.dumps({"schema": "seamstep/policy/v1", "name": "p", "apply": settings}))
+    planning = ("--catalog", images, *TRUST, "--policy", policy)
+    facts = tmp_path / "facts.json"
+    facts.write_text(to_json(spr.to_document()))
+    assert run("plan", *planning, "--facts", facts, "-o", saved).code == 0
+    tree(root, {"sys/devices/faux/tdx_host/version": "1.5.34\n", "proc/sys/kernel/random/boot_id": f"{spr.boot_id}\n"})
+    ran = run("apply", saved, *planning, "--sysroot", root, "--state-dir", state)
+    assert (ran.code, "running the commands 'after' of the run" in ran.err) == (5, True)
+    assert (tmp_path / "note").read_text() == "applied\n"
+
+
 def test_a_journal_in_ruins_is_told_and_fatal_to_nobody(run: Run, root: Path) -> None:
     state = root / "var/lib/seamstep"
     state.mkdir(parents=True)

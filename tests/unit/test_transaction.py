@@ -246,6 +246,19 @@ def test_soak_between_hops_also_across_runs(spr: HostFacts, images: Path, tmp_pa
     assert 399 < host.monotonic() - begun < 402
 
 
+def test_a_dry_run_tells_that_a_real_one_would_soak(spr: HostFacts, images: Path, tmp_path: Path) -> None:
+    plan = with_settings(plan_for(spr, images), soak=600)
+    host = simulated(plan)
+    assert again(plan, host, tmp_path, limit=1).version == V28
+    host.sleep(100)
+    with transaction.begun(host, str(tmp_path), dry_run=True) as begun:
+        result = begun.perform(plan, judge_for(plan))
+    assert "1.5.28 → 1.5.34 could be performed, but not now, 500 s of the soak time" in result.message
+    host.sleep(500)
+    with transaction.begun(host, str(tmp_path), dry_run=True) as begun:
+        assert "1.5.28 → 1.5.34 could be performed now" in begun.perform(plan, judge_for(plan)).message
+
+
 def test_an_interrupt_ends_soaking(spr: HostFacts, images: Path) -> None:
     plan = with_settings(plan_for(spr, images), soak=600)
 

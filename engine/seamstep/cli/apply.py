@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from seamstep.run.transaction import Transaction
 
 _ANSWER_SECONDS = 600.0
-_PLANNING = ("target", "as_of")
 
 
 def add(commands: Any) -> None:
@@ -128,6 +127,8 @@ def _perform(options: argparse.Namespace, begun: Transaction, at_hand: AtHand, j
         return _nothing_to_do(options, plan, begun, _beside(LineReporter(sys.stderr), journal))
     judge = Judge(at_hand.policy.applied_rules(), {release.version: release for release in at_hand.releases})
     if not options.yes and not options.dry_run:
+        if not options.simulate:  # a host stays quiesced no longer, whatever comes of this run
+            begun.make_up(plan, _beside(LineReporter(sys.stderr), journal))
         result = begun.check(
             plan, judge, limit=options.max_hops, retry_failed=options.retry_failed, rehearsal=options.simulate
         )
@@ -294,13 +295,13 @@ def _saved_plan(options: argparse.Namespace) -> AtHand | None:
         if options.simulate:
             raise InputError(Problem("--simulate", "needs a saved PLAN; make one with seamstep plan -o"))
         return None
-    given = [f"--{name.replace('_', '-')}" for name in _PLANNING if getattr(options, name)]
-    if given:
-        raise InputError(Problem(given[0], "is for planning; a saved plan already says what to do"))
+    if options.as_of:
+        raise InputError(Problem("--as-of", "is for planning; a saved plan already says what to do"))
     mapping, images = shared.named_sources(options)
     plan = document.load(options.plan)
     _refuse_signers(plan, options)
-    named = Named(mapping, bool(options.catalog), images, options.policy or ())
+    target = shared.target(options)
+    named = Named(mapping, bool(options.catalog), images, options.policy or (), target)
     return at_hand(plan, named, shared.today(), strict=not options.simulate)
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from seamstep.host.base import Host
     from seamstep.image.catalog import Catalog
     from seamstep.plan.at_hand import AtHand
-    from seamstep.policy.policy import Policy
+    from seamstep.policy.policy import Policy, Target
 
 DEFAULT_POLICY = "fewest-hops"
 _TOLD_MAX = 10
@@ -303,15 +303,21 @@ def policy(options: argparse.Namespace, as_of: date) -> Policy:
     """
     from seamstep.policy import layers as policy_layers
     from seamstep.policy import policy_file
-    from seamstep.policy.policy import Target
 
     chosen = policy_layers.merge([policy_file.layer(name, as_of) for name in options.policy or [DEFAULT_POLICY]])
-    if options.target:
-        try:
-            chosen = chosen.with_target(Target.parse(options.target))
-        except ValueError as error:
-            raise InputError(Problem("--target", f"{error}, or 'newest'")) from None
+    wanted = target(options)
+    chosen = chosen.with_target(wanted) if wanted else chosen
     return chosen.with_signers(signers(options))
+
+
+def target(options: argparse.Namespace) -> Target | None:
+    """The target of ``--target``; None without one. Raises InputError for a malformed one."""
+    from seamstep.policy.policy import Target
+
+    try:
+        return Target.parse(options.target) if options.target else None
+    except ValueError as error:
+        raise InputError(Problem("--target", f"{error}, or 'newest'")) from None
 
 
 def today() -> date:

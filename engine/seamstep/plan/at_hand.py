@@ -24,7 +24,7 @@ from seamstep.plan.document import Hop, Plan
 from seamstep.policy import layers as policy_layers
 from seamstep.policy import policy_file
 from seamstep.policy.layers import Layer
-from seamstep.policy.policy import Policy
+from seamstep.policy.policy import Policy, Target
 
 
 class Named(NamedTuple):
@@ -35,12 +35,14 @@ class Named(NamedTuple):
         found: whether the mapping file was found in a folder that the caller named.
         images: a folder with the images; None for the plan's files.
         policies: the policies, in the order of the plan's layers; empty for the plan's.
+        target: the releases to go to, instead of those that the policy names; None for those of the policy.
     """
 
     mapping: str | None = None
     found: bool = False
     images: str | None = None
     policies: Sequence[str] = ()
+    target: Target | None = None
 
 
 class AtHand(NamedTuple):
@@ -76,7 +78,7 @@ def at_hand(plan: Plan, named: Named, today: date, *, strict: bool = True) -> At
     layers = _layers(plan, named, today, strict=strict)
     _refuse_drift_of_time(plan, layers, then, today)
     policy = policy_layers.merge(layers)
-    _refuse_contradictions(plan, policy)
+    _refuse_contradictions(plan, policy.with_target(named.target) if named.target else policy)
     if policy.apply and not named.policies:
         given = " ".join(f"--policy {one.file or one.name}" for one in policy.sources)
         message = f"the policy {policy.name} has windows, a soak time, retries or commands, and a plan is no authority"
@@ -164,6 +166,8 @@ def _contradictions(plan: Plan, policy: Policy) -> Iterator[str]:
     hops, left = len(plan.hops), (plan.host.remaining_updates or 0) - len(plan.hops)
     if policy.max_hops is not None and hops > policy.max_hops:
         yield f"it has {hops} hops, and its policy permits at most {policy.max_hops}"
+    if hops and not policy.target.names(plan.hops[-1].target):
+        yield f"it leads to {plan.hops[-1].target}, which its policy's target {policy.target.text} does not name"
     if hops and left < policy.keep_updates:
         yield f"it leaves {left} updates, and its policy keeps {policy.keep_updates} in reserve"
 

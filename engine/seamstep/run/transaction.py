@@ -16,6 +16,7 @@ Order of a run:
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -75,7 +76,8 @@ class Transaction(NamedTuple):
             return self._already_done(plan)
         last_applied = past_runs.last_applied(self.past, self.boot_id)
         executor = Executor(self.host, reporter, judge=judge, rehearsal=rehearsal, last_applied=last_applied)
-        return executor.check(plan, start=start) or _would_do(plan, start, limit, self.host.wall())
+        result = executor.check(plan, start=start)
+        return result or _would_do(plan, start, limit, self.host.wall(), executor.soak_left(plan))
 
     def perform(
         self,
@@ -393,11 +395,14 @@ def _stopped_early(result: RunResult) -> bool:
     return result.exit_code not in {ExitCode.LOST, ExitCode.UNKNOWN}
 
 
-def _would_do(plan: Plan, start: int, limit: int | None, now: float) -> RunResult:
+def _would_do(plan: Plan, start: int, limit: int | None, now: float, soak_left: float) -> RunResult:
     hops = plan.hops[start:] if limit is None else plan.hops[start : start + limit]
     steps = ", ".join(map(str, hops))
     source = hops[0].source
     why = windows.closed(plan.settings.windows, now)
+    if soak_left:
+        soaking = f"{math.ceil(soak_left)} s of the soak time after the last hop are left"
+        why = f"{soaking}; {why}" if why else soaking
     could = f"could be performed, but not now, {why}" if why else "could be performed now"
     message = f"dry run: {steps} {could}; nothing was changed, {source} runs"
     return RunResult(State.PREFLIGHT, source, (), message, Stop.DRY_RUN)

@@ -211,18 +211,19 @@ class Executor:
 
     def _wait_to_begin(self, plan: Plan, hop: Hop, interrupted: Interrupted) -> RunResult | None:
         """Wait for the soak time, then check the maintenance windows. Returns None if the hop may begin."""
-        left = self._soak_left(plan)
+        left = self.soak_left(plan)
         if left > 0:
             self._tell.waiting(f"soaking {plan.settings.soak} s after the last hop", left)
             if not kernel.wait(self._host, left, lambda: bool(interrupted)):
                 return self._stopped(Stop.INTERRUPTED, f"interrupted before {hop}; {hop.source} runs")
         return self._open(plan, hop)
 
-    def _soak_left(self, plan: Plan) -> float:
+    def soak_left(self, plan: Plan) -> float:
+        """The seconds until the soak time after the last applied hop is over."""
         if self._last_applied is None or not plan.settings.soak:
             return 0.0
         passed = self._host.monotonic() - self._last_applied
-        return plan.settings.soak - max(passed, 0.0)
+        return max(plan.settings.soak - max(passed, 0.0), 0.0)
 
     def _open(self, plan: Plan, hop: Hop) -> RunResult | None:
         why = windows.closed(plan.settings.windows, self._host.wall())
