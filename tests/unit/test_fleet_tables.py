@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from test_fleet_plan import FLEET, PLAN, as_lines, host, planned, result
 
-from conftest import DAY, LATEST, Run
+from conftest import DAY, FACTS, LATEST, Run
 from seamstep.fleet import sql, tables
 from seamstep.fleet.members import spool
 from seamstep.fleet.planning import FleetPlan, Ground
@@ -132,6 +132,43 @@ def test_parquet_is_as_good_as_lines(run: Run, tmp_path: Path, nested: bool) -> 
     folder.mkdir()
     path.rename(folder / "fleet.parquet")
     assert planned(run, tmp_path / "other", folder)[1] == hosts
+
+
+def test_rows_of_a_query_are_as_good_as_lines(run: Run, tmp_path: Path) -> None:
+    """The query reads a database that the file of SQL attaches, as it would one far away."""
+    expected, hosts = planned(run, tmp_path / "out", as_lines(tmp_path / "fleet.jsonl", FLEET))
+    table = parquet(tmp_path / "fleet.parquet", FLEET)
+    with needed("duckdb").connect(str(tmp_path / "inventory.db")) as database:
+        database.execute(f"CREATE TABLE hosts AS SELECT * FROM read_parquet('{table}')")
+    query = tmp_path / "i.sql"
+    query.write_text(f"ATTACH '{tmp_path}/inventory.db' AS far (READ_ONLY);\nSELECT * FROM far.hosts;\n")
+    assert planned(run, tmp_path / "other", query) == (expected, hosts)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "the last statement is no query"),
+        ("CREATE TABLE x (y INTEGER)", "the last statement is no query"),
+        ("SELECT 1 AS one", "one: unknown column"),
+        ("SELECT nonsense FROM nowhere", "can't read the file of SQL"),
+        ("SELEKT", "can't read the file of SQL"),
+    ],
+)
+def test_files_of_sql_that_give_no_hosts(run: Run, tmp_path: Path, text: str, says: str) -> None:
+    needed("duckdb")
+    path = tmp_path / "i.sql"
+    path.write_text(text or " ")
+    ran = run("fleet", "plan", path, "--mapping", LATEST, "--without-images", "-o", tmp_path / "out")
+    assert (ran.code, says in ran.err) == (2, True), ran.err
+
+
+def test_a_file_of_sql_in_a_folder_is_not_run(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "fleet").mkdir()
+    (tmp_path / "fleet" / "a.json").write_text(FACTS.read_text())
+    (tmp_path / "fleet" / "b.sql").write_text(f"COPY (SELECT 1) TO '{tmp_path}/ran.csv'; SELECT 1")
+    ran = run("fleet", "plan", tmp_path / "fleet", "--mapping", LATEST, "--without-images", "-o", tmp_path / "out")
+    assert (ran.code, (tmp_path / "ran.csv").exists()) == (0, False)
 
 
 def test_findings_in_parquet(run: Run, tmp_path: Path) -> None:

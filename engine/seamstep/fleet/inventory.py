@@ -22,6 +22,7 @@ from seamstep.fleet.findings import Findings
 _CHUNK = 1 << 20
 _LINES = (".jsonl", ".ndjson")
 _PARQUET = ".parquet"
+_SQL = ".sql"  # named by the user alone: whoever can write to a folder must not have a program run
 _FOLDER = "folder of facts documents"
 #: Called with the number of bytes that were read since the last call.
 Watch = Callable[[int], None]
@@ -31,7 +32,7 @@ def hosts(paths: Iterable[str], classes: Classes, findings: Findings, watch: Wat
     """The hosts in inventories, in their order; ``classes`` gets their groups and ``findings`` the mistakes.
 
     A path is a file with a facts document on each line, a file with a single one, a Parquet file, a folder with such
-    files, or ``-`` for standard input.
+    files, a file of SQL, or ``-`` for standard input.
 
     Raises:
         InputError: a path can't be read, or holds no facts.
@@ -71,7 +72,7 @@ def _hosts_at(path: str, classes: Classes, findings: Findings, watch: Watch) -> 
 
 
 def _hosts_in(path: str, classes: Classes, findings: Findings, watch: Watch, *, regular: bool) -> Iterator[Host]:
-    if path.endswith(_PARQUET):
+    if path.endswith((_PARQUET, _SQL)):
         from seamstep.fleet import on_duckdb
 
         yield from on_duckdb.hosts(path, classes, findings)

@@ -1,7 +1,7 @@
-"""Inventories and results as Parquet, by DuckDB: the extra ``seamstep[fleet]``.
+"""Inventories in Parquet and behind SQL, and results as Parquet, by DuckDB: the extra ``seamstep[fleet]``.
 
-DuckDB runs with no network, no extensions that it would fetch, and no more memory than MEMORY_LIMIT; what is larger
-goes to a temporary folder.
+DuckDB fetches no extensions by itself and takes no more memory than MEMORY_LIMIT; what is larger goes to a temporary
+folder. A file of SQL is a program of the user: it may load extensions, attach databases and read object storage.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, Any
 
-from seamstep.base.documents import parse_json
+from seamstep.base.documents import decode, parse_json, read_bytes
 from seamstep.base.errors import InputError, Problem
 from seamstep.fleet import sql
 from seamstep.fleet.classes import GROUPS_MAX, NO_LABELS, Classes, Host, TooManyGroupsError, labels_text
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 MEMORY_LIMIT = "1GB"
+#: The suffix of a file of SQL.
+SQL = ".sql"
+_SQL_LIMIT = 1 << 20
 _ROWS = 10_000
 _INVALID = -1
 _NEEDED = ("hostname", "module_version")
@@ -37,7 +40,7 @@ def connect() -> DuckDBPyConnection:
     try:
         import duckdb
     except ImportError:
-        message = "Parquet takes DuckDB, which comes with the extra 'fleet' of seamstep"
+        message = "Parquet and SQL take DuckDB, which comes with the extra 'fleet' of seamstep"
         raise InputError(Problem("DuckDB", message)) from None
     settings: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": MEMORY_LIMIT,
@@ -48,8 +51,10 @@ def connect() -> DuckDBPyConnection:
 
 
 def hosts(path: str, classes: Classes, findings: Findings) -> Iterator[Host]:
-    """The hosts in a Parquet file with the columns of ``sql``, in their order. Columns of lists and objects may have
-    such types, or hold JSON text; a column may be missing where all hosts lack the fact.
+    """The hosts in a Parquet file, or in the rows that the last query in a file of SQL gives, in their order.
+
+    The columns are those of ``sql``. Columns of lists and objects may have such types, or hold JSON text; a column may
+    be missing where all hosts lack the fact.
 
     Raises:
         InputError: the file can't be read, or has another column.
@@ -58,9 +63,10 @@ def hosts(path: str, classes: Classes, findings: Findings) -> Iterator[Host]:
     database = connect()
     import duckdb
 
+    what = "file of SQL" if path.endswith(SQL) else "Parquet file"
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
-            raise InputError(Problem(path, "can't read the Parquet file: not a regular file"))
+            raise InputError(Problem(path, f"can't read the {what}: not a regular file"))
         _make_view(database, path)
         group = sql.statements("duckdb").group.replace(' AS "hosts"', ' AS "hosts", MIN("row") AS "row"')
         database.execute(f'CREATE TABLE found AS SELECT *, ROW_NUMBER() OVER (ORDER BY "row") - 1 AS id FROM ({group})')
@@ -73,7 +79,7 @@ def hosts(path: str, classes: Classes, findings: Findings) -> Iterator[Host]:
         )
         yield from _rows(database, path, numbers, findings)
     except (duckdb.Error, OSError, ValueError) as error:
-        raise InputError(Problem(path, f"can't read the Parquet file: {str(error).partition(chr(10))[0]}")) from None
+        raise InputError(Problem(path, f"can't read the {what}: {str(error).partition(chr(10))[0]}")) from None
     finally:
         database.close()
 
@@ -103,7 +109,10 @@ def write_parquet(hosts_jsonl: str) -> None:
 
 def _make_view(database: DuckDBPyConnection, path: str) -> None:
     """Make the view ``inventory``, with the columns of ``sql`` and ``row``, the number of the row from 1."""
-    source = f"read_parquet({_text(glob.escape(path))}, file_row_number = true)"
+    source, row = f"read_parquet({_text(glob.escape(path))}, file_row_number = true)", "file_row_number"
+    if path.endswith(SQL):
+        _run(database, path)
+        source, row = "given", "rowid"
     types = {name: kind for name, kind, *_ in database.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}
     known = {*sql.SHARED, *sql.OWN, "schema", "file_row_number"}
     wrong = [Problem(path, "unknown column", (name,)) for name in types if name not in known]
@@ -111,9 +120,20 @@ def _make_view(database: DuckDBPyConnection, path: str) -> None:
     if wrong:
         raise InputError(wrong)
     columns = [f'{_column(name, types.get(name))} AS "{name}"' for name in (*sql.SHARED, *sql.OWN)]
-    database.execute(
-        f'CREATE VIEW inventory AS SELECT {", ".join(columns)}, file_row_number + 1 AS "row" FROM {source}'
-    )
+    database.execute(f'CREATE VIEW inventory AS SELECT {", ".join(columns)}, {row} + 1 AS "row" FROM {source}')
+
+
+def _run(database: DuckDBPyConnection, path: str) -> None:
+    """Run the statements in a file of SQL; the rows of the last, a query, become the table ``given``."""
+    import duckdb
+
+    text = decode(read_bytes(path, _SQL_LIMIT, "file of SQL"), path)
+    statements = database.extract_statements(text)
+    if not statements or statements[-1].type != duckdb.StatementType.SELECT:
+        raise InputError(Problem(path, "the last statement is no query; expected a SELECT with a row for each host"))
+    for statement in statements[:-1]:
+        database.execute(statement)
+    database.execute(f"CREATE TABLE given AS {statements[-1].query}")
 
 
 def _column(name: str, kind: str | None) -> str:
