@@ -150,7 +150,7 @@ def test_the_limits_name_the_hosts_that_use_them_up(fleet: Fleet) -> None:
     blocked = fleet.status()["blocked"]
     assert {(one["invariant"], one["code"]) for one in blocked} == {(1, "domain")}
     assert {one["reason"] for one in blocked} == {
-        f"rack r{rack}: 1 hosts are unavailable, and 1 may be" for rack in range(3)
+        f"rack r{rack}: 1 host is unavailable, and 1 may be" for rack in range(3)
     }
     assert "bring back, and record as seen: k0 (unreachable)" in fleet("status").out
     assert "no route" in fleet("status").out

@@ -174,7 +174,8 @@ class Gates:
         rollout, sizes = self.state.rollout, self.state.sizes
         limit = rollout.limit(sizes.get(domain, 0), domain=True)
         if rollout.domain and self.unavailable[domain] >= limit:
-            reason = f"{rollout.domain} {domain}: {self.unavailable[domain]} hosts are unavailable"
+            away = self.unavailable[domain]
+            reason = f"{rollout.domain} {domain}: {away} host{' is' if away == 1 else 's are'} unavailable"
             return Held(1, "domain", f"{reason}, and {limit} may be")
         if self.total >= self._limit_in_all:
             reason = f"{self.total} hosts of the fleet are unavailable, and {self._limit_in_all} may be"
