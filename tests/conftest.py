@@ -20,6 +20,7 @@ import pytest
 
 from seamstep.base.versions import ModuleVersion, SeamldrVersion
 from seamstep.cli import main
+from seamstep.cli.output import to_json
 from seamstep.demo.synthetic import Parts, Signer, synthetic_image, synthetic_module
 from seamstep.domain import facts
 from seamstep.domain.facts import HostFacts
@@ -148,6 +149,14 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
         place.mkdir(parents=True, exist_ok=True)
         (place / f"tdx_module_{release.version}.blob").write_bytes(synthetic_image(release.version, SIGNER))
     return folder
+
+
+@pytest.fixture
+def plan_file(spr: HostFacts, images: Path, tmp_path: Path) -> Path:
+    """A file with a plan that can be applied."""
+    path = tmp_path / "plan.json"
+    path.write_text(to_json(plan_for(spr, images).document))
+    return path
 
 
 def plan_for(host: HostFacts, folder: Path, policy_name: str = "shortest-path", as_of: date = DAY) -> Plan:

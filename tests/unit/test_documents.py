@@ -23,10 +23,10 @@ from seamstep.base.documents import (
     read_bytes,
     read_json,
     read_regular,
-    write_atomic,
 )
 from seamstep.base.errors import InputError, RefusedError, dotted
 from seamstep.base.positions import Places, line_and_column, scan
+from seamstep.base.writing import write_atomic
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),

@@ -16,7 +16,6 @@ from test_host_facts import COMMON, LAYOUTS, tree
 
 from conftest import FACTS, LATEST, PUBLISHED, SIGNER, TRUST, TRUSTED, Run, plan_for, published_parts
 from seamstep.base.errors import ExitCode
-from seamstep.cli.output import to_json
 from seamstep.demo.synthetic import Parts, synthetic_module
 from seamstep.domain.facts import HostFacts
 from seamstep.domain.model import INTEL_SIGNER
@@ -254,13 +253,6 @@ def test_an_update_under_way_is_busy_and_not_impossible(run: Run, tmp_path: Path
 def shell(command: str, **settings: Any) -> subprocess.CompletedProcess[str]:
     line = command.replace("SEAMSTEP", f"{sys.executable} -m seamstep")
     return subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, **settings)
-
-
-@pytest.fixture
-def plan_file(spr: HostFacts, images: Path, tmp_path: Path) -> Path:
-    path = tmp_path / "plan.json"
-    path.write_text(to_json(plan_for(spr, images).document))
-    return path
 
 
 @pytest.mark.parametrize("where", [">&-", "> /dev/full", "2>&-", "| true; exit ${PIPESTATUS[0]}", "<&-"])

@@ -18,7 +18,7 @@ from fleet_plans import fleet_class, fleet_host, write_fleet
 from test_host_facts import COMMON, LAYOUTS, tree
 
 from conftest import FACTS, LATEST, TRUST, Run, plan_for
-from seamstep.base import documents
+from seamstep.base import documents, writing
 from seamstep.base.errors import RefusedError
 from seamstep.cli import COMMANDS, main, parser
 from seamstep.cli.output import to_json
@@ -422,9 +422,9 @@ def test_a_link_that_is_made_meanwhile_is_not_followed(tmp_path: Path, monkeypat
     def check(path: Path, **_: Any) -> None:
         path.symlink_to(there)
 
-    monkeypatch.setattr(documents, "check_writable", check)
+    monkeypatch.setattr(writing, "check_writable", check)
     with pytest.raises(RefusedError):
-        documents.write_atomic(link, b"x", replace=False)
+        writing.write_atomic(link, b"x", replace=False)
     assert (there.exists(), link.is_symlink()) == (False, True)
 
 

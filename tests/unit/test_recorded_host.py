@@ -14,7 +14,6 @@ from test_host_facts import COMMON, DOUBLE, LAYOUTS, tree
 
 from conftest import TRUST, Run, plan_for
 from seamstep.base.errors import RefusedError
-from seamstep.cli.output import to_json
 from seamstep.domain.facts import HostFacts
 from seamstep.host.simulated import Fault, SimulatedHost
 from seamstep.host.sysfs import SysfsHost
@@ -40,13 +39,6 @@ def root(tmp_path: Path, spr: HostFacts) -> Path:
     }
     tree(tmp_path / "root", COMMON, LAYOUTS["mainline"], DOUBLE, files)
     return tmp_path / "root"
-
-
-@pytest.fixture
-def plan_file(spr: HostFacts, images: Path, tmp_path: Path) -> Path:
-    path = tmp_path / "plan.json"
-    path.write_text(to_json(plan_for(spr, images).document))
-    return path
 
 
 # -- a rehearsal in the folder of a real host

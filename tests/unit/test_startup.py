@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import FACTS, LATEST, TRUST, plan_for
-from seamstep.cli.output import to_json
-from seamstep.domain.facts import HostFacts
+from conftest import FACTS, LATEST, TRUST
 
 PROGRAM = "from seamstep.cli import main; code = main(sys.argv[1:])"
 
@@ -27,20 +25,13 @@ def imported(program: str, *arguments: object) -> set[str]:
     return {name.partition(".")[0] for name in done.stderr.splitlines()[-1].split()}
 
 
-@pytest.fixture
-def saved_plan(spr: HostFacts, images: Path, tmp_path: Path) -> Path:
-    path = tmp_path / "plan.json"
-    path.write_text(to_json(plan_for(spr, images).document))
-    return path
-
-
 @pytest.mark.parametrize("command", ["facts", "status"])
 def test_what_looks_at_a_host_needs_no_library_for_documents_or_graphs(command: str) -> None:
     assert not modules_of(command) & {"networkx", "jsonschema", "yaml", "packaging", "rich"}
 
 
-def test_applying_a_saved_plan_needs_no_library_for_graphs(saved_plan: Path) -> None:
-    loaded = modules_of("apply", saved_plan, *TRUST, "--simulate", "--yes")
+def test_applying_a_plan_file_needs_no_library_for_graphs(plan_file: Path) -> None:
+    loaded = modules_of("apply", plan_file, *TRUST, "--simulate", "--yes")
     assert "seamstep" in loaded
     assert not loaded & {"networkx", "rich"}
 

@@ -41,13 +41,6 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "root"
 
 
-@pytest.fixture
-def plan_file(spr: HostFacts, images: Path, tmp_path: Path) -> Path:
-    path = tmp_path / "plan.json"
-    path.write_text(to_json(plan_for(spr, images).document))
-    return path
-
-
 def standing_for(root: Path, host: SimulatedHost) -> SimulatedHost:
     """``host`` as the one below ``root``, whose runs are no rehearsals."""
     host.sysroot = str(root)
@@ -231,51 +224,45 @@ def test_a_run_that_is_under_way(run: Run, spr: HostFacts, images: Path, tmp_pat
     os.close(folder)
 
 
-def test_nothing_to_do_but_what_a_killed_run_owes(
-    run: Run, spr: HostFacts, images: Path, tmp_path: Path, root: Path
-) -> None:
-    """A run was killed once the newest module ran and before its commands 'after': the next one runs those."""
+@pytest.fixture
+def owing(run: Run, spr: HostFacts, images: Path, tmp_path: Path, root: Path) -> tuple[object, ...]:
+    """A run was killed once the newest module ran and before its commands 'after'. Options for a run that owes these;
+    the commands write to the file ``note``."""
     settings = {"before": [["true"]], "after": [["sh", "-c", f"echo $SEAMSTEP_OUTCOME >> {tmp_path}/note"]]}
     plan = with_settings(plan_for(spr, images, "fewest-hops"), **settings)
     whole = run_to(plan, standing_for(root, simulated(plan)), tmp_path / "whole", None)
-    at = whole.interactions.index("state applied")
     (tmp_path / "note").unlink()
-    state, saved = tmp_path / "state", tmp_path / "saved.json"
-    run_to(plan, standing_for(root, simulated(plan)), state, at)
+    run_to(plan, standing_for(root, simulated(plan)), tmp_path / "state", whole.interactions.index("state applied"))
     files = {"version": "1.5.34\n", "num_remaining_updates": "4\n"}
     tree(root, {f"sys/devices/faux/tdx_host/{name}": text for name, text in files.items()})
     tree(root, {"proc/sys/kernel/random/boot_id": f"{spr.boot_id}\n"})
     policy = tmp_path / "policy.yaml"
     policy.write_text(json.dumps({"schema": "seamstep/policy/v1", "name": "p", "apply": settings}))
-    planning = ("--catalog", images, *TRUST, "--policy", policy)
-    assert run("plan", *planning, "--sysroot", root, "-o", saved).code == 0
-    apply = ("apply", saved, *planning, "--sysroot", root, "--state-dir", state, "--yes", "--json")
+    return "--catalog", images, *TRUST, "--policy", policy
+
+
+def test_nothing_to_do_but_what_a_killed_run_owes(run: Run, tmp_path: Path, root: Path, owing: Any) -> None:
+    saved = tmp_path / "saved.json"
+    assert run("plan", *owing, "--sysroot", root, "-o", saved).code == 0
     for _ in range(2):
-        ran = run(*apply)
+        ran = run("apply", saved, *owing, "--sysroot", root, "--state-dir", tmp_path / "state", "--yes", "--json")
         assert (ran.code, ran.json["outcome"]) == (0, "up-to-date")
         assert (tmp_path / "note").read_text() == "applied\n"
 
 
-def test_a_run_that_asks_and_can_not_be_performed_pays_what_a_killed_run_owes(
-    run: Run, spr: HostFacts, images: Path, tmp_path: Path, root: Path
+@pytest.mark.parametrize("held", [False, True])
+@pytest.mark.parametrize("asks", [("--yes",), ()])
+def test_what_stops_a_run_does_not_leave_the_host_quiesced(
+    run: Run, spr: HostFacts, tmp_path: Path, root: Path, owing: Any, held: bool, asks: tuple[str, ...]
 ) -> None:
-    """Otherwise the host would stay quiesced until somebody runs something else."""
-    settings = {"before": [["true"]], "after": [["sh", "-c", f"echo $SEAMSTEP_OUTCOME >> {tmp_path}/note"]]}
-    plan = with_settings(plan_for(spr, images, "fewest-hops"), **settings)
-    whole = run_to(plan, standing_for(root, simulated(plan)), tmp_path / "whole", None)
-    at = whole.interactions.index("state applied")
-    (tmp_path / "note").unlink()
-    state, saved = tmp_path / "state", tmp_path / "saved.json"
-    run_to(plan, standing_for(root, simulated(plan)), state, at)
-    policy = tmp_path / "policy.yaml"
-    policy.write_text(json.dumps({"schema": "seamstep/policy/v1", "name": "p", "apply": settings}))
-    planning = ("--catalog", images, *TRUST, "--policy", policy)
-    facts = tmp_path / "facts.json"
+    """The plan is for the host as it was, or the host is held."""
+    saved, facts, state = tmp_path / "saved.json", tmp_path / "facts.json", tmp_path / "state"
     facts.write_text(to_json(spr.to_document()))
-    assert run("plan", *planning, "--facts", facts, "-o", saved).code == 0
-    tree(root, {"sys/devices/faux/tdx_host/version": "1.5.34\n", "proc/sys/kernel/random/boot_id": f"{spr.boot_id}\n"})
-    ran = run("apply", saved, *planning, "--sysroot", root, "--state-dir", state)
-    assert (ran.code, "running the commands 'after' of the run" in ran.err) == (5, True)
+    assert run("plan", *owing, "--facts", facts, "-o", saved).code == 0
+    if held:
+        assert run("hold", "--reason", "x", "--sysroot", root, "--state-dir", state).code == 0
+    ran = run("apply", saved, *owing, "--sysroot", root, "--state-dir", state, *asks)
+    assert (ran.code, "running the commands 'after' of the run" in ran.err) == (4 if held else 5, True)
     assert (tmp_path / "note").read_text() == "applied\n"
 
 

@@ -8,17 +8,17 @@ from pathlib import PurePath
 
 
 def others_can_change(place: str) -> str:
-    """The reason why somebody besides root and the user of this process can change what ``place`` leads to, as a
-    clause; empty if nobody can.
+    """The reason why a user other than root and the one of this process can change the file at ``place``, as a clause;
+    empty if none can.
 
     The file and all folders above it count; in a folder with the sticky bit only owners replace files. An unreadable
-    path counts as one that others can change, and so does a symbolic link: whoever owns a link leads to another file
-    after the answer. So ``place`` has to be what os.path.realpath() says, and is the path to open afterwards.
+    path counts as changeable, and so does a symbolic link, since its owner can make it lead to another file afterwards.
+    So ``place`` has to be the result of os.path.realpath(), and is the path to open.
     """
     mine = {0, os.geteuid()}
     path = PurePath(place)
     try:
-        for part in reversed((path, *path.parents)):  # what lies in a folder that nobody else can change stays there
+        for part in reversed((path, *path.parents)):  # from the root down: the content of a folder of ours stays
             found = os.lstat(part)
             if stat.S_ISLNK(found.st_mode):
                 return f"{part} is a symbolic link"

@@ -80,6 +80,8 @@ def run(options: argparse.Namespace) -> ExitCode:
             if begun.finding:
                 journal.recovered(begun.finding.state, begun.finding.run.transaction, begun.finding.message)
             at_hand = saved or shared.plan_from(options)
+            if not options.simulate:  # whatever stops this run, the host does not stay quiesced
+                begun.make_up(at_hand.plan, heard)
             if approved:
                 approved.require(at_hand.plan)
             _respect_hold(options, folder, begun, at_hand)
@@ -120,15 +122,13 @@ def _perform(options: argparse.Namespace, begun: Transaction, at_hand: AtHand, j
     from seamstep.plan.document import PlanOutcome
     from seamstep.run.executor import Stop
     from seamstep.run.judging import Judge
-    from seamstep.show.progress import LineReporter, reporter
+    from seamstep.show.progress import reporter
 
     plan = at_hand.plan
     if plan.outcome is not PlanOutcome.UPDATE:
-        return _nothing_to_do(options, plan, begun, _beside(LineReporter(sys.stderr), journal))
+        return _nothing_to_do(options, plan, begun)
     judge = Judge(at_hand.policy.applied_rules(), {release.version: release for release in at_hand.releases})
     if not options.yes and not options.dry_run:
-        if not options.simulate:  # a host stays quiesced no longer, whatever comes of this run
-            begun.make_up(plan, _beside(LineReporter(sys.stderr), journal))
         result = begun.check(
             plan, judge, limit=options.max_hops, retry_failed=options.retry_failed, rehearsal=options.simulate
         )
@@ -223,7 +223,7 @@ def _report(document: object, text: str, options: argparse.Namespace, code: Exit
             print(f"seamstep: {printable(error)}", file=sys.stderr)
 
 
-def _nothing_to_do(options: argparse.Namespace, plan: Plan, begun: Transaction, heard: Reporter) -> ExitCode:
+def _nothing_to_do(options: argparse.Namespace, plan: Plan, begun: Transaction) -> ExitCode:
     """Show a plan without an update. Raises StalePlanError if the host's facts differ from those in the plan, and
     RefusedError if the plan was made as of another day: it then says nothing about the host."""
     from seamstep.host.read_facts import read_facts
@@ -233,8 +233,6 @@ def _nothing_to_do(options: argparse.Namespace, plan: Plan, begun: Transaction, 
     differences = plan.host.differences(read_facts(begun.host))
     if differences:
         raise StalePlanError(f"stale plan: the host changed since the plan was made: {'; '.join(differences)}")
-    if not options.simulate:
-        begun.make_up(plan, heard)
     code = plan.exit_code
     emit(
         plan.document,

@@ -138,7 +138,7 @@ def _check(options: argparse.Namespace) -> None:
     """Check where the results go, before the work begins."""
     from pathlib import Path
 
-    from seamstep.base.documents import check_writable
+    from seamstep.base.writing import check_writable
     from seamstep.fleet import writing
 
     if options.inventory.count("-") > 1:
@@ -174,7 +174,7 @@ def _write_page(options: argparse.Namespace, plan: FleetPlan, findings: Findings
     from pathlib import Path
 
     from seamstep import __version__
-    from seamstep.base.documents import write_atomic
+    from seamstep.base.writing import write_atomic
     from seamstep.show.fleet_page import fleet_page
 
     text = fleet_page(plan.head(findings), [one.document for one in plan.classes], __version__)

@@ -343,7 +343,7 @@ def _metrics(text: str, options: argparse.Namespace) -> ExitCode:
     """Metrics are readable by all, for node_exporter."""
     from pathlib import Path
 
-    from seamstep.base.documents import write_atomic
+    from seamstep.base.writing import write_atomic
     from seamstep.cli.output import say
 
     if options.output:

@@ -145,7 +145,7 @@ def run_join(options: argparse.Namespace) -> ExitCode:
 def _write(image: Image, options: argparse.Namespace) -> ExitCode:
     import hashlib
 
-    from seamstep.base.documents import write_atomic
+    from seamstep.base.writing import write_atomic
     from seamstep.image import files
 
     content = files.packed(image, options.to)

@@ -98,8 +98,11 @@ def settings_file(options: argparse.Namespace, mapping: str) -> str | None:
 
 
 def load_settings(path: str | None, *, found: bool) -> Settings:
-    """The settings in a file; no settings for None. ``found`` is whether nobody named the file. Raises InputError if
-    the file is unreadable or invalid."""
+    """The settings in a file; no settings for None. ``found`` is whether the file was found, not named.
+
+    Raises:
+        InputError: the file is unreadable or invalid.
+    """
     from seamstep.analysis.lint import settings
     from seamstep.analysis.lint.codes import CODES
 

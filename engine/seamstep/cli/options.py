@@ -39,7 +39,7 @@ def check_output(options: argparse.Namespace) -> None:
     if options.output:
         from pathlib import Path
 
-        from seamstep.base.documents import check_writable
+        from seamstep.base.writing import check_writable
 
         check_writable(Path(options.output), replace=options.force)
 

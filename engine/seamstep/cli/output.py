@@ -113,7 +113,7 @@ def save(text: str, output: str | None, *, replace: bool, mode: int | None = Non
     if output:
         from pathlib import Path
 
-        from seamstep.base.documents import write_atomic
+        from seamstep.base.writing import write_atomic
 
         write_atomic(Path(output), text.encode(), replace=replace, mode=mode)
 

@@ -63,7 +63,7 @@ def _metrics(document: dict[str, Any], options: argparse.Namespace) -> ExitCode:
     import time
     from pathlib import Path
 
-    from seamstep.base.documents import write_atomic
+    from seamstep.base.writing import write_atomic
     from seamstep.cli.output import say
     from seamstep.show.formats.prometheus import exposition
 

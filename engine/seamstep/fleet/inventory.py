@@ -22,7 +22,7 @@ from seamstep.fleet.findings import Findings
 _CHUNK = 1 << 20
 _LINES = (".jsonl", ".ndjson")
 _PARQUET = ".parquet"
-_SQL = ".sql"  # named by the user alone: whoever can write to a folder must not have a program run
+_SQL = ".sql"  # taken as an argument only: a file that was put into a folder is not run
 _FOLDER = "folder of facts documents"
 #: Called with the number of bytes that were read since the last call.
 Watch = Callable[[int], None]

@@ -91,7 +91,7 @@ class Shown:
         self.state, self.ledger = state, ledger
         self._offset = wall - state.clock.time
         self.unavailable = [host for host in state.hosts.values() if host.phase in UNAVAILABLE]
-        self.operators = ", ".join(state.rollout.operators) or "anybody with access to the ledger"
+        self.operators = ", ".join(state.rollout.operators) or "every user with access to the ledger"
         self.names: defaultdict[str, list[str]] = defaultdict(list)
         for class_ in state.classes.values():
             if class_.steps:

@@ -2,7 +2,7 @@
 
 A plan is a proposal. It may have been made elsewhere, and its digest shows damage and not forgery. So nothing that
 decides comes from the plan alone: the policy and the mapping file are read again, have to be those that the plan was
-made from, and have to be named by the caller, or to be files that nobody but root can change.
+made from, and have to be named by the caller, or to be files that only root can change.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def at_hand(plan: Plan, named: Named, today: date, *, strict: bool = True) -> At
         plan: the plan.
         named: the files that the caller names.
         today: the day that decides what has expired.
-        strict: whether files that the plan names count only if nobody but root and the user can change them.
+        strict: whether files that the plan names count only if root and the user alone can change them.
 
     Raises:
         StalePlanError: a file that the plan names can't be read; a file is not the one that the plan was made from; the
@@ -203,7 +203,7 @@ def _other(what: str, path: str, planned: str | None, *, named: bool) -> str:
 
 def _own(what: str, option: str, path: str) -> str:
     """The file that a path in the plan leads to, as a path without links: these could lead elsewhere by the time that
-    the file is read. Raises RefusedError if somebody else can change the file."""
+    the file is read. Raises RefusedError if another user can change the file."""
     try:
         place = os.path.realpath(path)
         why = others_can_change(place)

@@ -36,7 +36,7 @@ class PlanOutcome(StrEnum):
 
     UPDATE: there is a path. UP_TO_DATE: the mapping file lists the running version and no newer release of its series
     that the policy wants. NO_PATH: it lists one, and no permitted path leads to any. NOT_LISTED: it lists neither the
-    running version nor such a release, so nobody can tell.
+    running version nor such a release, so the answer is not known.
     """
 
     UPDATE = "update"

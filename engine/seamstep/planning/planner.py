@@ -89,17 +89,10 @@ def make_plan(
     graph = graph_of(releases, host, policy, without_images=without_images)
     check_target(graph, policy)
     outcome, found, best = find_way(graph, policy)
-    wanted = found.wanted
-    if best:
-        reason = f"{' → '.join(map(str, best.versions))}, {_count(best.hops, 'hop')}"
-    elif wanted:
-        reason = _why_no_path(graph, policy, wanted, budget_of(host, policy))
-    else:
-        reason = why_nothing_newer(graph, policy, mapping)
     judgements = _hops(graph, best)
     document = {
         "outcome": outcome.value,
-        "reason": reason,
+        "reason": _reason(graph, policy, mapping, found, best),
         "provisional": any(judgement.left_open for judgement in judgements),
         "host": host.to_document(),
         "policy": {
@@ -121,7 +114,7 @@ def make_plan(
         "hops": [_hop_document(judgement, host, policy) for judgement in judgements],
         "alternatives": _alternatives(found, best) if best else [],
         "held_up": _held_up(graph, found),
-        "rejected": _rejected(graph, found, wanted),
+        "rejected": _rejected(graph, found, found.wanted),
         "attestation": {
             "before": _measurement(graph.release(graph.running)),
             "after": _measurement(graph.release(best.versions[-1] if best else graph.running)),
@@ -144,6 +137,15 @@ def budget_of(host: HostFacts, policy: Policy) -> int:
     """The most updates that a plan may take."""
     usable = max((host.remaining_updates or 0) - policy.keep_updates, 0)
     return usable if policy.max_hops is None else min(usable, policy.max_hops)
+
+
+def _reason(graph: VersionGraph, policy: Policy, mapping: MappingFile, found: Router, best: Route | None) -> str:
+    """The outcome of planning in a sentence."""
+    if best:
+        return f"{' → '.join(map(str, best.versions))}, {_count(best.hops, 'hop')}"
+    if found.wanted:
+        return _why_no_path(graph, policy, found.wanted, budget_of(graph.host, policy))
+    return why_nothing_newer(graph, policy, mapping)
 
 
 def check_target(graph: VersionGraph, policy: Policy) -> None:

@@ -1,7 +1,7 @@
-"""A hold on a host: a small file in the state folder. No update begins while it is there, whoever or whatever asks for
+"""A hold on a host: a small file in the state folder. No update begins while it is there, whatever asks for
 one: an operator, the service after a reboot, an engine.
 
-A file that can't be read, or that is not a hold, counts as one: somebody meant to hold the host.
+A file that can't be read, or that is not a hold, counts as one: it was put there to hold the host.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import os
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from seamstep.base.documents import canonical, read_json, write_atomic
+from seamstep.base.documents import canonical, read_json
 from seamstep.base.errors import InputError, RefusedError
+from seamstep.base.writing import write_atomic
 
 NAME = "hold"
 SCHEMA = "seamstep/hold/v1"

@@ -20,13 +20,11 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from seamstep.base.errors import ExitCode, NotUpdatableError, RefusedError, TdxLostError, UnknownOutcomeError
-from seamstep.host.base import PROFILES, Host, Profile
+from seamstep.base.errors import ExitCode, NotUpdatableError, RefusedError, TdxLostError
+from seamstep.host.base import Host
 from seamstep.host.read_facts import read_facts
-from seamstep.host.upload import UploadPort
 from seamstep.plan import windows
 from seamstep.plan.document import Hop, Plan
 from seamstep.run import past_runs
@@ -36,7 +34,8 @@ from seamstep.run.executor.signals import deferred_signals
 from seamstep.run.journal import Journal, open_folder, read, recorded_host
 from seamstep.run.judging import Judge
 from seamstep.run.lock import host_locked, locked
-from seamstep.run.recovery import Finding, Now, classify_again, classify_interrupted
+from seamstep.run.recovery import Finding
+from seamstep.run.settling import settle
 
 
 class Transaction(NamedTuple):
@@ -284,84 +283,10 @@ def begun(host: Host, folder: str, *, reporter: Reporter | None = None, dry_run:
             for note in (journal.notes if journal else ()) or history.problems:
                 reporter.note(note)
             past = past_runs.runs(history.of(whose).records)
-            finding = _recover(host, past, facts.boot_id, journal, reporter)
+            finding = settle(host, past, facts.boot_id, journal, reporter)
         except OSError as error:
             raise _unwritable(error) from None
         yield Transaction(host, facts.boot_id, journal, past, finding, history.doubt(whose))
-
-
-def _recover(
-    host: Host, past: list[past_runs.PastRun], boot_id: str, journal: Journal | None, reporter: Reporter
-) -> Finding | None:
-    """Determine and record the outcome of the last run if it was killed. Raises if an operator has to act first."""
-    interrupted = past_runs.unfinished(past)
-    if interrupted is None:
-        return _look_again(host, past, boot_id, journal, reporter)
-    finding = _find_out(host, interrupted, boot_id, reporter)
-    past[-1] = _settled(finding, host)
-    if journal and finding.settled:
-        _write_finding(journal, finding)
-    told = f"the run {interrupted.transaction} was killed before its end: {finding.state}: {finding.message}"
-    reporter.note(told)
-    if finding.refuses:
-        raise TdxLostError(told) if finding.state == State.LOST else UnknownOutcomeError(told)
-    return finding
-
-
-def _look_again(
-    host: Host, past: list[past_runs.PastRun], boot_id: str, journal: Journal | None, reporter: Reporter
-) -> Finding | None:
-    """Determine and record the outcome of a run of this boot that ended without knowing it, if it can be read now."""
-    run = past_runs.unsettled(past, boot_id)
-    if run is None:
-        return None
-    profile = _profile(host)
-    port = UploadPort(host, profile.upload_path)
-    done = kernel.is_idle(port) and not kernel.is_open(port)
-    seen = kernel.read_back(host, port, profile, idle=done)
-    finding = classify_again(run, Now(boot_id, seen, None))
-    if finding is None:
-        reporter.note(
-            f"the outcome of the run {run.transaction} is still {run.outcome or State.UNKNOWN}: {run.message}"
-        )
-        return None
-    past[past.index(run)] = _settled(finding, host)
-    if journal:
-        _write_finding(journal, finding)
-    reporter.note(f"the outcome of the run {run.transaction}, which was unknown: {finding.state}: {finding.message}")
-    return finding
-
-
-def _find_out(host: Host, run: past_runs.PastRun, boot_id: str, reporter: Reporter) -> Finding:
-    """Read the host back once the kernel has finished the upload that the killed run committed."""
-    profile = _profile(host)
-    port = UploadPort(host, profile.upload_path)
-    idle = True
-    if run.boot_id == boot_id and run.hops and run.hops[-1].state == past_runs.COMMITTING:
-        idle = kernel.wait_until_idle(host, port, reporter.phase)
-    try:
-        loading = port.loading()
-    except OSError:
-        loading = None
-    return classify_interrupted(run, Now(boot_id, kernel.read_back(host, port, profile, idle=idle), loading))
-
-
-def _profile(host: Host) -> Profile:
-    return PROFILES[read_facts(host).profile or "mainline"]
-
-
-def _settled(finding: Finding, host: Host) -> past_runs.PastRun:
-    time = datetime.fromtimestamp(host.wall(), UTC).isoformat(timespec="milliseconds")
-    return past_runs.recovered(finding.run, finding.state, finding.message, time, host.monotonic())
-
-
-def _write_finding(journal: Journal, finding: Finding) -> None:
-    hop = finding.hop
-    about = {"source": hop.source, "target": hop.target, "image": hop.image} if hop else {}
-    version = str(finding.version) if finding.version else None
-    journal.append(
-        "recovered", of=finding.run.transaction, **about, state=finding.state, version=version, message=finding.message
-    )
 
 
 def _rotating(journal: Journal) -> Callable[..., None]:

@@ -13,8 +13,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
-from seamstep.base.documents import read_regular, write_atomic
+from seamstep.base.documents import read_regular
 from seamstep.base.errors import InputError, Problem, RefusedError
+from seamstep.base.writing import write_atomic
 
 UNITS = ("seamstep.service", "seamstep.timer", "seamstep-metrics.service", "seamstep-metrics.timer")
 SETTINGS = "etc/seamstep/seamstep.env"
