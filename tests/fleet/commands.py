@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         f"{name}{f'[={kind.default}]' if kind.default else ''}: {kind.text}" for name, kind in FAULTS.items()
     )
     fault.add_argument("faults", metavar="FAULT", nargs="+", help=kinds)
-    clear = command("clear", _clear, "take the faults of hosts back; lost TDX stays lost until a reboot")
+    clear = command("clear", _clear, "take the faults of hosts back, and wait until they answer; lost TDX stays lost until a reboot")
     clear.add_argument("host", metavar="HOST", help="a host, a group of the inventory, or all")
     run = command("run", _run, "run a command on a host, without ssh")
     run.add_argument("host", metavar="HOST")
@@ -270,7 +270,9 @@ def _parse(text: str) -> tuple[str, Any]:
 
 
 def _clear(options: argparse.Namespace) -> int:
-    _ask(options.dir.resolve(), {"do": "clear", "hosts": _named(options)})
+    folder, names = options.dir.resolve(), _named(options)
+    _ask(folder, {"do": "clear", "hosts": names})
+    _wait_for_all(folder, [host for host in _hosts(folder) if host.name in names])
     return 0
 
 

@@ -42,7 +42,9 @@ class Lab:
 
     def __init__(self, folder: Path, hosts: int = 50) -> None:
         self.folder = folder
-        self("up", "--hosts", str(hosts), "--until", str(os.getpid()))
+        ran = run(sys.executable, LAB, "up", folder, "--hosts", hosts, "--until", os.getpid())
+        if ran.code != 0:
+            raise commands.LabError(ran.err)
         self.inventory: dict[str, Any] = yaml.safe_load((folder / "inventory.yaml").read_text())["all"]
 
     def __enter__(self) -> Self:
@@ -51,12 +53,10 @@ class Lab:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self("down")
 
-    def __call__(self, command: str, *words: str) -> str:
-        """Run a command of the lab; returns what it printed."""
-        ran = run(sys.executable, LAB, command, self.folder, *words)
-        if ran.code != 0:
-            raise commands.LabError(f"{command} {' '.join(words)}: {ran.err or ran.out}")
-        return ran.out
+    def __call__(self, command: str, *words: str) -> None:
+        """Run a command of the lab in this process."""
+        if commands.main([command, str(self.folder), *words]) != 0:
+            raise commands.LabError(f"{command} {' '.join(words)}")
 
     @property
     def hosts(self) -> dict[str, dict[str, Any]]:
@@ -78,11 +78,14 @@ class Lab:
 
     def ssh(self, host: str, *words: str) -> Ran:
         """Run a command on a host as an engine does. 255: it can't be reached."""
+        return run(*self.login(host), " ".join(words))
+
+    def login(self, host: str) -> list[str]:
+        """The ssh command for a host, without what to run there."""
         variables = self.inventory["vars"]
-        address, port = self.hosts[host]["ansible_host"], variables["ansible_port"]
+        address, port = self.hosts[host]["ansible_host"], str(variables["ansible_port"])
         options = [*variables["ansible_ssh_common_args"].split(), "-o", "BatchMode=yes", "-o", "ConnectTimeout=5"]
-        login = ["-i", variables["ansible_ssh_private_key_file"], "-p", port, f"root@{address}"]
-        return run("ssh", *options, *login, " ".join(words))
+        return ["ssh", *options, "-i", variables["ansible_ssh_private_key_file"], "-p", port, f"root@{address}"]
 
 
 def run(*words: object, **options: Any) -> Ran:
