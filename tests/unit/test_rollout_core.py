@@ -15,7 +15,7 @@ from rollout_checker import BrokenInvariantError
 from rollout_world import CLASSES, LEASE, MEASURED, RETRY, SOAK, STRICT, World, klass, made, walk
 
 from conftest import THOROUGH
-from seamstep.fleet import gates, state
+from seamstep.fleet import gates, settling, state, turn
 from seamstep.fleet import rollout as core
 from seamstep.fleet.messages import Outcome, Rejected, Report, Resume, Stop
 from seamstep.fleet.settings import Amount
@@ -143,12 +143,12 @@ def expires_to_free(patch: pytest.MonkeyPatch) -> None:
 
 
 def any_lease_will_do(patch: pytest.MonkeyPatch) -> None:
-    believed = core._not_believed
+    believed = settling._not_believed
 
     def lenient(host: Any, given: Report) -> Any:
         return believed(host, given._replace(lease=host.lease) if host else given)
 
-    patch.setattr(core, "_not_believed", lenient)
+    patch.setattr(settling, "_not_believed", lenient)
 
 
 def boots_are_not_compared(patch: pytest.MonkeyPatch) -> None:
@@ -166,8 +166,8 @@ def rounds_up(patch: pytest.MonkeyPatch) -> None:
 
 
 def no_halt(kind: Phase) -> Callable[[pytest.MonkeyPatch], None]:
-    kinds = {phase: name for phase, name in core._KINDS.items() if phase is not kind}
-    return lambda patch: patch.setattr(core, "_KINDS", kinds)
+    kinds = {phase: name for phase, name in turn._KINDS.items() if phase is not kind}
+    return lambda patch: patch.setattr(turn, "_KINDS", kinds)
 
 
 def halts_its_class_alone(patch: pytest.MonkeyPatch) -> None:
