@@ -110,12 +110,13 @@ class Machine(RuleBasedStateMachine):
             assert sum(self.world.state.sizes.values()) == len(self.world.hosts)
 
 
-TestMachine = Machine.TestCase
+TestMachine = pytest.mark.thorough(Machine.TestCase)
 TestMachine.settings = hypothesis.settings(
     max_examples=1000 if THOROUGH else 60, stateful_step_count=80 if THOROUGH else 40, deadline=None
 )
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("seed", range(1000 if THOROUGH else 100))
 def test_no_walk_breaks_an_invariant(seed: int) -> None:
     walks([seed])
@@ -400,6 +401,7 @@ def reached(hosts: int, depth: int) -> int:
     return len(found)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("hosts", "depth"), [(3, 60 if THOROUGH else 8), (4, 16 if THOROUGH else 7)])
 def test_no_order_of_events_breaks_an_invariant(hosts: int, depth: int) -> None:
     assert reached(hosts, depth) > 100
