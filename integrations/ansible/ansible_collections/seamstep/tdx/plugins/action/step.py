@@ -27,7 +27,7 @@ ARGUMENTS = dict(
     **seamstep.PLANNING_OPTIONS,
 )
 #: Answers of `begin` that say that the lease is another controller's, or over.
-TAKEN = ("begun", "closed", "no-such-lease")
+TAKEN = (fleet.ALREADY_BEGUN, "closed", "no-such-lease")
 PAUSE = 5
 
 
@@ -71,7 +71,7 @@ class ActionModule(ActionBase):
             return self._result(code="taken", msg=asked.message or code)
         if code == "rebooted":
             return self._failed(code=code, msg=asked.message)
-        if code != "begun":
+        if code != fleet.BEGUN:
             self._record(self._report(outcome="not-begun", note=asked.message or code))
             return self._failed(code=code, msg=asked.message or code)
         applied = self._module("apply", self._of_apply())

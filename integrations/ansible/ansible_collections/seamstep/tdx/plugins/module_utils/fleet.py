@@ -12,6 +12,8 @@ from ansible_collections.seamstep.tdx.plugins.module_utils import seamstep
 
 #: A ledger is locked for as long as another command works on it.
 TIMEOUT = 600
+#: A host may begin; it has begun under that lease before.
+BEGUN, ALREADY_BEGUN = "begun", "already-begun"
 
 
 class Ledger:
@@ -51,8 +53,12 @@ class Ledger:
 def code_of(answer):
     """The stable code of an answer: the document's own word, where it has one."""
     schema, said = answer.document.get("schema"), answer.document.get("code")
-    if schema in ("seamstep/leases/v1", "seamstep/begin/v1") and isinstance(said, str):
+    if schema == "seamstep/leases/v1" and isinstance(said, str):
         return said
+    if schema == "seamstep/begin/v1" and isinstance(said, str):
+        if answer.document.get("may_begin") is True and answer.exit_code == 0:
+            return BEGUN
+        return ALREADY_BEGUN if said == BEGUN else said
     if schema == "seamstep/recorded/v1":
         return "recorded" if answer.exit_code == 0 else "not-believed"
     if schema == "seamstep/fleet-status/v1":
@@ -90,6 +96,15 @@ def left(status):
 def reasons(document):
     """What keeps hosts, in sentences, as ``fleet next`` says it."""
     return ["%s hosts: %s" % (one.get("hosts"), one.get("reason")) for one in (document.get("blocked") or ())[:5]]
+
+
+def summary(status):
+    """The hosts by state in one sentence."""
+    totals = status["totals"]
+    phases = ", ".join("%d %s" % (count, phase) for phase, count in sorted((totals.get("phases") or {}).items()))
+    outside = "; ".join("%d outside: %s" % (count, why) for why, count in sorted((status.get("outside") or {}).items()))
+    told = "rollout %s: %s" % ((status.get("rollout") or {}).get("name"), status.get("state"))
+    return seamstep.short("%s; %d hosts: %s%s" % (told, totals.get("hosts", 0), phases, outside and "; " + outside))
 
 
 def stuck(status):

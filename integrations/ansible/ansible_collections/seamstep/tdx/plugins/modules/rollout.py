@@ -117,7 +117,7 @@ RETURN = r"""
 code:
   description:
     - With V(next) and V(open), V(leases), V(waiting) (none may begin now), V(finished) or V(halted).
-    - With V(begin), V(begun), or why it may not begin, such as V(halt), V(rebooted) or V(no-such-lease).
+    - With V(begin), V(begun), or why it may not begin, such as V(halt), V(rebooted), V(already-begun) or V(no-such-lease).
     - With V(record), V(recorded), or V(not-believed).
     - With V(status), V(running), V(waiting), V(finished) or V(halted).
     - Otherwise, why the core could not be asked. V(refused), V(invalid), V(busy), V(internal), V(not-run) or V(no-answer).
@@ -218,12 +218,15 @@ def main():
     )
     if code == "waiting":
         result["stuck"] = fleet.stuck(document if command == "status" else ledger.status().document)
-    if command == "status":
+    if command == "status" and document.get("totals"):
         result["left"] = fleet.left(document)
+        told = [fleet.summary(document), *result["left"]]
     elif code == "halted":
-        result["left"] = fleet.halts(ledger.status().document)
+        told = result["left"] = fleet.halts(ledger.status().document)
+    else:
+        told = fleet.reasons(document)
     result["code"] = code
-    result["msg"] = "; ".join(result["left"] or fleet.reasons(document)) or answer.message or code
+    result["msg"] = "; ".join(told) or answer.message or code
     if code in GOOD[command]:
         module.exit_json(**result)
     module.fail_json(**result)
