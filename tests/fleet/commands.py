@@ -79,7 +79,9 @@ def _parser() -> argparse.ArgumentParser:
         f"{name}{f'[={kind.default}]' if kind.default else ''}: {kind.text}" for name, kind in FAULTS.items()
     )
     fault.add_argument("faults", metavar="FAULT", nargs="+", help=kinds)
-    clear = command("clear", _clear, "take the faults of hosts back, and wait until they answer; lost TDX stays lost until a reboot")
+    clear = command(
+        "clear", _clear, "take the faults of hosts back, and wait until they answer; lost TDX stays lost until a reboot"
+    )
     clear.add_argument("host", metavar="HOST", help="a host, a group of the inventory, or all")
     run = command("run", _run, "run a command on a host, without ssh")
     run.add_argument("host", metavar="HOST")

@@ -27,7 +27,7 @@ class Engine:
         self.ledger = folder / "ledger"
         self.at_once = at_once
         self.green: list[tuple[str, str]] = []
-        self._planning = ("--catalog", lab.folder / "catalog", "--policy", "shortest-path")
+        self._planning = ("--catalog", lab.folder / "catalog", "--policy", lab.folder / "policy.yaml")
         self._trust = ("--signer", (lab.folder / "signer").read_text().strip())
 
     def start(self, rollout: Path, *, again: bool = False) -> None:

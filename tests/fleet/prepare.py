@@ -41,6 +41,14 @@ retry: 2s
 operators: [alice, bob]
 """
 
+POLICY = """\
+schema: seamstep/policy/v1
+name: lab
+description: The newest reachable module in the smallest steps the remaining updates allow.
+target: newest
+path: shortest-path
+"""
+
 _SSHD = """\
 Port {port}
 HostKeyAlgorithms ssh-ed25519
@@ -76,8 +84,9 @@ def prepare(folder: Path, hosts: Sequence[LabHost]) -> None:
     (folder / "sshd_config").write_text(_SSHD.format(port=port, folder=folder))
     (folder / "inventory.yaml").write_text(yaml.safe_dump(inventory(folder, hosts, port), sort_keys=False))
     (folder / "labels.csv").write_text("".join(["host,rack\n", *(f"{host.name},{host.rack}\n" for host in hosts)]))
-    if not (folder / "rollout.yaml").exists():
-        (folder / "rollout.yaml").write_text(ROLLOUT)
+    for name, text in (("rollout.yaml", ROLLOUT), ("policy.yaml", POLICY)):
+        if not (folder / name).exists():
+            (folder / name).write_text(text)
 
 
 def inventory(folder: Path, hosts: Sequence[LabHost], port: int) -> dict[str, Any]:
@@ -91,8 +100,9 @@ def inventory(folder: Path, hosts: Sequence[LabHost], port: int) -> dict[str, An
         "ansible_python_interpreter": sys.executable,
         "ansible_remote_tmp": "/run/ansible",
         "seamstep_command": str(SEAMSTEP),
+        "seamstep_executable": str(SEAMSTEP),
         "seamstep_catalog": f"{folder}/catalog",
-        "seamstep_policy": "shortest-path",
+        "seamstep_policy": f"{folder}/policy.yaml",
         "seamstep_signers": [(folder / "signer").read_text().strip()],
     }
     groups = {f"rack_{rack}": [host for host in hosts if host.rack == rack] for rack in RACKS}

@@ -15,12 +15,13 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.seamstep.tdx.plugins.module_utils import fleet, seamstep
 
 ARGUMENTS = dict(
-    mode=dict(type="str", choices=["update", "look"], default="update"),
+    mode=dict(type="str", choices=["update", "look", "watch"], default="update"),
     ledger=dict(type="path", required=True),
     fleet_executable=dict(type="path", default="seamstep"),
     host=dict(type="str", required=True),
     lease=dict(type="str"),
     class_id=dict(type="str"),
+    boot_id=dict(type="str"),
     reports=dict(type="path", default="/var/lib/seamstep/reports"),
     patience=dict(type="int", default=30),
     **seamstep.HOST_OPTIONS,
@@ -44,6 +45,7 @@ class ActionModule(ActionBase):
             mutually_exclusive=seamstep.PLANNING_EXCLUSIVE,
             required_if=[
                 ("mode", "update", ("lease", "class_id")),
+                ("mode", "watch", ("boot_id",)),
                 ("mode", "update", ("catalog", "mapping"), True),
             ],
         )[1]
@@ -56,6 +58,8 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail("lease: not the id of a lease")
         if self._args["mode"] == "look":
             return self._look()
+        if self._args["mode"] == "watch":
+            return self._watch()
         return self._dry() if self._task.check_mode else self._update()
 
     # what is done
@@ -93,6 +97,23 @@ class ActionModule(ActionBase):
         recorded = self._record(self._of_look(seen))
         return self._result(
             changed=recorded.exit_code == 0, code="seen", msg=_told(recorded), **_of_record(recorded)
+        )
+
+    def _watch(self):
+        """Record a host that soaks only if it is not as it was: another boot, no TDX, or not reached."""
+        seen = self._module("facts", self._of_host())
+        status = seen.get("status") or {}
+        if status.get("boot_id") == self._args["boot_id"] and status.get("tdx") == "running":
+            return self._result(code="seen", msg="it runs as before")
+        if self._task.check_mode:
+            return self._result(code="seen", msg="check mode: nothing was recorded")
+        what = {"status": status} if status else {"outcome": "unreachable", "note": _reason(seen)}
+        recorded = self._record(self._report(**what))
+        return self._result(
+            changed=recorded.exit_code == 0,
+            code="seen" if status else "unreachable",
+            msg=_told(recorded),
+            **_of_record(recorded)
         )
 
     # what came of it
