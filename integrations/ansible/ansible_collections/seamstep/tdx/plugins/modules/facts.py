@@ -46,8 +46,8 @@ EXAMPLES = r"""
 RETURN = r"""
 code:
   description:
-    - How the host stands, V(done) if a module runs, V(not-updatable) if there is none, V(lost) if TDX is lost, V(unknown)
-      if it is not known which module runs, or how the last run ended.
+    - How the host stands, V(done) if a module runs, V(not-updatable) if there is none, V(lost) if TDX is lost,
+      V(unknown) if it is not known which module runs, or how the last run ended.
     - If the task failed, why the host could not be read, V(not-run), V(no-answer), V(invalid) or V(internal).
   returned: always
   type: str
@@ -86,7 +86,7 @@ from ansible_collections.seamstep.tdx.plugins.module_utils import seamstep
 
 def main():
     module = AnsibleModule(
-        argument_spec=dict(report=dict(type="path"), **seamstep.HOST_OPTIONS), supports_check_mode=True
+        argument_spec=dict(report={"type": "path"}, **seamstep.HOST_OPTIONS), supports_check_mode=True
     )
     facts = seamstep.run(seamstep.on_host(module.params, "facts"), timeout=300)
     if facts.exit_code != 0 or not facts.document:

@@ -80,8 +80,8 @@ from ansible_collections.seamstep.tdx.plugins.module_utils import seamstep
 def main():
     module = AnsibleModule(
         argument_spec=dict(
-            facts=dict(type="path"),
-            without_images=dict(type="bool", default=False),
+            facts={"type": "path"},
+            without_images={"type": "bool", "default": False},
             **seamstep.HOST_OPTIONS,
             **seamstep.PLANNING_OPTIONS,
         ),
