@@ -16,7 +16,7 @@ description:
     C(seamstep status) reads afterwards is the one that C(apply) reports.
   - In a fleet, hosts are taken in turn by a rollout, see M(seamstep.tdx.step) and the playbook C(seamstep.tdx.rollout).
 author:
-  - The seamstep project
+  - The seamstep project (!UNKNOWN)
 options:
   approved:
     description:

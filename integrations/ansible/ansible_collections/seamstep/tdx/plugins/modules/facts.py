@@ -15,7 +15,7 @@ description:
   - A fact that can't be read is V(null), with the reason under C(unknown). Nothing is guessed.
   - The task fails only if the host could not be read. A host that lost TDX does not fail it; RV(code) is V(lost) then.
 author:
-  - The seamstep project
+  - The seamstep project (!UNKNOWN)
 options:
   report:
     description:

@@ -14,7 +14,7 @@ description:
   - Runs C(seamstep hold) on the host. While it is held no update begins, whatever asks for one.
   - A hold that is there is kept as it is, also if its reason is another one. O(replace) replaces it.
 author:
-  - The seamstep project
+  - The seamstep project (!UNKNOWN)
 options:
   state:
     description: V(held) or V(released).

@@ -14,7 +14,7 @@ description:
   - Runs C(seamstep plan) on the host. Nothing is changed.
   - The task fails where there is no permitted path, and where the host itself stands in the way. RV(code) says which.
 author:
-  - The seamstep project
+  - The seamstep project (!UNKNOWN)
 options:
   facts:
     description: A facts document of another host, a file on this one, instead of the facts of this host.

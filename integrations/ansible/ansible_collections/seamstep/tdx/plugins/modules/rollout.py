@@ -16,7 +16,7 @@ description:
   - The core decides which hosts may begin an update and when. This module reaches no other host.
   - The playbook C(seamstep.tdx.rollout) does all of it; M(seamstep.tdx.step) is one host's turn in it.
 author:
-  - The seamstep project
+  - The seamstep project (!UNKNOWN)
 options:
   command:
     description:

@@ -20,7 +20,7 @@ description:
   - A host that is not reached is recorded as unreachable. If it is lost while the update is under way, it is looked at
     again for a short time. Its result stays on the host, in O(reports), and O(mode=look) records it later.
 author:
-  - The seamstep project
+  - The seamstep project (!UNKNOWN)
 options:
   mode:
     description:
