@@ -394,38 +394,3 @@ def test_from_an_inventory_to_the_first_lease(run: Run, images: Path, tmp_path: 
     (out / "hosts.jsonl").write_text("")
     ran = run("fleet", "start", out, *rollout, "--ledger", tmp_path / "other")
     assert (ran.code, "is not the file that this was written with" in ran.err) == (2, True)
-
-
-def test_each_lease_names_the_plan_that_the_host_makes_then(
-    run: Run, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """After the first hop of a path a host plans for the rest of it, which is a plan of its own."""
-    moment = {"now": 0.0}
-    monkeypatch.setattr(ledger, "present", lambda: Moment("controller", moment["now"]))
-    planning = ("--catalog", images, *TRUST, "--policy", "shortest-path")
-    facts = json.loads(FACTS.read_text()) | {"labels": {"rack": "r0"}}
-    fleet = Fleet(run, tmp_path)
-    lines, out, rollout = tmp_path / "inventory.jsonl", tmp_path / "planned", tmp_path / "rollout.yaml"
-    lines.write_text(json.dumps(facts) + "\n" + json.dumps(facts | {"hostname": "other"}) + "\n")
-    assert run("fleet", "plan", lines, *planning, "-o", out).code == 0
-    assert run("fleet", "start", out, "--rollout", rollout, "--ledger", fleet.ledger).code == 0
-    taken = []
-    own = tmp_path / "own.json"
-    for remaining in (facts["remaining_updates"], facts["remaining_updates"] - 1):
-        (lease,) = fleet.next()
-        taken.append((lease["step"]["from"], lease["step"]["to"]))
-        standing = {"module_version": lease["step"]["from"], "remaining_updates": remaining}
-        own.write_text(json.dumps({key: facts[key] for key in facts if key != "labels"} | standing))
-        assert lease["class_id"] == run("plan", *planning, "--facts", own, "--json").json["class_id"]
-        assert fleet.record(lease).code == 0
-        moment["now"] += 25 * 3600
-    assert taken == [("1.5.24", "1.5.28"), ("1.5.28", "1.5.34")]
-
-
-def test_a_path_whose_rest_would_be_another_plan_is_not_started(run: Run, tmp_path: Path) -> None:
-    classes = [fleet_class("c0001", "1.5.05", "1.5.06", "1.5.07", class_ids=["a" * 64])]
-    fleet = Fleet(run, tmp_path, classes=classes, hosts=[fleet_host("a"), fleet_host("b")])
-    assert fleet.start().out.startswith("0 of 2 hosts")
-    assert list(fleet.status()["outside"]) == [
-        "after 1.5.06 the plan would be another than its rest; plan for 1.5.06 first (--target 1.5.06)"
-    ]

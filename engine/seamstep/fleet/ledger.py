@@ -242,8 +242,8 @@ def _load(connection: sqlite3.Connection) -> State:
 
 
 def _class(document: str) -> Class:
-    id_, name, group, versions, remaining, measurements, reason, *ids = json.loads(document)
-    return Class(id_, name, group, tuple(versions), remaining, tuple(measurements), reason, tuple(*ids))
+    id_, name, group, versions, remaining, measurements, reason = json.loads(document)
+    return Class(id_, name, group, tuple(versions), remaining, tuple(measurements), reason)
 
 
 def _row(host: Host) -> tuple[object, ...]:

@@ -96,12 +96,6 @@ def _class(data: Mapping[str, Any]) -> Class:
         remaining=plan["host"]["remaining_updates"],
         measurements=measurements if all(measurements) else (),
     )
-    ids = tuple(map(str, data.get("class_ids", ())))
-    class_ = class_._replace(ids=ids)
-    if ids and len(ids) < len(hops):
-        on = versions[len(ids)]
-        reason = f"after {on} the plan would be another than its rest; plan for {on} first (--target {on})"
-        class_ = class_._replace(versions=versions[:1], reason=reason)
     if plan.get("provisional"):
         class_ = class_._replace(versions=versions[:1], reason="its plan is provisional; plan with images")
     return _checked(class_)

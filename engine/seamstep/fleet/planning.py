@@ -133,17 +133,11 @@ class FleetPlan:
             known = {"outcome": outcome, "host": facts._replace(running_tds=None).to_document()}
             key = hashlib.sha256(canonical(known)).hexdigest()
             return _Draft(key, _about(facts, outcome, reason), [], _rank(facts)), None
-        if self.ground.policy.signers and not facts.simulated:
+        ground = self.ground
+        if ground.policy.signers and not facts.simulated:
             message = "real hosts take Intel's key alone, and the inventory has some; another signer is for hosts that"
             raise InputError(Problem("--signer", f"{message} say that they are simulated"))
-        plan = self._plan(facts)
-        about = _about(facts, plan.outcome.value, plan.document["reason"], plan)
-        about["class_ids"] = self._on_the_way(facts, plan)
-        return _Draft(plan.class_id, about, [], _rank(facts)), plan
-
-    def _plan(self, facts: HostFacts) -> Plan:
-        ground = self.ground
-        return make_plan(
+        plan = make_plan(
             ground.mapping,
             ground.releases,
             facts,
@@ -152,17 +146,8 @@ class FleetPlan:
             hypothetical=ground.hypothetical,
             without_images=ground.without_images,
         )
-
-    def _on_the_way(self, facts: HostFacts, plan: Plan) -> list[str]:
-        """The class_id of ``plan``, and of the plans that its host makes after each hop but the last: these are what
-        ``apply --approved`` compares with. The list ends early where such a plan is not the rest of ``plan``."""
-        found = [plan.class_id] if plan.hops else []
-        for taken in range(1, len(plan.hops)):
-            rest = self._plan(facts.after(plan.hops[taken - 1].target, taken))
-            if [hop.target for hop in rest.hops] != [hop.target for hop in plan.hops[taken:]]:
-                break
-            found.append(rest.class_id)
-        return found
+        about = _about(facts, plan.outcome.value, plan.document["reason"], plan)
+        return _Draft(plan.class_id, about, [], _rank(facts)), plan
 
     def _keep(self, key: str, plan: Plan) -> None:
         text = json.dumps(plan.document, separators=(",", ":")).encode("ascii")
@@ -211,7 +196,6 @@ def _about(facts: HostFacts, outcome: str, reason: str, plan: Plan | None = None
         "path": [made["source"], *(hop["to"] for hop in hops)] if hops else [],
         "held_up": made.get("held_up"),
         "reason": reason,
-        "class_ids": [],
         "td_creation": [{"from": hop["from"], "to": hop["to"], **hop["td_creation"]} for hop in hops],
     }
 

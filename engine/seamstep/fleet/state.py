@@ -53,8 +53,6 @@ class Class(NamedTuple):
         remaining: the updates that remain in the boot; None if not known.
         measurements: the MRSEAM of each of ``versions``; empty if the plan has none.
         reason: why it has no path; empty if it has one.
-        ids: the class_id that the plan of its hosts has before each of its steps; the first is ``id``. Empty where the
-            fleet plan lacks them.
     """
 
     id: str
@@ -64,11 +62,6 @@ class Class(NamedTuple):
     remaining: int | None = None
     measurements: tuple[str, ...] = ()
     reason: str = ""
-    ids: tuple[str, ...] = ()
-
-    def approved(self, source: str) -> str:
-        """The class_id of the plan that its hosts make when ``source`` runs, one of its versions."""
-        return dict(zip(self.versions, self.ids, strict=False)).get(source, self.id)
 
     @property
     def steps(self) -> tuple[Step, ...]:
