@@ -242,8 +242,9 @@ def _load(connection: sqlite3.Connection) -> State:
 
 
 def _class(document: str) -> Class:
-    id_, name, group, versions, remaining, measurements, reason = json.loads(document)
-    return Class(id_, name, group, tuple(versions), remaining, tuple(measurements), reason)
+    id_, name, group, versions, remaining, measurements, reason, *more = json.loads(document)
+    step_ids = tuple(more[0]) if more else ()  # ledgers of before have none
+    return Class(id_, name, group, tuple(versions), remaining, tuple(measurements), reason, step_ids)
 
 
 def _row(host: Host) -> tuple[object, ...]:

@@ -14,12 +14,13 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.seamstep.tdx.plugins.module_utils import fleet, seamstep
 
 ARGUMENTS = dict(
-    mode={"type": "str", "choices": ["update", "look"], "default": "update"},
+    mode={"type": "str", "choices": ["update", "look", "watch"], "default": "update"},
     ledger={"type": "path", "required": True},
     fleet_executable={"type": "path", "default": "seamstep"},
     host={"type": "str", "required": True},
     lease={"type": "str"},
     class_id={"type": "str"},
+    boot_id={"type": "str"},
     reports={"type": "path", "default": "/var/lib/seamstep/reports"},
     patience={"type": "int", "default": 30},
     **seamstep.HOST_OPTIONS,
@@ -43,6 +44,7 @@ class ActionModule(ActionBase):
             mutually_exclusive=seamstep.PLANNING_EXCLUSIVE,
             required_if=[
                 ("mode", "update", ("lease", "class_id")),
+                ("mode", "watch", ("boot_id",)),
                 ("mode", "update", ("catalog", "mapping"), True),
             ],
         )[1]
@@ -55,6 +57,8 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail("lease: not the id of a lease")
         if self._args["mode"] == "look":
             return self._look()
+        if self._args["mode"] == "watch":
+            return self._watch()
         return self._dry() if self._task.check_mode else self._update()
 
     # what is done
@@ -91,6 +95,23 @@ class ActionModule(ActionBase):
             return self._result(code="seen", msg="check mode: nothing was recorded")
         recorded = self._record(self._of_look(seen))
         return self._result(changed=recorded.exit_code == 0, code="seen", msg=_told(recorded), **_of_record(recorded))
+
+    def _watch(self):
+        """Record a host that soaks only if it is not as it was: another boot, no TDX, or not reached."""
+        seen = self._module("facts", self._of_host())
+        status = seen.get("status") or {}
+        if status.get("boot_id") == self._args["boot_id"] and status.get("tdx") == "running":
+            return self._result(code="seen", msg="it runs as before")
+        if self._task.check_mode:
+            return self._result(code="seen", msg="check mode: nothing was recorded")
+        what = {"status": status} if status else {"outcome": "unreachable", "note": _reason(seen)}
+        recorded = self._record(self._report(**what))
+        return self._result(
+            changed=recorded.exit_code == 0,
+            code="seen" if status else "unreachable",
+            msg=_told(recorded),
+            **_of_record(recorded),
+        )
 
     # what came of it
 

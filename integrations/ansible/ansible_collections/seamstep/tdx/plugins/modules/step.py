@@ -27,8 +27,10 @@ options:
       - V(update) takes the step.
       - V(look) begins nothing. It looks at a host that is away, or whose lease another controller began under, and
         records the result of its last lease if the host has it, else its status.
+      - V(watch) begins nothing. It looks at a canary that soaks, and records only that it is in another boot than
+        O(boot_id), that its TDX does not run, or that it is not reached.
     type: str
-    choices: [update, look]
+    choices: [update, look, watch]
     default: update
   ledger:
     description: The ledger on the controller.
@@ -47,6 +49,9 @@ options:
     type: str
   class_id:
     description: The C(class_id) of the lease. Needed with O(mode=update).
+    type: str
+  boot_id:
+    description: The boot in which the host is thought to be. Needed with O(mode=watch).
     type: str
   reports:
     description: A folder on the host for the results of its leases. It is made if it is missing.
