@@ -11,19 +11,18 @@ import time
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
-
 from ansible_collections.seamstep.tdx.plugins.module_utils import fleet, seamstep
 
 ARGUMENTS = dict(
-    mode=dict(type="str", choices=["update", "look", "watch"], default="update"),
-    ledger=dict(type="path", required=True),
-    fleet_executable=dict(type="path", default="seamstep"),
-    host=dict(type="str", required=True),
-    lease=dict(type="str"),
-    class_id=dict(type="str"),
-    boot_id=dict(type="str"),
-    reports=dict(type="path", default="/var/lib/seamstep/reports"),
-    patience=dict(type="int", default=30),
+    mode={"type": "str", "choices": ["update", "look", "watch"], "default": "update"},
+    ledger={"type": "path", "required": True},
+    fleet_executable={"type": "path", "default": "seamstep"},
+    host={"type": "str", "required": True},
+    lease={"type": "str"},
+    class_id={"type": "str"},
+    boot_id={"type": "str"},
+    reports={"type": "path", "default": "/var/lib/seamstep/reports"},
+    patience={"type": "int", "default": 30},
     **seamstep.HOST_OPTIONS,
     **seamstep.PLANNING_OPTIONS,
 )
@@ -53,7 +52,7 @@ class ActionModule(ActionBase):
         self._ledger = fleet.Ledger(self._args["ledger"], self._args["fleet_executable"])
         on = self._task.delegate_to or task_vars.get("inventory_hostname")
         if on != self._host:
-            raise AnsibleActionFail("the lease is for %s, and the task is on %s" % (self._host, on))
+            raise AnsibleActionFail(f"the lease is for {self._host}, and the task is on {on}")
         if not re.fullmatch("[0-9a-f]{4,64}", self._args.get("lease", "0000")):
             raise AnsibleActionFail("lease: not the id of a lease")
         if self._args["mode"] == "look":
@@ -95,9 +94,7 @@ class ActionModule(ActionBase):
         if self._task.check_mode:
             return self._result(code="seen", msg="check mode: nothing was recorded")
         recorded = self._record(self._of_look(seen))
-        return self._result(
-            changed=recorded.exit_code == 0, code="seen", msg=_told(recorded), **_of_record(recorded)
-        )
+        return self._result(changed=recorded.exit_code == 0, code="seen", msg=_told(recorded), **_of_record(recorded))
 
     def _watch(self):
         """Record a host that soaks only if it is not as it was: another boot, no TDX, or not reached."""
@@ -113,7 +110,7 @@ class ActionModule(ActionBase):
             changed=recorded.exit_code == 0,
             code="seen" if status else "unreachable",
             msg=_told(recorded),
-            **_of_record(recorded)
+            **_of_record(recorded),
         )
 
     # what came of it
@@ -171,7 +168,7 @@ class ActionModule(ActionBase):
         return self._args["lease"]
 
     def _report(self, **said):
-        said = {key: value[:seamstep.TEXT_MAX // 2] if key == "note" else value for key, value in said.items()}
+        said = {key: value[: seamstep.TEXT_MAX // 2] if key == "note" else value for key, value in said.items()}
         if said.get("boot_id") and (said.get("run") or {}).get("boot_id"):
             said["boot_id"] = None  # the document's own counts
         return fleet.report(self._host, self._args.get("lease"), **said)
@@ -184,7 +181,7 @@ class ActionModule(ActionBase):
 
     def _where_report_is(self):
         lease = self._args.get("lease")
-        return {"report": "%s/%s.json" % (self._args["reports"], lease)} if lease else {}
+        return {"report": "{}/{}.json".format(self._args["reports"], lease)} if lease else {}
 
     def _of_apply(self):
         planning = {name: self._args[name] for name in seamstep.PLANNING_OPTIONS if name in self._args}
@@ -196,9 +193,7 @@ class ActionModule(ActionBase):
         if self._host not in self._vars.get("groups", {}).get("all", ()):
             return {"unreachable": True, "msg": "it is not in the inventory"}
         try:
-            return self._execute_module(
-                module_name="seamstep.tdx." + name, module_args=arguments, task_vars=self._vars
-            )
+            return self._execute_module(module_name="seamstep.tdx." + name, module_args=arguments, task_vars=self._vars)
         except AnsibleConnectionFailure as error:
             return {"unreachable": True, "msg": str(error)}
         except AnsibleError as error:
@@ -214,7 +209,7 @@ class ActionModule(ActionBase):
 def _reason(result):
     """Why a module has no answer."""
     told = result.get("msg") or result.get("module_stderr") or "no answer"
-    return seamstep.short("%s%s" % ("not reached: " if result.get("unreachable") else "", str(told).strip()))
+    return seamstep.short("{}{}".format("not reached: " if result.get("unreachable") else "", str(told).strip()))
 
 
 def _of_record(recorded):
@@ -224,5 +219,7 @@ def _of_record(recorded):
 def _told(recorded):
     """The words of the core on the reports."""
     results = recorded.document.get("results") or []
-    told = ["%s: %s" % (one.get("phase") or one.get("code"), one.get("reason")) for one in results if "reason" in one]
+    told = [
+        "{}: {}".format(one.get("phase") or one.get("code"), one.get("reason")) for one in results if "reason" in one
+    ]
     return seamstep.short("; ".join(told) or recorded.message or fleet.code_of(recorded))

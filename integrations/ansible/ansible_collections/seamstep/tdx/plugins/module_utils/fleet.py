@@ -46,7 +46,7 @@ class Ledger:
         return self._ask("status")
 
     def _ask(self, name, *more, **options):
-        arguments = [self.executable, "fleet", name, "--ledger", self.path, "--json"] + list(more)
+        arguments = [self.executable, "fleet", name, "--ledger", self.path, "--json", *list(more)]
         return seamstep.run(arguments, options.get("stdin"), timeout=TIMEOUT)
 
 
@@ -69,8 +69,9 @@ def code_of(answer):
 def halts(status):
     """Each halt in a sentence, with who can resume and how."""
     return [
-        "HALT of %s since %s: %s. Who can resume: %s. With: %s"
-        % (halt.get("scope"), halt.get("since"), halt.get("reason"), halt.get("who"), halt.get("command"))
+        "HALT of {} since {}: {}. Who can resume: {}. With: {}".format(
+            halt.get("scope"), halt.get("since"), halt.get("reason"), halt.get("who"), halt.get("command")
+        )
         for halt in status.get("halts") or ()
     ]
 
@@ -80,22 +81,25 @@ def left(status):
     told = halts(status)
     for one in status.get("blocked") or ():
         told.append(
-            "%s hosts wait for %s -> %s: %s. Remedy: %s"
-            % (one.get("hosts"), one.get("from"), one.get("to"), one.get("reason"), one.get("remedy"))
+            "{} hosts wait for {} -> {}: {}. Remedy: {}".format(
+                one.get("hosts"), one.get("from"), one.get("to"), one.get("reason"), one.get("remedy")
+            )
         )
     if status.get("free"):
-        told.append("%s hosts may begin as soon as the rollout is run again" % status["free"])
+        told.append("{} hosts may begin as soon as the rollout is run again".format(status["free"]))
     for host in (status.get("unavailable") or []) + (status.get("aside") or []):
         if host.get("phase") != "waiting":
             told.append(
-                "%s is %s: %s. Remedy: %s" % (host.get("host"), host.get("phase"), host.get("note"), host.get("remedy"))
+                "{} is {}: {}. Remedy: {}".format(
+                    host.get("host"), host.get("phase"), host.get("note"), host.get("remedy")
+                )
             )
     return [seamstep.short(line) for line in told[:100]] + (["and %d more" % (len(told) - 100)] if told[100:] else [])
 
 
 def reasons(document):
     """What keeps hosts, in sentences, as ``fleet next`` says it."""
-    return ["%s hosts: %s" % (one.get("hosts"), one.get("reason")) for one in (document.get("blocked") or ())[:5]]
+    return ["{} hosts: {}".format(one.get("hosts"), one.get("reason")) for one in (document.get("blocked") or ())[:5]]
 
 
 def summary(status):
@@ -103,7 +107,7 @@ def summary(status):
     totals = status["totals"]
     phases = ", ".join("%d %s" % (count, phase) for phase, count in sorted((totals.get("phases") or {}).items()))
     outside = "; ".join("%d outside: %s" % (count, why) for why, count in sorted((status.get("outside") or {}).items()))
-    told = "rollout %s: %s" % ((status.get("rollout") or {}).get("name"), status.get("state"))
+    told = "rollout {}: {}".format((status.get("rollout") or {}).get("name"), status.get("state"))
     return seamstep.short("%s; %d hosts: %s%s" % (told, totals.get("hosts", 0), phases, outside and "; " + outside))
 
 

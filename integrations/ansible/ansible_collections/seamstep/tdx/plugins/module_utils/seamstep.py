@@ -111,7 +111,7 @@ def parsed(data, limit=OUTPUT_MAX):
     try:
         document = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        return {}, "not JSON: %s" % short(str(error))
+        return {}, f"not JSON: {short(str(error))}"
     if not isinstance(document, dict):
         return {}, "not a JSON object"
     return document, ""
@@ -123,7 +123,7 @@ def run(arguments, stdin=None, timeout=None):
     The output goes to files without a name, so that neither a large nor an unread output has an influence on the run.
     With ``timeout`` (seconds) a run that takes longer is killed; no run that updates a host has one.
     """
-    told = "%s %s" % (arguments[0], " ".join(arguments[1:3]))
+    told = "{} {}".format(arguments[0], " ".join(arguments[1:3]))
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         try:
             done = subprocess.run(
@@ -132,7 +132,7 @@ def run(arguments, stdin=None, timeout=None):
         except subprocess.TimeoutExpired:
             return Answer(-9, problem="%s did not end within %d s" % (told, timeout))
         except (OSError, ValueError) as error:
-            return Answer(None, problem="%s can't be run: %s" % (arguments[0], error))
+            return Answer(None, problem=f"{arguments[0]} can't be run: {error}")
         document, problem = parsed(_content(out, OUTPUT_MAX + 1))
         notes = _content(err, TEXT_MAX).decode("utf-8", "replace")
     if problem:
@@ -185,7 +185,7 @@ def read_json(path, limit=OUTPUT_MAX):
     except FileNotFoundError:
         return {}, ""
     except OSError as error:
-        return {}, "%s can't be read: %s" % (path, error.strerror)
+        return {}, f"{path} can't be read: {error.strerror}"
 
 
 def path(plan):

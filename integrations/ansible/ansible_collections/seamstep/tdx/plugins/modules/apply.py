@@ -16,7 +16,7 @@ description:
     C(seamstep status) reads afterwards is the one that C(apply) reports.
   - In a fleet, hosts are taken in turn by a rollout, see M(seamstep.tdx.step) and the playbook C(seamstep.tdx.rollout).
 author:
-  - The seamstep project
+  - The seamstep project (!UNKNOWN)
 options:
   approved:
     description:
@@ -78,15 +78,15 @@ RETURN = r"""
 code:
   description:
     - V(done) if the task is green.
-    - If the task failed, why. V(refused), V(invalid), V(not-updatable), V(busy) (try later), V(stale) (another plan than
-      the approved one, or the host changed), V(failed) (the old module and its TDs run), V(lost) (TDX is lost), V(unknown)
-      (look at the host), V(internal), V(interrupted) (nothing was changed by the hop that was interrupted), or V(not-run)
-      (seamstep could not be started).
+    - If the task failed, why. V(refused), V(invalid), V(not-updatable), V(busy) (try later), V(stale) (another plan
+      than the approved one, or the host changed), V(failed) (the old module and its TDs run), V(lost) (TDX is lost),
+      V(unknown) (look at the host), V(internal), V(interrupted) (nothing was changed by the hop that was
+      interrupted), or V(not-run) (seamstep could not be started).
   returned: always
   type: str
   sample: done
 exit_code:
-  description: The exit code of C(seamstep apply). It may be 0 although the task failed, if the host reads back otherwise.
+  description: The exit code of C(seamstep apply). It is 0 also where the host reads back otherwise.
   returned: always
   type: int
   sample: 0
@@ -122,7 +122,8 @@ document:
   description:
     - What C(apply) printed, which is what C(seamstep fleet record) takes. C(seamstep/run/v1), C(seamstep/plan/v1) with
       nothing to do, or C(seamstep/error/v1).
-    - Where the host reads back otherwise, or C(apply) gave no answer, a C(seamstep/error/v1) with exit code 8 that says so.
+    - Where the host reads back otherwise, or C(apply) gave no answer, a C(seamstep/error/v1) with exit code 8 that
+      says so.
   returned: always
   type: dict
 status:
@@ -176,11 +177,11 @@ def contradiction(answer, before, after):
     if after.get("tdx") != "running" or version is None:
         return "seamstep status does not read a running module"
     if said != version:
-        return "apply says that %s runs, and seamstep status reads %s" % (said, version)
+        return f"apply says that {said} runs, and seamstep status reads {version}"
     if applied and applied[-1].get("to") != version:
-        return "apply says that %s was applied, and seamstep status reads %s" % (applied[-1].get("to"), version)
+        return "apply says that {} was applied, and seamstep status reads {}".format(applied[-1].get("to"), version)
     if not applied and before and before != version:
-        return "apply says that nothing was applied, and the version was %s and is %s" % (before, version)
+        return f"apply says that nothing was applied, and the version was {before} and is {version}"
     return ""
 
 
@@ -189,7 +190,7 @@ def unknown(answer, status, reason):
     document = {
         "schema": "seamstep/error/v1",
         "exit_code": 8,
-        "error": "%s; look at the host" % reason,
+        "error": f"{reason}; look at the host",
         "problems": [],
         "boot_id": status.document.get("boot_id"),
     }
@@ -199,13 +200,13 @@ def unknown(answer, status, reason):
 def main():
     module = AnsibleModule(
         argument_spec=dict(
-            approved=dict(type="str"),
-            plan=dict(type="path"),
-            max_hops=dict(type="int"),
-            simulate=dict(type="bool", default=False),
-            retry_failed=dict(type="bool", default=False),
-            despite_hold=dict(type="bool", default=False),
-            report=dict(type="path"),
+            approved={"type": "str"},
+            plan={"type": "path"},
+            max_hops={"type": "int"},
+            simulate={"type": "bool", "default": False},
+            retry_failed={"type": "bool", "default": False},
+            despite_hold={"type": "bool", "default": False},
+            report={"type": "path"},
             **seamstep.HOST_OPTIONS,
             **seamstep.PLANNING_OPTIONS,
         ),
@@ -233,9 +234,7 @@ def main():
             answer, code = unknown(answer, after, reason), "unknown"
     module_after, changed = outcome(module, answer, plan, module_before, after.document.get("module_version"))
     measured = seamstep.measurements(plan)
-    both = [
-        {"version": version, "mrseam": measured.get(version)} for version in (module_before, module_after)
-    ]
+    both = [{"version": version, "mrseam": measured.get(version)} for version in (module_before, module_after)]
     result = answer.result(
         changed=changed and not rehearsal,
         before=both[0],
@@ -265,7 +264,7 @@ def outcome(module, answer, plan, before, after):
 
 def lines(one):
     """A module in the lines of a diff."""
-    return "".join("%s: %s\n" % (key, one[key] if one[key] else "not known") for key in ("version", "mrseam"))
+    return "".join("{}: {}\n".format(key, one[key] if one[key] else "not known") for key in ("version", "mrseam"))
 
 
 def make_folder(module, folder):
@@ -274,8 +273,14 @@ def make_folder(module, folder):
         os.makedirs(folder or ".", mode=0o700, exist_ok=True)
     except OSError as error:
         module.fail_json(
-            msg="the folder of the report can't be made: %s" % error, code="invalid", exit_code=None, changed=False,
-            before={}, after={}, document={}, status={},
+            msg=f"the folder of the report can't be made: {error}",
+            code="invalid",
+            exit_code=None,
+            changed=False,
+            before={},
+            after={},
+            document={},
+            status={},
         )
 
 

@@ -15,7 +15,7 @@ description:
   - A fact that can't be read is V(null), with the reason under C(unknown). Nothing is guessed.
   - The task fails only if the host could not be read. A host that lost TDX does not fail it; RV(code) is V(lost) then.
 author:
-  - The seamstep project
+  - The seamstep project (!UNKNOWN)
 options:
   report:
     description:
@@ -46,8 +46,8 @@ EXAMPLES = r"""
 RETURN = r"""
 code:
   description:
-    - How the host stands, V(done) if a module runs, V(not-updatable) if there is none, V(lost) if TDX is lost, V(unknown)
-      if it is not known which module runs, or how the last run ended.
+    - How the host stands, V(done) if a module runs, V(not-updatable) if there is none, V(lost) if TDX is lost,
+      V(unknown) if it is not known which module runs, or how the last run ended.
     - If the task failed, why the host could not be read, V(not-run), V(no-answer), V(invalid) or V(internal).
   returned: always
   type: str
@@ -86,7 +86,7 @@ from ansible_collections.seamstep.tdx.plugins.module_utils import seamstep
 
 def main():
     module = AnsibleModule(
-        argument_spec=dict(report=dict(type="path"), **seamstep.HOST_OPTIONS), supports_check_mode=True
+        argument_spec=dict(report={"type": "path"}, **seamstep.HOST_OPTIONS), supports_check_mode=True
     )
     facts = seamstep.run(seamstep.on_host(module.params, "facts"), timeout=300)
     if facts.exit_code != 0 or not facts.document:

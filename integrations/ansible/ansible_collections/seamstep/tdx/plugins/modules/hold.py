@@ -14,7 +14,7 @@ description:
   - Runs C(seamstep hold) on the host. While it is held no update begins, whatever asks for one.
   - A hold that is there is kept as it is, also if its reason is another one. O(replace) replaces it.
 author:
-  - The seamstep project
+  - The seamstep project (!UNKNOWN)
 options:
   state:
     description: V(held) or V(released).
@@ -92,16 +92,16 @@ def asked(module, *more):
 
 def lines(hold):
     """A hold in the lines of a diff."""
-    return "held: %s\nby: %s\n" % (hold.get("reason"), hold.get("by")) if hold else "released\n"
+    return "held: {}\nby: {}\n".format(hold.get("reason"), hold.get("by")) if hold else "released\n"
 
 
 def main():
     module = AnsibleModule(
         argument_spec=dict(
-            state=dict(type="str", choices=["held", "released"], default="held"),
-            reason=dict(type="str"),
-            by=dict(type="str"),
-            replace=dict(type="bool", default=False),
+            state={"type": "str", "choices": ["held", "released"], "default": "held"},
+            reason={"type": "str"},
+            by={"type": "str"},
+            replace={"type": "bool", "default": False},
             **seamstep.HOST_OPTIONS,
         ),
         required_if=[("state", "held", ("reason",))],
@@ -112,7 +112,7 @@ def main():
     release = state == "released"
     other = bool(before and reason and before.get("reason") != reason)
     if release and other:
-        told = "the host is held for another reason: %s" % before.get("reason")
+        told = "the host is held for another reason: {}".format(before.get("reason"))
         module.fail_json(msg=told, code="other-hold", exit_code=0, hold=before, before=before)
     if release:
         after = None
@@ -122,7 +122,7 @@ def main():
     if changed and not module.check_mode:
         more = ["--release"] if release else ["--reason", reason]
         after = asked(module, *more, *(["--by", by] if by else [])).get("hold")
-    result = dict(changed=changed, code="done", exit_code=0, hold=after, before=before)
+    result = {"changed": changed, "code": "done", "exit_code": 0, "hold": after, "before": before}
     if module._diff:
         result["diff"] = {"before": lines(before), "after": lines(after)}
     module.exit_json(**result)

@@ -14,7 +14,7 @@ description:
   - Runs C(seamstep plan) on the host. Nothing is changed.
   - The task fails where there is no permitted path, and where the host itself stands in the way. RV(code) says which.
 author:
-  - The seamstep project
+  - The seamstep project (!UNKNOWN)
 options:
   facts:
     description: A facts document of another host, a file on this one, instead of the facts of this host.
@@ -80,8 +80,8 @@ from ansible_collections.seamstep.tdx.plugins.module_utils import seamstep
 def main():
     module = AnsibleModule(
         argument_spec=dict(
-            facts=dict(type="path"),
-            without_images=dict(type="bool", default=False),
+            facts={"type": "path"},
+            without_images={"type": "bool", "default": False},
             **seamstep.HOST_OPTIONS,
             **seamstep.PLANNING_OPTIONS,
         ),

@@ -11,12 +11,12 @@ module: rollout
 short_description: Ask and tell the rollout core on the controller
 version_added: 0.1.0
 description:
-  - Runs C(seamstep fleet next), C(begin), C(record) or C(status) on the machine with the ledger, which is the controller.
-    Delegate it to C(localhost). It needs no root.
+  - Runs C(seamstep fleet next), C(begin), C(record) or C(status) on the machine with the ledger, which is the
+    controller. Delegate it to C(localhost). It needs no root.
   - The core decides which hosts may begin an update and when. This module reaches no other host.
   - The playbook C(seamstep.tdx.rollout) does all of it; M(seamstep.tdx.step) is one host's turn in it.
 author:
-  - The seamstep project
+  - The seamstep project (!UNKNOWN)
 options:
   command:
     description:
@@ -61,8 +61,8 @@ options:
     type: path
   wait:
     description:
-      - For how many seconds V(next) asks again while none may begin. It ends earlier as soon as there is a lease, and when
-        the rollout is finished or halted.
+      - For how many seconds V(next) asks again while none may begin. It ends earlier as soon as there is a lease, and
+        when the rollout is finished or halted.
       - With V(status), for how many seconds it reads again while the rollout is neither finished nor halted.
     type: int
     default: 0
@@ -117,10 +117,12 @@ RETURN = r"""
 code:
   description:
     - With V(next) and V(open), V(leases), V(waiting) (none may begin now), V(finished) or V(halted).
-    - With V(begin), V(begun), or why it may not begin, such as V(halt), V(rebooted), V(already-begun) or V(no-such-lease).
+    - With V(begin), V(begun), or why it may not begin, such as V(halt), V(rebooted), V(already-begun) or
+      V(no-such-lease).
     - With V(record), V(recorded), or V(not-believed).
     - With V(status), V(running), V(waiting), V(finished) or V(halted).
-    - Otherwise, why the core could not be asked. V(refused), V(invalid), V(busy), V(internal), V(not-run) or V(no-answer).
+    - Otherwise, why the core could not be asked. V(refused), V(invalid), V(busy), V(internal), V(not-run) or
+      V(no-answer).
   returned: always
   type: str
   sample: leases
@@ -136,8 +138,8 @@ leases:
   elements: dict
 stuck:
   description:
-    - With V(next) and V(status), whether nothing goes on without a person or a host that comes back. No host is at work, and
-      none waits for a time to pass.
+    - With V(next) and V(status), whether nothing goes on without a person or a host that comes back. No host is at
+      work, and none waits for a time to pass.
   returned: always
   type: bool
 blocked:
@@ -177,27 +179,27 @@ WAIT = {"next": ("waiting",), "status": ("running", "waiting")}
 
 def main():
     module = AnsibleModule(
-        argument_spec=dict(
-            command=dict(type="str", choices=sorted(GOOD), required=True),
-            ledger=dict(type="path", required=True),
-            limit=dict(type="int"),
-            host=dict(type="str"),
-            lease=dict(type="str"),
-            boot_id=dict(type="str"),
-            document=dict(type="dict"),
-            outcome=dict(type="str", choices=["unreachable", "rebooting", "not-begun"]),
-            note=dict(type="str"),
-            allow_list=dict(type="path"),
-            wait=dict(type="int", default=0),
-            interval=dict(type="int", default=30),
-            executable=dict(type="path", default="seamstep"),
-        ),
+        argument_spec={
+            "command": {"type": "str", "choices": sorted(GOOD), "required": True},
+            "ledger": {"type": "path", "required": True},
+            "limit": {"type": "int"},
+            "host": {"type": "str"},
+            "lease": {"type": "str"},
+            "boot_id": {"type": "str"},
+            "document": {"type": "dict"},
+            "outcome": {"type": "str", "choices": ["unreachable", "rebooting", "not-begun"]},
+            "note": {"type": "str"},
+            "allow_list": {"type": "path"},
+            "wait": {"type": "int", "default": 0},
+            "interval": {"type": "int", "default": 30},
+            "executable": {"type": "path", "default": "seamstep"},
+        },
         mutually_exclusive=[("document", "outcome", "allow_list")],
         required_if=[
             ("command", "begin", ("host", "lease")),
             ("command", "record", ("document", "outcome", "allow_list"), True),
         ],
-        required_by=dict(document=("host",), outcome=("host",)),
+        required_by={"document": ("host",), "outcome": ("host",)},
         supports_check_mode=True,
     )
     parameters = module.params
@@ -209,7 +211,7 @@ def main():
     code = fleet.code_of(answer)
     document = answer.document
     result = answer.result(
-        changed=command in ("begin", "record") and code in GOOD[command] or (command == "next" and code == "leases"),
+        changed=(command in ("begin", "record") and code in GOOD[command]) or (command == "next" and code == "leases"),
         leases=document.get("leases") or [],
         blocked=document.get("blocked") or [],
         left=[],

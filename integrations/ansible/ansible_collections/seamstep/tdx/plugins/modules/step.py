@@ -11,21 +11,22 @@ module: step
 short_description: One host's turn in a rollout
 version_added: 0.1.0
 description:
-  - Takes one step of a rollout on the host that the task is delegated to, under a lease that M(seamstep.tdx.rollout) gave.
-  - It reads the boot that the host is in, asks C(seamstep fleet begin) on the controller, runs C(seamstep apply --approved
-    CLASS_ID --max-hops 1) on the host, reads back which module runs, and records what came of it on the controller. That
-    is one task, so that nothing of the play comes between the word of the core and the host, nor between the host and
-    the record.
+  - Takes one step of a rollout on the host that the task is delegated to, under a lease that M(seamstep.tdx.rollout)
+    gave.
+  - It reads the boot that the host is in, asks C(seamstep fleet begin) on the controller, runs C(seamstep apply
+    --approved CLASS_ID --max-hops 1) on the host, reads back which module runs, and records what came of it on the
+    controller. That is one task, so that nothing of the play comes between the word of the core and the host, nor
+    between the host and the record.
   - A host that is not reached is recorded as unreachable. If it is lost while the update is under way, it is looked at
     again for a short time. Its result stays on the host, in O(reports), and O(mode=look) records it later.
 author:
-  - The seamstep project
+  - The seamstep project (!UNKNOWN)
 options:
   mode:
     description:
       - V(update) takes the step.
-      - V(look) begins nothing. It looks at a host that is away, or whose lease another controller began under, and records
-        the result of its last lease if the host has it, else its status.
+      - V(look) begins nothing. It looks at a host that is away, or whose lease another controller began under, and
+        records the result of its last lease if the host has it, else its status.
       - V(watch) begins nothing. It looks at a canary that soaks, and records only that it is in another boot than
         O(boot_id), that its TDX does not run, or that it is not reached.
     type: str
