@@ -218,7 +218,7 @@ def published_image(release: dict[str, Any]) -> tuple[bytes, bytes]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the tests on a kernel, in a browser and in a lab, unless -m asks for them and what they need is there."""
+    """Leave out tests on a kernel, in a browser and in a lab, unless -m asks for them and what they need is there."""
     kinds = (("kernel", _why_without_kernel), ("browser", _why_without_browser), ("fleet", _why_without_lab))
     for marker, why_without in kinds:
         left_out = [item for item in items if item.get_closest_marker(marker)]
