@@ -161,13 +161,17 @@ def _serve(folder: Path, all_hosts: tuple[LabHost, ...], writing: int, watched: 
 
 
 def _wait_for_all(folder: Path, all_hosts: Sequence[LabHost]) -> None:
-    port = int((folder / "sshd_config").read_text().split()[1])
+    port = _port(folder)
     deadline = time.monotonic() + _START_SECONDS
     for host in all_hosts:
         while not _answers(host.address, port):
             if time.monotonic() > deadline:
                 raise LabError(f"{host.name} does not answer: {folder}/lab.log")
             time.sleep(0.02)
+
+
+def _port(folder: Path) -> int:
+    return int((folder / "sshd_config").read_text().split()[1])
 
 
 def _answers(address: str, port: int) -> bool:
@@ -290,15 +294,13 @@ def _run(options: argparse.Namespace) -> int:
 def _show(options: argparse.Namespace) -> int:
     folder = options.dir.resolve()
     for host in _hosts(folder):
-        found = read(folder, host.name)
+        found = {**read(folder, host.name), "answers": _answers(host.address, _port(folder))}
         if options.json:
             print(json.dumps(found))
-        else:
-            faults = " ".join(f"{name}={value}" for name, value in found["faults"].items())
-            version = found["version"] or "lost"
-            print(
-                f"{host.name}  rack {host.rack}  {host.platform.name}  {version}  {found['uploads']} uploads  {faults}"
-            )
+            continue
+        words = [host.name, f"rack {host.rack}", host.platform.name, found["version"] or "lost"]
+        words += [f"{found['uploads']} uploads", *(f"{name}={value}" for name, value in found["faults"].items())]
+        print("  ".join(words if found["answers"] else [*words, "does not answer"]))
     return 0
 
 

@@ -32,7 +32,7 @@ class Play:
         settings = {
             "rollout_ledger": ledger,
             "rollout_executable": SEAMSTEP,
-            "rollout_interval": 1,
+            "rollout_interval": 2,
             "rollout_wait": 20,
             "rollout_at_once": 4,
             **variables,
