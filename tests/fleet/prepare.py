@@ -38,7 +38,7 @@ waves:
   sizes: [10%, 50%]
   soak: 1s
 reserve: 1
-lease: 2m
+lease: 10m
 retry: 2s
 operators: [alice, bob]
 """

@@ -136,7 +136,7 @@ def test_a_release_that_loses_tdx_on_one_platform_reaches_its_canaries_only(
 
 def test_a_rack_that_is_not_reached_waits_and_the_others_go_on(scenario: Callable[[int], Scenario]) -> None:
     cut = scenario(10)
-    cut.start(SMALL.replace("lease: 2m", "lease: 10m"))
+    cut.start()
     cut.lab("fault", "rack_b", "unreachable")
     assert cut.play(rollout_wait=3) != 0
     proof = cut.proved()
