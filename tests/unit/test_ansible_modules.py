@@ -59,7 +59,7 @@ def collections(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(COLLECTIONS))
 
 
-def play(name: str, *, check: bool = False, **arguments: object) -> Result:
+def play(name: str, *, check: bool = False, **arguments: Any) -> Result:
     """Run a module."""
     from ansible.module_utils.testing import patch_module_args
 
@@ -164,7 +164,12 @@ def test_facts_of_a_host(program: Program) -> None:
 def test_a_plan_says_no_in_red(images: Path, tmp_path: Path) -> None:
     from conftest import FACTS, SIGNER
 
-    common = {"executable": SEAMSTEP, "catalog": str(images), "signers": [SIGNER.fingerprint], "facts": str(FACTS)}
+    common: dict[str, Any] = {
+        "executable": SEAMSTEP,
+        "catalog": str(images),
+        "signers": [SIGNER.fingerprint],
+        "facts": str(FACTS),
+    }
     result = play("plan", policy=["shortest-path"], **common)
     assert (result.failed, result.code) == (False, "update-available")
     assert result.data["path"] == ["1.5.24", "1.5.28", "1.5.34"]
@@ -176,7 +181,7 @@ def test_a_plan_says_no_in_red(images: Path, tmp_path: Path) -> None:
 
 def test_a_hold(tmp_path: Path) -> None:
     """In this order: what is asked for, and whether it changes something, fails, and holds the host."""
-    common = {"executable": SEAMSTEP, "sysroot": str(tmp_path), "state_dir": str(tmp_path / "state")}
+    common: dict[str, Any] = {"executable": SEAMSTEP, "sysroot": str(tmp_path), "state_dir": str(tmp_path / "state")}
     mine, other = {"reason": "rack work"}, {"reason": "a test"}
     for arguments, check, changed, failed, reason in (
         (mine, True, True, False, "rack work"),
@@ -311,7 +316,8 @@ def applied(lease: Mapping[str, Any], code: int = 0) -> dict[str, Any]:
 def unreached() -> Exception:
     from ansible.errors import AnsibleConnectionFailure
 
-    return AnsibleConnectionFailure("no route to it")
+    found: Exception = AnsibleConnectionFailure("no route to it")
+    return found
 
 
 def crashed(_: object) -> dict[str, Any]:
@@ -385,13 +391,24 @@ def test_the_result_that_stayed_on_the_host_is_recorded_later(step: Step, run: R
     assert result["recorded"]["results"][0]["phase"] == "done"
 
 
+def test_a_lost_host_that_was_rebooted_is_seen(step: Step, run: Run) -> None:
+    """Its last result is still there, and is of the boot before."""
+    lease = lease_of(step.ledger)
+    lost = applied(lease, 7)
+    assert step(lease, {"facts": seen(lease), "apply": lost})["code"] == "lost"
+    step(lease, {"facts": {**seen(lease), "report": lost["document"]}}, mode="look")
+    assert phase(run, step.ledger, lease["host"]) == "lost", "in this boot nothing mends it"
+    step(lease, {"facts": {**seen(lease, "b9"), "report": lost["document"]}}, mode="look")
+    assert phase(run, step.ledger, lease["host"]) == "void"
+
+
 def test_a_report_is_a_file_of_the_host_s_own(program: Program, tmp_path: Path) -> None:
     """apply is told to write it, into a folder for root alone; facts reads it, and follows no link."""
     report = tmp_path / "reports" / "5d0c.json"
     executable = program.says(status(OLD), json.dumps(ran()), 0, status(NEW))
     assert play("apply", catalog="/c", executable=executable, report=str(report)).code == "done"
     assert stat.S_IMODE(report.parent.stat().st_mode) == 0o700
-    common = {"executable": SEAMSTEP, "sysroot": str(tmp_path), "report": str(report)}
+    common: dict[str, Any] = {"executable": SEAMSTEP, "sysroot": str(tmp_path), "report": str(report)}
     assert play("facts", **common).data["report"] == {}
     report.write_text(json.dumps(ran()))
     assert play("facts", **common).data["report"] == ran()

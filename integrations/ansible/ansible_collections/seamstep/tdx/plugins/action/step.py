@@ -93,7 +93,7 @@ class ActionModule(ActionBase):
             return self._failed(code="unreachable", msg=_reason(seen))
         if self._task.check_mode:
             return self._result(code="seen", msg="check mode: nothing was recorded")
-        recorded = self._record(self._of_look(seen))
+        recorded = self._record(*self._of_look(seen))
         return self._result(changed=recorded.exit_code == 0, code="seen", msg=_told(recorded), **_of_record(recorded))
 
     def _watch(self):
@@ -125,14 +125,13 @@ class ActionModule(ActionBase):
             seen = self._module("facts", dict(self._of_host(), **self._where_report_is()))
             if seen.get("report"):
                 applied.update(code=seamstep.CODES.get(seen["report"].get("exit_code"), "unknown"), unreachable=False)
-                return self._record(self._of_look(seen))
+                return self._record(*self._of_look(seen))
         return away
 
     def _of_look(self, seen):
-        """The report of a look: the result of the last lease if the host has it, else its status."""
-        if seen.get("report"):
-            return self._report(run=seen["report"])
-        return self._report(status=seen["status"])
+        """The reports of a look: the result of the last lease if the host has it, and how the host stands now."""
+        result = [self._report(run=seen["report"])] if seen.get("report") else []
+        return [*result, self._report(status=seen["status"])]
 
     def _not_reached(self, seen):
         """Nothing was begun: the lease is given back, and the host is away until it is seen again."""

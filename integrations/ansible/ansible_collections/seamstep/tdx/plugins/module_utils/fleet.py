@@ -79,7 +79,13 @@ def halts(status):
 def left(status):
     """What keeps a rollout from being done, in sentences; empty if each host that was to be updated is."""
     told = halts(status)
-    for one in status.get("blocked") or ():
+    blocked = status.get("blocked") or ()
+    halted = sum(one.get("hosts") or 0 for one in blocked if one.get("code") == "halt")
+    if halted:
+        told.append(f"{halted} hosts wait for a person to resume")
+    for one in blocked:
+        if one.get("code") == "halt":
+            continue
         told.append(
             "{} hosts wait for {} -> {}: {}. Remedy: {}".format(
                 one.get("hosts"), one.get("from"), one.get("to"), one.get("reason"), one.get("remedy")
@@ -115,6 +121,12 @@ def stuck(status):
     """Whether nothing goes on by itself: no host is at work, and none waits for a time to pass."""
     blocked = status.get("blocked") or ()
     return status.get("state") == "waiting" and not any(one.get("until") for one in blocked)
+
+
+def over(status):
+    """Whether a rollout waits for nothing but hosts that lost TDX, which a person has to reboot."""
+    away = status.get("unavailable") or ()
+    return status.get("state") == "waiting" and bool(away) and all(one.get("phase") == "lost" for one in away)
 
 
 def report(host, lease=None, **said):

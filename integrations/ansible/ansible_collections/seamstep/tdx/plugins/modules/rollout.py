@@ -62,7 +62,7 @@ options:
   wait:
     description:
       - For how many seconds V(next) asks again while none may begin. It ends earlier as soon as there is a lease, and
-        when the rollout is finished or halted.
+        when the rollout is finished or halted, or waits for nothing but hosts that lost TDX.
       - With V(status), for how many seconds it reads again while the rollout is neither finished nor halted.
     type: int
     default: 0
@@ -241,6 +241,8 @@ def patiently(ledger, command, parameters):
         answer = ask(ledger, command, parameters)
         left = end - time.monotonic()
         if fleet.code_of(answer) not in WAIT.get(command, ()) or left <= 0:
+            return answer
+        if command == "next" and not answer.document.get("blocked") and fleet.over(ledger.status().document):
             return answer
         time.sleep(min(max(parameters["interval"], 1), left))
 
