@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fleet import namespaces, prepare, supervisor
-from fleet.hosts import HOSTS_MAX, LabHost, hosts
+from fleet.hosts import CONTROL, HOSTS_MAX, LabHost, hosts
 
 _START_SECONDS = 60.0
 _STOP_SECONDS = 20.0
@@ -101,19 +101,16 @@ def _up(options: argparse.Namespace) -> int:
         raise LabError(f"--hosts: {number} is not between 1 and {HOSTS_MAX}")
     if str(folder).startswith(tuple(f"{hidden}/" for hidden in _HIDDEN)):
         raise LabError(f"{folder}: hosts have folders of their own there; use one elsewhere, such as below /tmp")
-    if os.geteuid() != 0:
-        raise LabError("namespaces and mounts need root")
-    for program in (supervisor.SSHD, "/dev/fuse"):
-        if not Path(program).exists():
-            raise LabError(f"{program} is missing; Debian has it in openssh-server or fuse3")
+    if lacks := prepare.missing():
+        raise LabError(lacks)
     if _process(folder) is not None:
         raise LabError(f"{folder}: the lab is up")
     begun = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
     all_hosts = hosts(number)
-    prepare.prepare(folder, all_hosts)
-    (folder / "events.jsonl").unlink(missing_ok=True)
-    _start(folder, all_hosts, options.until)
+    with prepare.prepare(folder, all_hosts):  # the supervisor keeps it open
+        (folder / "events.jsonl").unlink(missing_ok=True)
+        _start(folder, all_hosts, options.until)
     try:
         _wait_for_all(folder, all_hosts)
     except BaseException:
@@ -164,13 +161,17 @@ def _serve(folder: Path, all_hosts: tuple[LabHost, ...], writing: int, watched: 
 
 
 def _wait_for_all(folder: Path, all_hosts: Sequence[LabHost]) -> None:
-    port = int((folder / "sshd_config").read_text().split()[1])
+    port = _port(folder)
     deadline = time.monotonic() + _START_SECONDS
     for host in all_hosts:
         while not _answers(host.address, port):
             if time.monotonic() > deadline:
                 raise LabError(f"{host.name} does not answer: {folder}/lab.log")
             time.sleep(0.02)
+
+
+def _port(folder: Path) -> int:
+    return int((folder / "sshd_config").read_text().split()[1])
 
 
 def _answers(address: str, port: int) -> bool:
@@ -199,7 +200,7 @@ def _end(folder: Path) -> None:
                     raise LabError(f"process {process} does not end")
             finally:
                 os.close(descriptor)
-    for name in ("lab.json", supervisor.CONTROL):
+    for name in ("lab.json", CONTROL):
         (folder / name).unlink(missing_ok=True)
     for name in ("hosts", "tree"):
         with contextlib.suppress(OSError):
@@ -239,7 +240,7 @@ def _ask(folder: Path, request: dict[str, Any], descriptors: int = 0) -> list[in
     with socket.socket(socket.AF_UNIX) as client:
         try:
             with supervisor.in_folder(folder):
-                client.connect(supervisor.CONTROL)
+                client.connect(CONTROL)
         except OSError:
             raise LabError(f"{folder}: no lab is up") from None
         client.sendall(json.dumps(request).encode() + b"\n")
@@ -293,15 +294,13 @@ def _run(options: argparse.Namespace) -> int:
 def _show(options: argparse.Namespace) -> int:
     folder = options.dir.resolve()
     for host in _hosts(folder):
-        found = read(folder, host.name)
+        found = {**read(folder, host.name), "answers": _answers(host.address, _port(folder))}
         if options.json:
             print(json.dumps(found))
-        else:
-            faults = " ".join(f"{name}={value}" for name, value in found["faults"].items())
-            version = found["version"] or "lost"
-            print(
-                f"{host.name}  rack {host.rack}  {host.platform.name}  {version}  {found['uploads']} uploads  {faults}"
-            )
+            continue
+        words = [host.name, f"rack {host.rack}", host.platform.name, found["version"] or "lost"]
+        words += [f"{found['uploads']} uploads", *(f"{name}={value}" for name, value in found["faults"].items())]
+        print("  ".join(words if found["answers"] else [*words, "does not answer"]))
     return 0
 
 
@@ -310,5 +309,5 @@ def read(folder: Path, name: str) -> dict[str, Any]:
     process = _process(folder)
     if process is None:
         raise LabError(f"{folder}: no lab is up")
-    found: dict[str, Any] = json.loads(Path(f"/proc/{process}/root{folder}/tree/{name}/control").read_text())
+    found: dict[str, Any] = json.loads(Path(f"/proc/{process}/root{folder}/tree/{name}/{CONTROL}").read_text())
     return found

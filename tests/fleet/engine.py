@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -30,10 +31,10 @@ class Engine:
         self._planning = ("--catalog", lab.folder / "catalog", "--policy", lab.folder / "policy.yaml")
         self._trust = ("--signer", (lab.folder / "signer").read_text().strip())
 
-    def start(self, rollout: Path, *, again: bool = False) -> None:
-        """Read the facts of all hosts that can be reached, plan, and put them into the ledger."""
+    def start(self, rollout: Path, *, again: bool = False, hosts: Sequence[str] = ()) -> None:
+        """Read the facts of all hosts, or of these, as far as they are reached; plan, and put them into the ledger."""
         with ThreadPoolExecutor(self.at_once) as pool:
-            facts = pool.map(lambda host: self.lab.ssh(host, f"{SEAMSTEP}", "facts", "--json"), self.lab.hosts)
+            facts = pool.map(lambda host: self.lab.ssh(host, f"{SEAMSTEP}", "facts", "--json"), hosts or self.lab.hosts)
         inventory = self.folder / "inventory.jsonl"
         inventory.write_text("".join(json.dumps(ran.json) + "\n" for ran in facts if ran.code == 0))
         out = self.folder / f"plan-{time.monotonic_ns()}"

@@ -10,6 +10,8 @@ from seamstep.domain.facts import HostFacts, UploadNode
 from seamstep.host.base import MAINLINE
 
 HOSTS_MAX = 200
+#: The file of each host, beside its sys and proc, by which the lab changes it.
+CONTROL = "control"
 RACKS = "abcde"
 
 

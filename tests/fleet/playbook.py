@@ -9,10 +9,12 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from fleet import namespaces
 from fleet.driver import Lab
 from fleet.prepare import SEAMSTEP
 
@@ -23,20 +25,21 @@ _SECONDS = 400.0
 
 
 class Play:
-    """A run of a playbook, which ends with the block."""
+    """A run of the playbook of a rollout, which is killed with this process."""
 
     def __init__(self, lab: Lab, folder: Path, ledger: Path, **variables: object) -> None:
         """Begin the playbook; what it prints is in a file in ``folder``."""
         settings = {
             "rollout_ledger": ledger,
             "rollout_executable": SEAMSTEP,
-            "rollout_interval": 1,
+            "rollout_interval": 2,
             "rollout_wait": 20,
             "rollout_at_once": 4,
             **variables,
         }
         words = [word for name, value in settings.items() for word in ("-e", f"{name}={value}")]
         forks = ["--forks", str(int(str(settings["rollout_at_once"])) + 1)]
+        self._mark = f"SEAMSTEP_PLAY={uuid.uuid4()}"
         self.said = folder / f"play-{time.monotonic_ns()}.txt"
         with self.said.open("wb") as file:
             self._process = subprocess.Popen(
@@ -45,14 +48,9 @@ class Play:
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env=_environment(folder),
+                preexec_fn=namespaces.die_with_parent,  # noqa: PLW1509 - one system call
+                env=_environment(folder) | dict([self._mark.split("=")]),
             )
-
-    def __enter__(self) -> Play:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.kill()
 
     @property
     def running(self) -> bool:
@@ -60,9 +58,14 @@ class Play:
         return self._process.poll() is None
 
     def kill(self) -> None:
-        """Kill the playbook with all its processes, as a power cut of the controller does."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        """Kill the playbook with all its processes, as a power cut of the controller does. Its workers have sessions of
+        their own, so they are found by their environment."""
+        while found := list(_marked(self._mark)):
+            for process in found:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
+            self._process.poll()
+            time.sleep(0.01)
         self._process.wait()
 
     def wait(self) -> int:
@@ -84,6 +87,14 @@ class Play:
     def green(self) -> Counter[str]:
         """How many steps it said that each host took."""
         return Counter(re.findall(r"^changed: \[seamstep-worker-\d+ -> (\w+)", self.text, re.MULTILINE))
+
+
+def _marked(mark: str) -> Iterator[int]:
+    """The living processes with a word in their environment."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if mark.encode() in (entry / "environ").read_bytes().split(b"\0"):
+                yield int(entry.name)
 
 
 def _environment(folder: Path) -> dict[str, str]:

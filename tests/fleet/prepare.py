@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import socket
@@ -19,6 +20,7 @@ from seamstep import demo
 
 #: The installed command; hosts see it where it is here.
 SEAMSTEP = Path(sys.executable).parent / "seamstep"
+SSHD = "/usr/sbin/sshd"
 _PORTS = range(2201, 2400)
 
 ROLLOUT = """\
@@ -36,7 +38,7 @@ waves:
   sizes: [10%, 50%]
   soak: 1s
 reserve: 1
-lease: 2m
+lease: 10m
 retry: 2s
 operators: [alice, bob]
 """
@@ -66,8 +68,25 @@ Subsystem sftp internal-sftp
 """
 
 
-def prepare(folder: Path, hosts: Sequence[LabHost]) -> None:
-    """Write everything into ``folder``, which exists. Images and keys that are there are kept."""
+def missing() -> str:
+    """What this machine lacks for a lab, in a sentence; empty if there is nothing."""
+    if os.geteuid() != 0:
+        return "namespaces and mounts need root"
+    for path, package in ((SSHD, "openssh-server"), ("/dev/fuse", "fuse3, and a kernel with FUSE")):
+        if not Path(path).exists():
+            return f"{path} is missing; Debian has it in {package}"
+    try:
+        importlib.import_module("mfusepy")
+    except (ImportError, OSError) as error:
+        return f"{error}; pip install -e '.[lab]' and Debian's libfuse3-3 have what is missing"
+    return ""
+
+
+def prepare(folder: Path, hosts: Sequence[LabHost]) -> socket.socket:
+    """Write everything into ``folder``, which exists. Images and keys that are there are kept.
+
+    Returns a socket: no other lab takes the port of this one as long as it is open.
+    """
     if not (folder / "catalog").exists():
         demo.write_into(folder / "made")
         for name in ("catalog", "signer"):
@@ -76,7 +95,7 @@ def prepare(folder: Path, hosts: Sequence[LabHost]) -> None:
         (folder / "made").rmdir()
     for name in ("hosts", "tree", "keys"):
         (folder / name).mkdir(exist_ok=True)
-    port = _free_port(hosts)
+    port, reserved = _free_port(hosts)
     public = _key(folder / "keys" / "user")
     (folder / "keys" / "authorized").write_text(f"{public}\n")
     known = [f"[{host.address}]:{port} {_key(folder / 'keys' / host.name)}" for host in hosts]
@@ -87,6 +106,7 @@ def prepare(folder: Path, hosts: Sequence[LabHost]) -> None:
     for name, text in (("rollout.yaml", ROLLOUT), ("policy.yaml", POLICY)):
         if not (folder / name).exists():
             (folder / name).write_text(text)
+    return reserved
 
 
 def inventory(folder: Path, hosts: Sequence[LabHost], port: int) -> dict[str, Any]:
@@ -137,17 +157,21 @@ def _key(path: Path) -> str:
     return path.with_suffix(".pub").read_text().strip()
 
 
-def _free_port(hosts: Sequence[LabHost]) -> int:
-    """A port that is free on the addresses of all hosts, so that several labs can be up at once."""
+def _free_port(hosts: Sequence[LabHost]) -> tuple[int, socket.socket]:
+    """A port that is free on the addresses of all hosts, so that several labs can be up at once, and what reserves it:
+    a name in this network that one socket only can have."""
     for port in _PORTS:
+        reserved = socket.socket(socket.AF_UNIX)
         try:
+            reserved.bind(f"\0seamstep-lab-{port}")
             for host in hosts:
                 with socket.socket() as probe:
                     probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                     probe.bind((host.address, port))
         except OSError:
+            reserved.close()
             continue
-        return port
+        return port, reserved
     raise OSError(f"no port of {_PORTS.start} to {_PORTS.stop - 1} is free")
 
 

@@ -23,12 +23,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from fleet import namespaces, tree
+from fleet import namespaces
 from fleet.events import Events
-from fleet.hosts import LabHost
+from fleet.hosts import CONTROL, LabHost
+from fleet.prepare import SSHD
 
-CONTROL = "control"
-SSHD = "/usr/sbin/sshd"
 #: Folders of each host that lie over those of the machine.
 OVERLAID = ("etc", "opt", "usr/local", "var")
 _SHADOW = "root:*:19000:0:99999:7:::\nsshd:!:19000::::::\n"  # sshd refuses a user whose password begins with !
@@ -96,6 +95,8 @@ class Supervisor:
     # -- starting
 
     def _start_tree(self) -> None:
+        from fleet import tree  # it loads libfuse, which only this process needs
+
         at = self.folder / "tree"
         process = os.fork()
         if not process:
@@ -228,7 +229,7 @@ class Supervisor:
                 self._start_sshd(name)
 
     def _control(self, name: str, request: dict[str, Any]) -> None:
-        file = os.open(self.folder / "tree" / name / tree.CONTROL, os.O_WRONLY)
+        file = os.open(self.folder / "tree" / name / CONTROL, os.O_WRONLY)
         try:
             os.write(file, json.dumps(request).encode())
         finally:

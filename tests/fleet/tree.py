@@ -26,13 +26,12 @@ from typing import Any
 import mfusepy
 
 from fleet.events import Events
-from fleet.hosts import LabHost
+from fleet.hosts import CONTROL, LabHost
 from seamstep.base.versions import ModuleVersion
 from seamstep.host.base import PAGE
 from seamstep.host.simulated import Fault, SimulatedHost
 from seamstep.image import catalog
 
-CONTROL = "control"
 _PHASE_SECONDS = 0.01
 _MODES = {"loading": 0o644, "data": 0o644, "cancel": 0o200, "num_remaining_updates": 0o400, "seamldr_version": 0o400}
 

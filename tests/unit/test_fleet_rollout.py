@@ -251,6 +251,26 @@ def test_one_class_is_halted_and_resumed(fleet: Fleet) -> None:
     assert fleet.next()[0]["class"] == "c0003"
 
 
+def test_canaries_are_listed_for_as_long_as_they_soak(fleet: Fleet) -> None:
+    (first, second) = fleet.next()
+    fleet.record(first)
+    assert [one["host"] for one in fleet.status()["soaking"]] == [first["host"]]
+    fleet.record(second)
+    status = {"schema": "seamstep/status/v1", "boot_id": "another", "tdx": "running", "module_version": "1.5.05"}
+    (fleet.folder / "s.json").write_text(json.dumps(status))
+    fleet("record", fleet.folder / "s.json", "--host", first["host"], "--lease", first["lease"])
+    assert [one["host"] for one in fleet.status()["soaking"]] == [second["host"]], "it rebooted, so it does not count"
+    fleet.time += 86401
+    fleet.next()
+    assert fleet.status()["soaking"] == []
+
+
+def test_the_log_tells_halts_from_their_causes(fleet: Fleet) -> None:
+    fleet.record(fleet.next()[0], exit_code=7, module_version=None)
+    with ledger.opened(str(fleet.ledger)) as book:
+        assert [event["cause"] for event in book.events() if event["kind"] == "halted"] == ["lost"]
+
+
 def test_only_operators_halt_and_resume(fleet: Fleet) -> None:
     for command in ("halt", "resume"):
         ran = fleet(command, "--by", "mallory", "--reason", "x")

@@ -99,11 +99,13 @@ class Ledger:
         return row[0] if row else None
 
     def events(self) -> Iterator[dict[str, Any]]:
-        """All events, oldest first."""
+        """All events, oldest first. The kind of a halt is its ``cause``."""
         for wall, clock, kind, host, document in self._connection.execute(
             "SELECT time, clock, kind, host, document FROM events ORDER BY seq"
         ):
-            yield {"time": wall, "clock": clock, "kind": kind, "host": host, **json.loads(document)}
+            told = json.loads(document)
+            cause = {"cause": told.pop("kind")} if "kind" in told else {}
+            yield {"time": wall, "clock": clock, "kind": kind, "host": host, **told, **cause}
 
     def _write_state(self) -> None:
         before, after = self._saved, self.state
