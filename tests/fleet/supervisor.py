@@ -31,6 +31,7 @@ from fleet.prepare import SSHD
 #: Folders of each host that lie over those of the machine.
 OVERLAID = ("etc", "opt", "usr/local", "var")
 _SHADOW = "root:*:19000:0:99999:7:::\nsshd:!:19000::::::\n"  # sshd refuses a user whose password begins with !
+_HOME = Path("/var/lib/lab-root")
 _REQUEST_MAX = 1 << 20
 _LOOK = 2.0
 
@@ -150,11 +151,20 @@ class Supervisor:
             shutil.rmtree(left, ignore_errors=True)
         Path("/etc/hostname").write_text(f"{host.name}\n")
         Path("/etc/machine-id").write_text(f"{uuid.uuid4().hex}\n")
-        Path("/etc/shadow").write_text(_SHADOW)
+        self._give_home()
         namespaces.bind(str(files / "sys"), "/sys")
         for path in (files / "proc").rglob("*"):
             if path.is_file() and path.name != "hostname":
                 namespaces.bind(str(path), f"/{path.relative_to(files)}")
+
+    def _give_home(self) -> None:
+        """Let root log in to an empty home and a plain shell. What is in that of this machine's root is no host's; it
+        takes time at each login, and its locks stay when a host is rebooted."""
+        _HOME.mkdir(mode=0o700)
+        users = Path("/etc/passwd").read_text().splitlines(keepends=True)
+        root = f"root:x:0:0:root:{_HOME}:/bin/sh\n"
+        Path("/etc/passwd").write_text("".join([root, *(line for line in users if not line.startswith("root:"))]))
+        Path("/etc/shadow").write_text(_SHADOW)
 
     def _start_sshd(self, name: str) -> None:
         host = self.hosts[name]

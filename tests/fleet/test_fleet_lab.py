@@ -154,6 +154,10 @@ def test_what_a_host_writes_is_its_own(lab: Lab) -> None:
     assert not any(Path(file).exists() for file in files)
 
 
+def test_a_host_runs_nothing_of_this_machines_root(lab: Lab) -> None:
+    assert lab.ssh("h01", "echo $HOME $0; ls -A").out == "/var/lib/lab-root sh\n"
+
+
 @pytest.mark.parametrize("fault", ["no-such", "lost=x", "busy=-1", "unreachable=3", "tds=many"])
 def test_what_is_no_fault_is_refused(lab: Lab, fault: str) -> None:
     ran = run(sys.executable, LAB, "fault", lab.folder, "h01", fault)
