@@ -84,7 +84,7 @@ TABLE = [
     ("fleet halt", "--ledger LEDGER --by alice --reason x", 0),
     ("fleet resume", "--ledger LEDGER --by alice --reason x", 0),
     ("hold", "--state-dir STATE", 0),
-    ("service show", "--exec /usr/bin/seamstep", 0),
+    ("service show", "--units --exec /usr/bin/seamstep", 0),
     ("service install", "--exec /usr/bin/seamstep --root NEWROOT", 0),
     ("completion", "bash", 0),
     ("completion", "zsh", 0),
