@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
-import re
 import select
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from seamstep.base.errors import ExitCode, HeldError, InputError, Problem, RefusedError, StalePlanError
-from seamstep.cli import configuration
+from seamstep.base.errors import ExitCode, InputError, Problem, RefusedError, StalePlanError
+from seamstep.cli import apply_holds, configuration
 from seamstep.cli import options as shared
+from seamstep.cli.apply_privileges import refuse_user
 from seamstep.cli.output import emit, plan_for_people
 from seamstep.show.text import printable
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from seamstep.plan.at_hand import AtHand
     from seamstep.plan.document import Plan
     from seamstep.run.executor import Reporter, RunResult
-    from seamstep.run.hold import Hold
     from seamstep.run.journald import JournalReporter
     from seamstep.run.transaction import Transaction
     from seamstep.service.configuration import Configuration
@@ -85,7 +83,7 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> ExitCode:
     """Perform a plan on the host and report the result."""
     shared.check_output(options)
-    _refuse_user(options)
+    refuse_user(options)
     config = _configuration(options)
     if config and options.configured:
         from seamstep.cli.apply_configured import as_service
@@ -130,58 +128,10 @@ def _run(options: argparse.Namespace, config: Configuration | None, ended: Ended
                 begun.make_up(at_hand.plan, heard)
             if approved:
                 approved.require(at_hand.plan)
-            _respect_hold(options, folder, begun, at_hand)
+            apply_holds.respect_hold(options, folder, begun, at_hand)
             if config and options.configured:
-                _respect_rollout(config, at_hand)
-            return _perform(options, begun, at_hand, Told(journal, ended), _holds(options, folder))
-
-
-def _respect_hold(options: argparse.Namespace, folder: str, begun: Transaction, at_hand: AtHand) -> None:
-    """Raise HeldError if the host is held and the plan has an update; with ``--despite-hold`` record that instead."""
-    from seamstep.plan.document import PlanOutcome
-
-    found = _held(options, folder) if at_hand.plan.outcome is PlanOutcome.UPDATE else None
-    if found is None:
-        return
-    if not options.despite_hold:
-        lifted = "take the key 'hold' out of it" if found.by == _config_file(options) else "see seamstep hold --release"
-        raise HeldError(f"{found}; nothing was changed; {lifted}, or give --despite-hold")
-    if begun.journal:
-        try:
-            begun.journal.append("despite-hold", message=str(found))
-        except OSError as error:
-            raise RefusedError(f"can't record --despite-hold: {error.strerror}; nothing was changed") from None
-
-
-def _held(options: argparse.Namespace, folder: str) -> Hold | None:
-    """The hold on this host; None if there is none, and in a rehearsal."""
-    if options.simulate:
-        return None
-    return configuration.held(folder, options.configuration)
-
-
-def _config_file(options: argparse.Namespace) -> str:
-    from seamstep.base import places
-
-    return options.configuration or places.CONFIG
-
-
-def _holds(options: argparse.Namespace, folder: str) -> Callable[[], str]:
-    """A function that gives the reason why no hop may begin, for the hops of a run; empty if it may."""
-    if options.despite_hold:
-        return str
-    return lambda: str(_held(options, folder) or "")
-
-
-def _respect_rollout(config: Configuration, at_hand: AtHand) -> None:
-    """Raise HeldError if there is an update, and the configuration leaves it to a rollout."""
-    from seamstep.plan.document import PlanOutcome
-    from seamstep.service.configuration import ROLLOUT
-
-    if config.updates == ROLLOUT and at_hand.plan.outcome is PlanOutcome.UPDATE:
-        steps = ", ".join(map(str, at_hand.plan.hops))
-        message = f"{steps} was left to a rollout, which begins the updates of this host (updates: rollout in "
-        raise HeldError(f"{message}{config.file}); nothing was changed, {at_hand.plan.source} runs")
+                apply_holds.respect_rollout(config, at_hand)
+            return _perform(options, begun, at_hand, Told(journal, ended), apply_holds.reasons(options, folder))
 
 
 def _is_real(options: argparse.Namespace) -> bool:
@@ -327,34 +277,6 @@ def _nothing_to_do(options: argparse.Namespace, plan: Plan, begun: Transaction, 
         stands=True,
     )
     return code
-
-
-def _refuse_user(options: argparse.Namespace) -> None:
-    """Raise RefusedError on the real host unless the process is root and has CAP_SYS_RAWIO."""
-    if options.simulate or not shared.is_real(options):
-        return
-    if os.geteuid() != 0:
-        raise RefusedError(
-            "an update needs root: the P-SEAMLDR's version is readable by root only, and staging an image takes"
-            " CAP_SYS_RAWIO; use sudo, or --simulate to rehearse a saved plan"
-        )
-    if not _has_rawio():
-        raise RefusedError(
-            "this root lacks CAP_SYS_RAWIO, which staging an image takes: a container or a service's"
-            " CapabilityBoundingSet= took it away"
-        )
-
-
-def _has_rawio() -> bool:
-    """Whether the effective capabilities hold CAP_SYS_RAWIO, 17 in linux/capability.h. True if they can't be read: the
-    kernel decides then."""
-    try:
-        with open("/proc/self/status", encoding="ascii", errors="replace") as file:
-            status = file.read()
-    except OSError:
-        return True
-    found = re.search(r"^CapEff:\t([0-9a-f]+)$", status, re.MULTILINE)
-    return not found or bool(int(found[1], 16) >> 17 & 1)
 
 
 def _refuse_signers(plan: Plan, options: argparse.Namespace) -> None:
