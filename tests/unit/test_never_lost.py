@@ -41,8 +41,8 @@ from seamstep.run.judging import Judge
 
 #: Plans to make for each world.
 POLICIES = 4
-#: Worlds to draw one by one, so that a counterexample is made small; worlds to make from a seed, which is faster; and the
-#: parts of these that processes share.
+#: Worlds to draw one by one, so that a counterexample is made small; worlds to make from a seed, which is faster; and
+#: the parts of these, which processes share.
 DRAWN, SEEDED, PARTS = (2_000, 43_800, 6) if THOROUGH else (40, 300, 1)
 #: Different plans that are performed for each world made from a seed, 50,000 in a thorough run; on average it is 1.25.
 PERFORMED_AT_LEAST = 50_000 / 43_800 if THOROUGH else 0.9
