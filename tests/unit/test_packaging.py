@@ -8,7 +8,11 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
 
+import seamstep
 from seamstep import cli
 from seamstep.base.errors import ExitCode
 
@@ -28,6 +32,35 @@ def test_each_dependency_has_its_reason() -> None:
     reasons = (ROOT / "docs" / "adr" / "0002-runtime-dependencies.md").read_text()
     for bound in bounds:
         assert f"| {bound.partition('>=')[0]} |" in reasons
+
+
+def test_each_version_has_its_changes() -> None:
+    """The version at work is on top; those below it are older, have the day of their release, and none stands twice."""
+    text = (ROOT / "CHANGELOG.md").read_text()
+    heads = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    found = [re.fullmatch(r"\[(\d+\.\d+\.\d+)\] - (not released yet|\d{4}-\d\d-\d\d)", head) for head in heads]
+    assert all(found), heads
+    versions = [Version(match[1]) for match in found if match]
+    assert str(versions[0]) == seamstep.__version__
+    assert versions == sorted(set(versions), reverse=True)
+    assert not [match[1] for match in found[1:] if match and match[2].startswith("not")]
+    for section in re.split(r"^## .*$", text, flags=re.MULTILINE)[1:]:
+        assert re.search(r"^### \w+\n\n- \w", section, re.MULTILINE)
+
+
+def test_what_the_one_file_build_holds_is_pinned_by_hashes() -> None:
+    """Each dependency, in a version that pyproject.toml admits, and nothing without the hash of its file."""
+    lock = (ROOT / "packaging" / "onefile" / "lock.txt").read_text()
+    pinned = {}
+    for entry in re.sub(r"\\\n\s*", " ", re.sub(r"^#.*\n", "", lock)).splitlines():
+        requirement, *hashes = re.split(r" +--hash=", entry)
+        assert hashes, entry
+        assert all(re.fullmatch("sha256:[0-9a-f]{64}", one) for one in hashes), entry
+        name, _, version = requirement.partition("==")
+        pinned[canonicalize_name(name)] = version
+    for bound in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]:
+        wanted = Requirement(bound)
+        assert wanted.specifier.contains(pinned[canonicalize_name(wanted.name)])
 
 
 def test_each_optional_dependency_has_its_reason() -> None:
