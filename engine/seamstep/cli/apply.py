@@ -10,7 +10,7 @@ import select
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seamstep.base.errors import ExitCode, HeldError, InputError, Problem, RefusedError, StalePlanError
 from seamstep.cli import options as shared
@@ -23,10 +23,25 @@ if TYPE_CHECKING:
     from seamstep.plan.at_hand import AtHand
     from seamstep.plan.document import Plan
     from seamstep.run.executor import Reporter, RunResult
+    from seamstep.run.hold import Hold
     from seamstep.run.journald import JournalReporter
     from seamstep.run.transaction import Transaction
+    from seamstep.service.configuration import Configuration
 
 _ANSWER_SECONDS = 600.0
+#: A function that takes the end of a run: exit code, message, and the result if hops were to be performed.
+Ended = Callable[[ExitCode, str, "RunResult | None", "Transaction"], None]
+
+
+class Told(NamedTuple):
+    """Who hears of the end of a run: the systemd journal, and the function ``ended``."""
+
+    journal: JournalReporter
+    ended: Ended
+
+
+def _ignore(_code: ExitCode, _message: str, _result: RunResult | None, _begun: Transaction) -> None:
+    pass
 
 
 def add(commands: Any) -> None:
@@ -37,6 +52,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("plan", nargs="?", metavar="PLAN", help="a plan that seamstep plan -o wrote")
     shared.add_planning(parser)
+    shared.add_config(parser)
     shared.add_sysroot(parser)
     parser.add_argument(
         "--simulate", action="store_true", help="rehearse a saved PLAN on a simulated host like its own"
@@ -48,6 +64,12 @@ def add(commands: Any) -> None:
         help="plan on this host, and go on only if the plan's class_id is this one, or that of the plan in FILE",
     )
     parser.add_argument("--yes", action="store_true", help="don't ask")
+    parser.add_argument(
+        "--configured",
+        action="store_true",
+        help="as the service does: plan by the configuration alone, leave updates to a rollout if it says so, and send"
+        " its notification",
+    )
     parser.add_argument("--max-hops", metavar="N", type=shared.count, help="stop after N hops")
     parser.add_argument("--dry-run", action="store_true", help="do everything up to staging; nothing is changed")
     parser.add_argument(
@@ -61,11 +83,34 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> ExitCode:
     """Perform a plan on the host and report the result."""
+    shared.check_output(options)
+    _refuse_user(options)
+    config = _configuration(options)
+    if config and options.configured:
+        from seamstep.cli.apply_configured import as_service
+
+        return as_service(options, config, _run)
+    return _run(options, config)
+
+
+def _configuration(options: argparse.Namespace) -> Configuration | None:
+    """The configuration of the host; None if there is none. A saved plan and a rehearsal take nothing from it."""
+    if options.configured:
+        from seamstep.cli.apply_configured import require_configured_alone
+
+        require_configured_alone(options)
+    if options.simulate:
+        return None
+    if not options.plan:
+        return shared.configure(options, trusted=True, needed=options.configured)
+    return shared.configuration_of(options, trusted=True)
+
+
+def _run(options: argparse.Namespace, config: Configuration | None, ended: Ended = _ignore) -> ExitCode:
+    """Perform a plan; ``ended`` takes its end."""
     from seamstep.run.journald import SOCKET, JournalReporter
     from seamstep.show.progress import LineReporter
 
-    shared.check_output(options)
-    _refuse_user(options)
     approved = _approved(options)
     saved = _saved_plan(options)
     host = _host(options, saved and saved.plan)
@@ -85,15 +130,16 @@ def run(options: argparse.Namespace) -> ExitCode:
             if approved:
                 approved.require(at_hand.plan)
             _respect_hold(options, folder, begun, at_hand)
-            return _perform(options, begun, at_hand, journal)
+            if config and options.configured:
+                _respect_rollout(config, at_hand)
+            return _perform(options, begun, at_hand, Told(journal, ended), _holds(options, folder))
 
 
 def _respect_hold(options: argparse.Namespace, folder: str, begun: Transaction, at_hand: AtHand) -> None:
     """Raise HeldError if the host is held and the plan has an update; with ``--despite-hold`` record that instead."""
     from seamstep.plan.document import PlanOutcome
-    from seamstep.run import hold
 
-    found = None if options.simulate or at_hand.plan.outcome is not PlanOutcome.UPDATE else hold.read(folder)
+    found = _held(options, folder) if at_hand.plan.outcome is PlanOutcome.UPDATE else None
     if found is None:
         return
     if not options.despite_hold:
@@ -103,6 +149,31 @@ def _respect_hold(options: argparse.Namespace, folder: str, begun: Transaction, 
             begun.journal.append("despite-hold", message=str(found))
         except OSError as error:
             raise RefusedError(f"can't record --despite-hold: {error.strerror}; nothing was changed") from None
+
+
+def _held(options: argparse.Namespace, folder: str) -> Hold | None:
+    """The hold on this host; None if there is none, and in a rehearsal."""
+    if options.simulate:
+        return None
+    return shared.held(folder, options.configuration)
+
+
+def _holds(options: argparse.Namespace, folder: str) -> Callable[[], str]:
+    """A function that gives the reason why no hop may begin, for the hops of a run; empty if it may."""
+    if options.despite_hold:
+        return str
+    return lambda: str(_held(options, folder) or "")
+
+
+def _respect_rollout(config: Configuration, at_hand: AtHand) -> None:
+    """Raise HeldError if there is an update, and the configuration leaves it to a rollout."""
+    from seamstep.plan.document import PlanOutcome
+    from seamstep.service.configuration import ROLLOUT
+
+    if config.updates == ROLLOUT and at_hand.plan.outcome is PlanOutcome.UPDATE:
+        steps = ", ".join(map(str, at_hand.plan.hops))
+        message = f"{steps} was left to a rollout, which begins the updates of this host (updates: rollout in "
+        raise HeldError(f"{message}{config.file}); nothing was changed, {at_hand.plan.source} runs")
 
 
 def _is_real(options: argparse.Namespace) -> bool:
@@ -118,7 +189,9 @@ def _beside(reporter: Reporter, journal: JournalReporter) -> Reporter:
     return journal if stderr_is_journal() else Reporters(reporter, journal)
 
 
-def _perform(options: argparse.Namespace, begun: Transaction, at_hand: AtHand, journal: JournalReporter) -> ExitCode:
+def _perform(
+    options: argparse.Namespace, begun: Transaction, at_hand: AtHand, told: Told, held: Callable[[], str]
+) -> ExitCode:
     from seamstep.plan.document import PlanOutcome
     from seamstep.run.executor import Stop
     from seamstep.run.judging import Judge
@@ -126,34 +199,34 @@ def _perform(options: argparse.Namespace, begun: Transaction, at_hand: AtHand, j
 
     plan = at_hand.plan
     if plan.outcome is not PlanOutcome.UPDATE:
-        return _nothing_to_do(options, plan, begun)
+        return _nothing_to_do(options, plan, begun, told)
     judge = Judge(at_hand.policy.applied_rules(), {release.version: release for release in at_hand.releases})
     if not options.yes and not options.dry_run:
         result = begun.check(
             plan, judge, limit=options.max_hops, retry_failed=options.retry_failed, rehearsal=options.simulate
         )
         if result.stopped is not Stop.DRY_RUN:
-            return _tell(options, begun, plan, result, journal)
+            return _tell(options, begun, plan, result, told)
         _confirm(at_hand, begun, rehearsal=options.simulate)
     with reporter() as progress:
         result = begun.perform(
             plan,
             judge,
-            reporter=_beside(progress, journal),
+            reporter=_beside(progress, told.journal),
             limit=options.max_hops,
             retry_failed=options.retry_failed,
             rehearsal=options.simulate,
             committed=_committed(options),
             commands=not options.simulate,
+            held=held,
         )
-    return _tell(options, begun, plan, result, journal)
+    return _tell(options, begun, plan, result, told)
 
 
-def _tell(
-    options: argparse.Namespace, begun: Transaction, plan: Plan, result: RunResult, journal: JournalReporter
-) -> ExitCode:
+def _tell(options: argparse.Namespace, begun: Transaction, plan: Plan, result: RunResult, told: Told) -> ExitCode:
     """Report the result of a run."""
-    journal.ended(result)
+    told.journal.ended(result)
+    told.ended(result.exit_code, result.message, result, begun)
     document = {
         "schema": "seamstep/run/v1",
         "transaction": begun.journal.transaction if begun.journal else None,
@@ -223,7 +296,7 @@ def _report(document: object, text: str, options: argparse.Namespace, code: Exit
             print(f"seamstep: {printable(error)}", file=sys.stderr)
 
 
-def _nothing_to_do(options: argparse.Namespace, plan: Plan, begun: Transaction) -> ExitCode:
+def _nothing_to_do(options: argparse.Namespace, plan: Plan, begun: Transaction, told: Told) -> ExitCode:
     """Show a plan without an update. Raises StalePlanError if the host's facts differ from those in the plan, and
     RefusedError if the plan was made as of another day: it then says nothing about the host."""
     from seamstep.host.read_facts import read_facts
@@ -234,6 +307,7 @@ def _nothing_to_do(options: argparse.Namespace, plan: Plan, begun: Transaction) 
     if differences:
         raise StalePlanError(f"stale plan: the host changed since the plan was made: {'; '.join(differences)}")
     code = plan.exit_code
+    told.ended(code, plan.document["reason"], None, begun)
     emit(
         plan.document,
         plan_for_people(plan.document, sys.stdout),

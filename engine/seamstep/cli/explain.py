@@ -25,6 +25,7 @@ def add(commands: Any) -> None:
         " verdicts of every step that matters, the runner-up, and the smallest changes that would open a path.",
     )
     shared.add_planning(parser)
+    shared.add_config(parser)
     parser.add_argument("--to", metavar="VERSION", type=shared.given, help="a release, instead of the target")
     parser.add_argument("--unmet", action="store_true", help="show only the rules that are not met; JSON has all")
     parser.add_argument("--without-images", action="store_true", help="leave rules that need an image open")

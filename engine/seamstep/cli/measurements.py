@@ -25,6 +25,7 @@ def add(commands: Any) -> None:
         " before, during and after the update.",
     )
     shared.add_catalog(parser)
+    shared.add_config(parser)
     shared.add_signer(parser)
     parser.add_argument("--plan", metavar="FILE", type=shared.given, help="a saved plan")
     ask = parser.add_mutually_exclusive_group()
@@ -110,6 +111,7 @@ def catalog_rows(options: argparse.Namespace) -> tuple[Catalog, list[Row], ExitC
     from seamstep.image.files import TRUSTED
     from seamstep.plan import measurements
 
+    shared.configure(options)
     mapping, images = shared.sources(options, why="measurements stand in the images")
     loaded = catalog.load(mapping, images, TRUSTED | shared.signers(options), found=bool(options.catalog))
     shared.tell_of_images(loaded)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
+from seamstep.base import places
 from seamstep.base.errors import InputError, NotUpdatableError, Problem, TdxLostError
 from seamstep.domain import facts as facts_document
 from seamstep.domain.facts import HostFacts
@@ -16,10 +18,11 @@ if TYPE_CHECKING:
     from seamstep.image.catalog import Catalog
     from seamstep.plan.at_hand import AtHand
     from seamstep.policy.policy import Policy, Target
+    from seamstep.run.hold import Hold
+    from seamstep.service.configuration import Configuration
 
-DEFAULT_POLICY = "fewest-hops"
 _TOLD_MAX = 10
-_STATE_FOLDER = "/var/lib/seamstep"
+STATE_FOLDER = "/var/lib/seamstep"
 
 
 def given(text: str) -> str:
@@ -96,8 +99,8 @@ def state_folder(options: argparse.Namespace) -> str:
     if options.state_dir:
         return str(options.state_dir)
     if is_real(options):
-        return os.environ.get("STATE_DIRECTORY", "").partition(":")[0] or _STATE_FOLDER
-    return f"{options.sysroot}{_STATE_FOLDER}"
+        return os.environ.get("STATE_DIRECTORY", "").partition(":")[0] or STATE_FOLDER
+    return f"{options.sysroot}{STATE_FOLDER}"
 
 
 def count(text: str) -> int:
@@ -120,7 +123,7 @@ def add_catalog(parser: argparse._ActionsContainer) -> None:
 
 def add_policy(parser: argparse._ActionsContainer) -> None:
     """``--policy`` and ``--as-of``."""
-    text = f"the policy to go by (default: {DEFAULT_POLICY}); given several times, all have to be satisfied"
+    text = f"the policy to go by (default: {places.POLICY}); given several times, all have to be satisfied"
     parser.add_argument("--policy", metavar="NAME|FILE", type=given, action="append", help=text)
     parser.add_argument(
         "--as-of", metavar="DAY", type=given, help="judge what has expired as of this day (default: today, UTC)"
@@ -136,6 +139,86 @@ def add_planning(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--target", metavar="TARGET", type=given, help="newest, a version or a specifier, instead of the policy's"
     )
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """``--config``."""
+    parser.set_defaults(read_configuration=None)
+    text = f"the configuration that names what the options don't (default: {places.CONFIG}, for facts of this host)"
+    parser.add_argument("--config", metavar="FILE", dest="configuration", type=given, help=text)
+
+
+def configuration_of(options: argparse.Namespace, *, trusted: bool, needed: bool = False) -> Configuration | None:
+    """The configuration of the host that seamstep runs on, or that ``--config`` names; None if there is no file, unless
+    it is ``needed``: then one with the defaults. Raises as :func:`configure`."""
+    import os
+
+    if options.read_configuration:
+        return cast("Configuration", options.read_configuration)
+    if not (needed or options.configuration or os.path.lexists(places.CONFIG)):
+        return None
+    from seamstep.service import configuration
+
+    options.read_configuration = configuration.load(options.configuration, trusted=trusted)
+    return cast("Configuration", options.read_configuration)
+
+
+def held(folder: str, config: str | None = None) -> Hold | None:
+    """The hold in the state folder ``folder``, or in the configuration (the file ``config``, None for that of this
+    host); None if there is none."""
+    import os
+
+    if not (config or os.path.lexists(places.CONFIG)):
+        from seamstep.run import hold
+
+        return hold.read(folder)
+    from seamstep.service import configuration
+
+    return configuration.held(folder, config)
+
+
+def configure(options: argparse.Namespace, *, trusted: bool = False, needed: bool = False) -> Configuration | None:
+    """Let the configuration name the catalog and the policies that the options don't, and tell so on standard error.
+
+    It does so for the host that seamstep runs on. Facts from a file, or of a kind of host, are of another host, so they
+    are judged by what the options name alone, unless ``--config`` names a configuration.
+
+    Args:
+        options: the options; what is taken from the configuration is entered there.
+        trusted: see :func:`seamstep.service.configuration.load`.
+        needed: see :func:`configuration_of`.
+
+    Returns:
+        The configuration; None if there is none.
+
+    Raises:
+        InputError, RefusedError: as :func:`seamstep.service.configuration.load`.
+    """
+    import os
+
+    if not options.configuration and any(getattr(options, name, None) for name in ("facts", "platform")):
+        return None
+    config = configuration_of(options, trusted=trusted, needed=needed)
+    if not (options.mapping or options.images or options.catalog):
+        folder = config.catalog if config else places.CATALOG
+        said = config is not None and config.says("catalog")
+        if said or os.path.isdir(folder):
+            options.catalog = folder
+            _tell_of_configuration("catalog", [folder], config if said else None)
+    if config and config.says("policies") and not getattr(options, "policy", True):
+        options.policy = list(config.policies)
+        _tell_of_configuration("policies", config.policies, config)
+    return config
+
+
+def _tell_of_configuration(what: str, values: Sequence[str], config: Configuration | None) -> None:
+    """Print on standard error what the configuration named; without one, the default."""
+    import sys
+
+    from seamstep.show.text import printable
+
+    origin = f"from {config.file}" if config else "the default"
+    print(f"seamstep: note: {what} {printable(', '.join(values))} ({printable(origin)})", file=sys.stderr)
 
 
 def add_signer(parser: argparse._ActionsContainer) -> None:
@@ -198,6 +281,7 @@ def inputs(options: argparse.Namespace, *, without_images: bool = False, host: H
         InputError: an input is unreadable or invalid, or options contradict each other.
         TdxLostError, NotUpdatableError: as :func:`host_facts`.
     """
+    configure(options)
     mapping, images = _planning_sources(options, without_images=without_images)
     as_of = day(options)
     chosen = policy(options, as_of)
@@ -304,7 +388,7 @@ def policy(options: argparse.Namespace, as_of: date) -> Policy:
     from seamstep.policy import layers as policy_layers
     from seamstep.policy import policy_file
 
-    chosen = policy_layers.merge([policy_file.layer(name, as_of) for name in options.policy or [DEFAULT_POLICY]])
+    chosen = policy_layers.merge([policy_file.layer(name, as_of) for name in options.policy or [places.POLICY]])
     wanted = target(options)
     chosen = chosen.with_target(wanted) if wanted else chosen
     return chosen.with_signers(signers(options))
@@ -344,7 +428,10 @@ def sources(options: argparse.Namespace, *, why: str) -> tuple[str, str | None]:
     """
     mapping, images = named_sources(options)
     if not mapping:
-        raise InputError(Problem("--mapping", "a mapping file is needed: give --mapping FILE or --catalog DIR"))
+        message = "a mapping file is needed: give --mapping FILE or --catalog DIR"
+        if hasattr(options, "configuration"):
+            message += f", or on a host have {places.CONFIG} name a catalog; {places.CATALOG} is the default"
+        raise InputError(Problem("--mapping", message))
     if why and not images:
         raise InputError(Problem("--images", f"give --images DIR or --catalog DIR: {why}"))
     return mapping, images

@@ -47,7 +47,7 @@ def add(commands: Any) -> None:
         help="the linter's settings (default: the nearest .seamstep-lint.yaml, from the mapping file's folder upwards)",
     )
     shared.add_destination(parser)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, configuration=None, read_configuration=None)
 
 
 def run(options: argparse.Namespace) -> ExitCode:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from seamstep.base.errors import ExitCode
+from seamstep.base.errors import ExitCode, SeamstepError
 from seamstep.cli import options as shared
 from seamstep.cli.output import emit
 from seamstep.domain.facts import HostFacts
@@ -19,6 +19,7 @@ def add(commands: Any) -> None:
         " privileges; what can't be read is unknown, with the reason.",
     )
     shared.add_planning(parser)
+    shared.add_config(parser)
     shared.add_sysroot(parser)
     shared.add_state_dir(parser)
     shared.add_output(parser)
@@ -43,7 +44,11 @@ def run(options: argparse.Namespace) -> ExitCode:
     facts = read_facts(host)
     folder = shared.state_folder(options)
     past = status.read_history(folder, recorded_host(host))
-    document = status.status(facts, *past, _permitted(options, facts), folder=folder)
+    permitted, why = _permitted_or_why(options, facts)
+    unknown = {"permitted": why} if why else {}
+    document = status.status(
+        facts, *past, permitted, held=shared.held(folder, options.configuration), more_unknown=unknown
+    )
     if options.format == "prometheus":
         return _metrics(document, options)
     code = status.exit_code(document)
@@ -73,6 +78,19 @@ def _metrics(document: dict[str, Any], options: argparse.Namespace) -> ExitCode:
     else:
         say(text)
     return ExitCode.DONE
+
+
+def _permitted_or_why(options: argparse.Namespace, facts: HostFacts) -> tuple[dict[str, Any] | None, str]:
+    """The outcome of planning, or why it is not known. An input that the options name has to be readable; one that the
+    configuration names is another thing that may not be known of the host."""
+    if options.mapping or options.images or options.catalog or options.policy or options.configuration:
+        shared.configure(options)
+        return _permitted(options, facts), ""
+    try:
+        shared.configure(options)
+        return _permitted(options, facts), ""
+    except SeamstepError as error:
+        return None, str(error)
 
 
 def _permitted(options: argparse.Namespace, facts: HostFacts) -> dict[str, Any] | None:

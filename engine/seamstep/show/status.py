@@ -70,7 +70,9 @@ def _permitted(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     permitted = document["permitted"]
     if permitted is None:
         unknown = document["module_version"] is None
-        yield "permitted", "not known, as the module's version is not" if unknown else _NOT_LOOKED_UP
+        why = document["unknown"].get("permitted")
+        why = f"not known: {why}" if why else _NOT_LOOKED_UP
+        yield "permitted", "not known, as the module's version is not" if unknown else why
         return
     policy = f"by policy {permitted['policy']}"
     if permitted["target"]:
