@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import textwrap
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -20,8 +21,16 @@ _HOMEPAGE = "https://github.com/intel/confidential-computing.tdx.tdx-module.bina
 #: A path that neither a shell nor rpm reads as more than a path.
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9/._+-]*", re.ASCII)
 _NO_LICENCE = (
-    "The folder that this package was made from holds no licence file. The terms of Intel's images are not known here;\n"
-    "see the repository above before the package is passed on.\n"
+    "The folder that this package was made from holds no licence file. The terms of Intel's images are not known\n"
+    "here; see the repository above before the package is passed on.\n"
+)
+_REAL = (
+    "The images of Intel's TDX modules as Intel delivers them, and the mapping file that says which update is possible."
+    " They are the default catalog of seamstep, which verified them when this package was built."
+)
+_MADE_UP = (
+    "These images are made up and signed by a test key. No real CPU takes them, and seamstep refuses them on a real"
+    " host."
 )
 
 
@@ -62,21 +71,23 @@ class Package(NamedTuple):
         return "made-up TDX modules for simulated hosts" if self.simulated else "Intel TDX modules for runtime updates"
 
     @property
-    def description(self) -> list[str]:
-        """Paragraphs of lines of at most 75 characters."""
+    def modules(self) -> str:
+        """The contents in a few words."""
+        first, last = self.releases[0], self.releases[-1]
+        return f"TDX modules {first} to {last}" if last != first else f"TDX module {first}"
+
+    @property
+    def licence(self) -> str:
+        """The licences as an SPDX expression."""
         if self.simulated:
-            first = "These images are made up and signed by a test key. No real CPU takes them, and\nseamstep refuses them on a real host."
-        else:
-            first = "The images of Intel's TDX modules as Intel delivers them, and the mapping file\nthat says which update is possible. They are the default catalog of seamstep,\nwhich verified them when this package was built."
-        lines = [""]
-        for version in self.releases:
-            joined = f"{lines[-1]}, {version}" if lines[-1] else version
-            if len(joined) > 65:
-                lines[-1] += ","
-                lines.append(version)
-            else:
-                lines[-1] = joined
-        return [first, "Releases: " + "\n".join(lines) + "."]
+            return "MIT"
+        return "LicenseRef-Intel-TDX-module AND MIT" if self.staged.licences else "LicenseRef-unknown"
+
+    @property
+    def description(self) -> list[str]:
+        """Its paragraphs, each in lines."""
+        first = _MADE_UP if self.simulated else _REAL
+        return [textwrap.fill(text, 75) for text in (first, f"Releases: {', '.join(self.releases)}.")]
 
 
 def require_tools(forms: list[str]) -> None:
@@ -84,7 +95,8 @@ def require_tools(forms: list[str]) -> None:
     missing = [form for form in forms if shutil.which(_TOOLS[form][0]) is None]
     if missing:
         raise InputError(
-            Problem(f"--{form}", f"{_TOOLS[form][0]} is missing; install the package {_TOOLS[form][1]}") for form in missing
+            Problem(f"--{form}", f"{_TOOLS[form][0]} is missing; install the package {_TOOLS[form][1]}")
+            for form in missing
         )
 
 
@@ -97,7 +109,7 @@ def deb(package: Package, work: Path) -> bytes:
     (documents / "copyright").write_text(_copyright(package), "utf-8")
     (documents / "changelog.Debian.gz").write_bytes(gzip.compress(_changelog(package).encode(), mtime=0))
     files = sorted(path for path in root.rglob("*") if path.is_file())
-    sums = [f"{hashlib.md5(path.read_bytes()).hexdigest()}  {path.relative_to(root)}\n" for path in files]
+    sums = [f"{_md5(path)}  {path.relative_to(root)}\n" for path in files]
     kilobytes = sum(-(-path.stat().st_size // 1024) for path in files)
     control = root / "DEBIAN"
     control.mkdir()
@@ -162,7 +174,9 @@ Description: {package.summary}
 
 def _copyright(package: Package) -> str:
     if package.simulated:
-        head = f"The images of this package are made up. Its mapping file comes from a folder laid out as\n{_HOMEPAGE}\n"
+        head = (
+            f"The images of this package are made up. Its mapping file comes from a folder laid out as\n{_HOMEPAGE}\n"
+        )
     else:
         head = f"The files of this package come from a folder laid out as\n{_HOMEPAGE}\n"
     texts = [f"{name}:\n\n{text.strip()}\n" for name, text in package.staged.licences.items()]
@@ -171,10 +185,9 @@ def _copyright(package: Package) -> str:
 
 def _changelog(package: Package) -> str:
     day = datetime.fromtimestamp(package.epoch, UTC).strftime("%a, %d %b %Y %H:%M:%S +0000")
-    versions = f"{package.releases[0]} to {package.releases[-1]}" if len(package.releases) > 1 else package.releases[0]
     return (
         f"{package.name} ({package.version}-{package.release}) unstable; urgency=medium\n\n"
-        f"  * TDX modules {versions}.\n\n -- {package.packager}  {day}\n"
+        f"  * {package.modules}.\n\n -- {package.packager}  {day}\n"
     )
 
 
@@ -190,13 +203,14 @@ def _spec(package: Package, root: Path) -> str:
     files += [f"%dir /usr/share/licenses/{package.name}"]
     files += [f"%license /usr/share/licenses/{package.name}/{name}" for name in licences]
     day = datetime.fromtimestamp(package.epoch, UTC).strftime("%a %b %d %Y")
-    newline = "\n"
+    description, listed = "\n\n".join(package.description), "\n".join(files)
     return f"""\
 Name: {package.name}
 Version: {package.version}
 Release: {package.release}
 Summary: {package.summary[0].upper()}{package.summary[1:]}
-License: {"MIT" if package.simulated else "LicenseRef-Intel-TDX-module AND MIT"}
+License: {package.licence}
+Group: System/Kernel
 URL: {_HOMEPAGE}
 Packager: {package.packager}
 BuildArch: noarch
@@ -205,7 +219,7 @@ Conflicts: {package.conflicts}
 Enhances: seamstep
 
 %description
-{(newline + newline).join(package.description)}
+{description}
 
 %install
 mkdir -p %{{buildroot}}
@@ -213,12 +227,17 @@ cp -a {root}/. %{{buildroot}}/
 
 %files
 %defattr(0644, root, root, 0755)
-{newline.join(files)}
+{listed}
 
 %changelog
 * {day} {package.packager} - {package.version}-{package.release}
-- TDX modules {package.releases[0]} to {package.releases[-1]}
+- {package.modules}
 """
+
+
+def _md5(path: Path) -> str:
+    """The digest that dpkg looks for damage with; it is no defence."""
+    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
 
 
 def _settle(root: Path, epoch: int) -> None:

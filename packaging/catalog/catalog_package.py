@@ -32,6 +32,7 @@ from seamstep.cli import options as shared
 from seamstep.cli.output import say
 from seamstep.cli.running import run
 from seamstep.image import catalog
+from seamstep.image.files import TRUSTED
 from seamstep.show.text import printable
 
 NAME, SIMULATED = "intel-tdx-module", "simulated-tdx-module"
@@ -62,7 +63,9 @@ def parser() -> argparse.ArgumentParser:
         type=shared.given,
         help="the version of the package, such as 20260212 (default: the day of SOURCE_DATE_EPOCH)",
     )
-    parser.add_argument("--release", metavar="N", type=int, default=1, help="counts packages of one version (default: 1)")
+    parser.add_argument(
+        "--release", metavar="N", type=int, default=1, help="counts packages of one version (default: 1)"
+    )
     parser.add_argument(
         "--packager",
         metavar="'NAME <ADDRESS>'",
@@ -162,7 +165,7 @@ def _check(staged: catalog_staging.Staged, options: argparse.Namespace, work: Pa
     _ask(["lint", "--config", str(settings), *signers, root], root, options.folder, "the catalog has errors")
     images = [str(staged.catalog / name) for name in staged.images]
     _ask(["image", "verify", *signers, *images], root, options.folder, "an image does not verify")
-    loaded = catalog.load(str(staged.catalog / catalog.MAPPING_FILE), root, catalog.TRUSTED | set(options.signer))
+    loaded = catalog.load(str(staged.catalog / catalog.MAPPING_FILE), root, TRUSTED | set(options.signer))
     found = {str(release.version): release.image.sigstruct for release in loaded.releases if release.image}
     if not found:
         raise InputError(Problem(options.folder, "no image is of a release that the mapping file lists"))

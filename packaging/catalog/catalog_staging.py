@@ -92,7 +92,9 @@ def _find(folder: Path, problems: list[Problem]) -> tuple[list[str], list[str]]:
             folders.clear()
         count += len(names) + len(folders)
         if count > _ENTRIES_MAX:
-            raise InputError(Problem(str(folder), f"more than {_ENTRIES_MAX} files below it; name the catalog's folder"))
+            raise InputError(
+                Problem(str(folder), f"more than {_ENTRIES_MAX} files below it; name the catalog's folder")
+            )
         for name in sorted(names):
             if not here and _LICENCE.fullmatch(name):
                 licences.append(name)
