@@ -346,7 +346,7 @@ def test_files_that_others_can_change_are_told(run: Run, root: Path, monkeypatch
 def test_installing_carries_old_settings_over_once(run: Run, tmp_path: Path) -> None:
     old = tmp_path / old_settings.NAME
     old.parent.mkdir(parents=True)
-    text = "# mine\nSEAMSTEP_CATALOG='/srv/the catalog'\nSEAMSTEP_POLICY=cautious\n"
+    text = "# mine\nSEAMSTEP_POLICY=fewest-hops\nSEAMSTEP_CATALOG='/srv/the catalog'\nSEAMSTEP_POLICY=cautious\n"
     old.write_text(f"{text}SEAMSTEP_OPTIONS=--policy /etc/p.yaml --max-hops=2\n")
     ran = run("service", "install", "--root", tmp_path, "--exec", "/usr/bin/seamstep")
     assert (ran.code, "with the settings of etc/seamstep/seamstep.env" in ran.out) == (0, True)
