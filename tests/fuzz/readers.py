@@ -55,6 +55,7 @@ from seamstep.run import status as run_status
 from seamstep.run.executor import ReadBack
 from seamstep.run.journal import NAME, Journal, RecordedHost, open_folder
 from seamstep.run.journal import read as read_journal
+from seamstep.service import configuration, old_settings
 from seamstep.show.effective import effective_text
 from seamstep.show.findings import Linted, findings_document, findings_text
 from seamstep.show.scenarios import results_text
@@ -587,6 +588,48 @@ def fleet_class_seeds() -> Iterator[bytes]:
     yield json.dumps({"schema": "seamstep/fleet/v1", "classes": classes}).encode()
 
 
+# -- the configuration of a host, and the settings of earlier versions
+
+
+def read_config(data: bytes) -> bool:
+    """Whether it is a configuration. Each policy that it names is shipped, or has an absolute path. The reader of
+    settings of earlier versions gets the same bytes, since it has little to it."""
+    _read_old_settings(data)
+
+    def read() -> None:
+        config = configuration.read(data, "config.yaml")
+        assert config.policies
+        assert all(name.startswith("/") or not policy_file.is_file(name) for name in config.policies)
+        assert all(
+            path.startswith("/") and ".." not in path.split("/") for path in (config.catalog, config.tcb_info or "/")
+        )
+        assert config.notification is None or bool(config.notification.command) != bool(config.notification.unit)
+        to_json(config.document.data if config.document else None).encode()
+
+    return _accepted(read)
+
+
+def _read_old_settings(data: bytes) -> None:
+    """What is carried over is a configuration that says the same."""
+    path = _file(data, "seamstep.env")
+
+    def read() -> None:
+        old = old_settings.load(path)
+        if old is None:
+            return
+        text = "\n".join(["schema: seamstep/config/v1", *old.lines(), ""])
+        assert old.differences(configuration.read(text.encode(), "config.yaml")) == [*old.unfit]
+        "\n".join(map(printable, old.unfit)).encode()
+
+    _accepted(read)
+
+
+def config_seeds() -> Iterator[bytes]:
+    yield from cases("config")()
+    yield b"# mine\nSEAMSTEP_CATALOG=/srv/tdx\nSEAMSTEP_POLICY=cautious\nSEAMSTEP_OPTIONS=--policy /p --max-hops 2\n"
+    yield b"; old\nSEAMSTEP_CATALOG='/srv/the catalog'\nSEAMSTEP_OPTIONS=--signer x --target=1.5.28\nexport A\n"
+
+
 READERS: dict[str, Reader] = {
     "image": Reader(read_image, image_seeds, "", 1 << 15),
     "mapping": Reader(read_mapping, mapping_seeds, "json"),
@@ -604,4 +647,5 @@ READERS: dict[str, Reader] = {
     "fleet hosts": Reader(read_fleet_hosts, fleet_host_seeds, "lines"),
     "fleet classes": Reader(read_fleet_classes, fleet_class_seeds, "json"),
     "settings": Reader(read_settings, settings_seeds, "yaml"),
+    "config": Reader(read_config, config_seeds, "yaml"),
 }

@@ -14,12 +14,13 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from seamstep.base.documents import decode, read_regular
-from seamstep.base.errors import InputError, Problem
+from seamstep.base.errors import InputError, Problem, in_reading_order
 from seamstep.service import configuration
 from seamstep.service.configuration import Configuration
 
 NAME = "etc/seamstep/seamstep.env"
 _SIZE_LIMIT = 64 << 10
+_OPTIONS = "SEAMSTEP_OPTIONS"
 _ASSIGNMENT = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.ASCII)
 _PLAIN = re.compile(r"[A-Za-z0-9/._+-]+", re.ASCII)
 
@@ -65,11 +66,18 @@ def load(file: str) -> OldSettings | None:
     text = decode(read_regular(file, _SIZE_LIMIT, "settings file", links=True), file)
     values: dict[str, Any] = {}
     unfit: list[Problem] = []
+    assigned: dict[str, tuple[int, str]] = {}  # the last of several assignments counts
     for number, line in enumerate(text.split("\n"), 1):
-        if line.strip() and line.lstrip()[0] not in "#;":
-            unfit += (Problem(file, message, (), number, 1) for message in _take(line, values))
+        match = _ASSIGNMENT.fullmatch(line)
+        if match:
+            assigned[match[1]] = number, match[2].strip()
+        elif line.strip() and line.lstrip()[0] not in "#;":
+            unfit.append(Problem(file, "is no assignment that can be carried over", (), number, 1))
+    for name in sorted(assigned, key=lambda name: name == _OPTIONS):  # policies in options come last
+        number, value = assigned[name]
+        unfit += (Problem(file, message, (), number, 1) for message in _take(name, value, values))
     unfit += _not_valid(file, values)
-    return OldSettings(file, values, tuple(unfit)) if values or unfit else None
+    return OldSettings(file, values, tuple(in_reading_order(unfit))) if values or unfit else None
 
 
 def must_agree(file: str, config: Configuration) -> None:
@@ -81,13 +89,8 @@ def must_agree(file: str, config: Configuration) -> None:
         raise InputError([*different, Problem(file, message)])
 
 
-def _take(line: str, values: dict[str, Any]) -> Iterator[str]:
-    """Add what a line says to ``values``; give what the configuration has no key for."""
-    match = _ASSIGNMENT.fullmatch(line)
-    if not match:
-        yield "is no assignment that can be carried over"
-        return
-    name, text = match[1], match[2].strip()
+def _take(name: str, text: str, values: dict[str, Any]) -> Iterator[str]:
+    """Add what an assignment says to ``values``; give what the configuration has no key for."""
     try:
         words = shlex.split(text)
     except ValueError as error:
@@ -98,8 +101,8 @@ def _take(line: str, values: dict[str, Any]) -> Iterator[str]:
     if name == "SEAMSTEP_CATALOG":
         values["catalog"] = " ".join(words)
     elif name == "SEAMSTEP_POLICY":
-        values["policies"] = [" ".join(words), *values.get("policies", ())]
-    elif name == "SEAMSTEP_OPTIONS":
+        values["policies"] = [" ".join(words)]
+    elif name == _OPTIONS:
         yield from _take_options(words, values)
     else:
         yield f"{name} can't be carried over: the configuration has no key for it"
@@ -117,7 +120,7 @@ def _take_options(words: list[str], values: dict[str, Any]) -> Iterator[str]:
         if option == "--policy":
             values["policies"] = [*values.get("policies", ()), value]
         else:
-            values["max_hops"] = int(value) if value.isascii() and value.isdecimal() else value
+            values["max_hops"] = value
 
 
 def _not_valid(file: str, values: dict[str, Any]) -> list[Problem]:
