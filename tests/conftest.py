@@ -46,7 +46,7 @@ DAY = date(2026, 11, 23)
 #: Options that make seamstep trust the images of the tests.
 TRUST = ("--signer", SIGNER.fingerprint)
 TRUSTED = frozenset({SIGNER.fingerprint})
-#: Whether to try many more cases where there are many; .ci/run does.
+#: Whether to try many more cases where there are many; .ci/run does, with the tests that are marked as thorough.
 THOROUGH = bool(os.environ.get("SEAMSTEP_THOROUGH"))
 #: What the published sigstructs say.
 PUBLISHED = json.loads((DATA / "sigstruct-facts.json").read_text())
@@ -83,6 +83,25 @@ class Ran:
 Run = Callable[..., Ran]
 _SAID: list[str] = []
 _STATES = itertools.count()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """The number of processes that run the tests: one per CPU for whole folders, as ``-n auto`` in pyproject.toml asks.
+
+    None besides this one for files and tests that are named, which are over before workers have started, for tests on
+    a kernel and in a browser, which share one guest or server, and where output is not captured.
+    """
+    named = [Path(argument.partition("::")[0]) for argument in config.args]
+    shared = {"kernel", "browser"} & set(config.option.markexpr.split())
+    few = any(path.is_file() for path in named) or getattr(config.option, "lf", False) or config.option.capture == "no"
+    return 0 if few or shared else None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Gather what the tests of a worker measured."""
+    _SAID.extend(line for line in getattr(node, "workeroutput", {}).get("said", ()) if line not in _SAID)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -238,7 +257,9 @@ def _why_without_browser(config: pytest.Config) -> str:
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """To leave out all that was asked for is no failure."""
+    """Hand on what was measured. To leave out all that was asked for is no failure."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["said"] = _SAID
     if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and _SAID:
         session.exitstatus = pytest.ExitCode.OK
 

@@ -3,7 +3,7 @@
 The root has Debian's python3-* packages and systemd, and nothing of seamstep. Debian has no RPMs of those packages, so
 a package without files provides their RPM names in the versions that the root has: the dependencies are checked by rpm
 with real versions, and what runs is what the root holds. systemd does not run in it; a stand-in for systemctl records
-what it is asked. ``pytest packaging/trials -m packages`` runs this as root.
+what it is asked. ``pytest -n 0 -m packages packaging/trials`` runs this as root.
 """
 
 from __future__ import annotations

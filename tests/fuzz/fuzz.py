@@ -3,7 +3,8 @@
 
     python tests/fuzz/fuzz.py policy CORPUS -max_total_time=60
 
-CORPUS is a folder; the reader's seeds are written into it, and inputs that reach new code. Half of the inputs are
+CORPUS is a folder; the reader's seeds are written into it, the inputs that earlier runs kept (kept.py), and inputs that
+reach new code. Half of the inputs are
 changed as bytes, half as values: a value is replaced, taken out, put in or moved, and the document written anew. Needs
 atheris (pip install -e '.[fuzz]').
 """
@@ -15,15 +16,18 @@ import sys
 from pathlib import Path
 
 import atheris
+import kept
 from mutations import changed, parsed, pool_of, written
 
 with atheris.instrument_imports(include=["seamstep"]):
     from readers import READERS, Reader
 
 
-def fuzz(reader: Reader, corpus: Path, options: list[str]) -> None:
+def fuzz(name: str, corpus: Path, options: list[str]) -> None:
     """Fuzz until the time is over; libFuzzer ends the process."""
+    reader: Reader = READERS[name]
     contents = list(reader.seeds())
+    kept.unpack(name, corpus)
     for number, content in enumerate(contents):
         (corpus / f"seed-{number}").write_bytes(content)
     pool = pool_of(contents, reader.text)
@@ -51,4 +55,4 @@ def fuzz(reader: Reader, corpus: Path, options: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    fuzz(READERS[sys.argv[1]], Path(sys.argv[2]), sys.argv[3:])
+    fuzz(sys.argv[1], Path(sys.argv[2]), sys.argv[3:])

@@ -11,7 +11,7 @@ import pytest
 from crashing import again, run_to
 from test_executor import V24, V28, V34, simulated
 
-from conftest import judge_for, plan_for
+from conftest import THOROUGH, judge_for, plan_for
 from seamstep.base.errors import RefusedError, SeamstepError, TdxLostError
 from seamstep.domain.facts import HostFacts
 from seamstep.host.read_facts import read_facts
@@ -71,20 +71,26 @@ def recover_and_finish(plan: Plan, host: SimulatedHost, folder: Path) -> None:
     assert applied_hops(folder) == {("1.5.24", "1.5.28"): 1, ("1.5.28", "1.5.34"): 1}
 
 
-def test_killed_at_every_interaction(spr: HostFacts, images: Path, place: Path, say: Callable[[str], None]) -> None:
+@pytest.mark.parametrize("stride", [7, pytest.param(1, marks=pytest.mark.slow)])
+def test_killed_at_every_interaction(
+    spr: HostFacts, images: Path, place: Path, say: Callable[[str], None], stride: int
+) -> None:
+    """At every one of them with stride 1; at every seventh, before and after each change of state, in a quick run."""
     plan = plan_for(spr, images)
     whole = run_to(plan, simulated(plan), place / "whole", None)
     kinds = Counter(interaction.partition(" ")[0] for interaction in whole.interactions)
     assert whole.killed is None
     assert kinds["state"] == 7, "both hops, and the move between them"
-    for point in range(len(whole.interactions)):
+    states = {number for number, interaction in enumerate(whole.interactions) if interaction.startswith("state ")}
+    points = sorted({*range(0, len(whole.interactions), stride), *states, *(number + 1 for number in states)})
+    for point in points:
         host, folder = simulated(plan), place / str(point)
         killed = run_to(plan, host, folder, point)
         assert killed.killed == whole.interactions[point], "every run takes the same way"
         host.sleep(0.0 if point % 2 else 1.0)  # the kernel's worker is still at it, or done
         recover_and_finish(plan, host, folder)
     told = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
-    say(f"crash test: killed and recovered at {len(whole.interactions)} points ({told})")
+    say(f"crash test: killed and recovered at {len(points)} of {len(whole.interactions)} points ({told})")
 
 
 def test_killed_in_the_middle_of_every_write(
@@ -102,7 +108,7 @@ def test_killed_in_the_middle_of_every_write(
     say(f"crash test: killed and recovered in the middle of {len(points)} writes")
 
 
-@pytest.mark.parametrize("stride", [7, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("stride", [23, pytest.param(1, marks=pytest.mark.slow)])
 def test_killed_again_while_recovering(
     spr: HostFacts, images: Path, place: Path, say: Callable[[str], None], stride: int
 ) -> None:
@@ -122,6 +128,7 @@ def test_killed_again_while_recovering(
     say(f"crash test: killed twice and recovered at {len(points)} points")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("fault", "error", "version", "state"),
     [
@@ -138,7 +145,7 @@ def test_killed_after_a_commit_that_goes_wrong(
     plan = plan_for(spr, images)
     whole = run_to(plan, simulated(plan, fault), place / "whole", None)
     committed = whole.interactions.index("state committed")
-    for point in range(committed, len(whole.interactions)):
+    for point in range(committed, len(whole.interactions), 1 if THOROUGH else 5):
         host, folder = simulated(plan, fault), place / str(point)
         run_to(plan, host, folder, point)
         with pytest.raises(error):

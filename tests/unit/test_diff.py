@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made import GOOD_FEATURES, SPR, SRF, made_image, made_release
 
-from conftest import DAY, FACTS, FEBRUARY, LATEST, SIGNER, TRUST, Run, host_like
+from conftest import DAY, FACTS, FEBRUARY, LATEST, SIGNER, THOROUGH, TRUST, Run, host_like
 from seamstep.analysis import environments
 from seamstep.analysis.diff import ways
 from seamstep.base.versions import ModuleVersion, SeamldrVersion
@@ -189,8 +189,9 @@ def test_it_asks_the_rules_that_plan_asks(run: Run, tmp_path: Path, monkeypatch:
     assert refused == [("1.5.28", "1.5.34")]
 
 
+@pytest.mark.thorough
 @given(old=ladders(), new=ladders())
-@settings(max_examples=60)
+@settings(max_examples=60 if THOROUGH else 12)
 def test_what_is_not_asked_has_not_changed(old: list[Release], new: list[Release]) -> None:
     """The steps and paths are those that are found by asking a graph of all releases for each that may run."""
     policy = policy_file.load("fewest-hops", DAY).with_signers(frozenset({"22" * 32}))  # that of made_image

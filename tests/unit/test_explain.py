@@ -191,6 +191,7 @@ def test_a_change_that_is_told_opens_the_path_and_no_smaller_one_does(listed: An
                 assert not explain._opens(situation, [candidates[text] for text in fewer], goal)
 
 
+@pytest.mark.thorough
 @settings(max_examples=300 if THOROUGH else 40)
 @given(releases(), hosts(), policies)
 def test_the_runner_up_is_the_second_best_of_all_paths(listed: Any, host: Any, policy: Any) -> None:

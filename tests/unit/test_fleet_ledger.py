@@ -187,6 +187,7 @@ def test_a_begin_is_given_once_whenever_its_asker_is_killed(tmp_path: Path) -> N
 # two controllers
 
 
+@pytest.mark.thorough
 def test_two_controllers_give_no_lease_twice_and_keep_the_limits(tmp_path: Path) -> None:
     many = 200 if THOROUGH else 60
     path = tmp_path / "ledger"

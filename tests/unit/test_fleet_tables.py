@@ -20,6 +20,7 @@ from seamstep.fleet.sql import SHARED, statements
 from seamstep.image import catalog
 from seamstep.policy import policy_file
 
+pytestmark = pytest.mark.thorough  # .ci/run has the oldest DuckDB with the quick tests, the newest with these
 #: Tests that need an extra are skipped only where it is not asked for; .ci/run asks for all.
 REQUIRED = bool(os.environ.get("SEAMSTEP_REQUIRE_FLEET"))
 DIALECTS = ("duckdb", "spark", "bigquery", "trino")

@@ -21,6 +21,7 @@ def test_seeds_are_accepted_and_refused(name: str) -> None:
     assert all(len(seed) <= reader.length for seed in reader.seeds())
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", [name for name, reader in READERS.items() if reader.text])
 def test_changed_values_are_answered(name: str) -> None:
     reader, rng = READERS[name], random.Random(0)

@@ -51,6 +51,7 @@ def test_a_good_image_passes_every_check(format_: str) -> None:
     assert not refused(IMAGES[format_])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("format_", FORMATS)
 @pytest.mark.parametrize("forge", [bytes, with_checksum], ids=["as-is", "checksum-forged"])
 def test_every_corrupted_byte_of_header_and_sigstruct_is_noticed(format_: str, forge: Callable[[bytes], bytes]) -> None:

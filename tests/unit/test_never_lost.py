@@ -158,6 +158,7 @@ def by_executor(world: World, policy: Policy, plan: Plan) -> str:
 # -- the question
 
 
+@pytest.mark.thorough
 def test_a_permitted_plan_neither_loses_tdx_nor_corrupts_a_td(say: Callable[[str], None]) -> None:
     seen: Counter[str] = Counter()
     different: set[int] = set()
@@ -272,6 +273,7 @@ def test_without_a_hard_rule_tdx_is_lost(
     assert find_harm(lambda what, _: what == f"lost: {check}", partial(make_world, **there), make_policy)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("rule", LOSE_NOTHING)
 def test_without_any_other_hard_rule_nothing_is_lost(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
     without(rule, monkeypatch)

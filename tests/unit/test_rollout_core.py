@@ -15,7 +15,7 @@ from rollout_checker import BrokenInvariantError
 from rollout_world import CLASSES, LEASE, MEASURED, RETRY, SOAK, STRICT, World, klass, made, walk
 
 from conftest import THOROUGH
-from seamstep.fleet import gates, state
+from seamstep.fleet import gates, settling, state, turn
 from seamstep.fleet import rollout as core
 from seamstep.fleet.messages import Outcome, Rejected, Report, Resume, Stop
 from seamstep.fleet.settings import Amount
@@ -110,12 +110,13 @@ class Machine(RuleBasedStateMachine):
             assert sum(self.world.state.sizes.values()) == len(self.world.hosts)
 
 
-TestMachine = Machine.TestCase
+TestMachine = pytest.mark.thorough(Machine.TestCase)
 TestMachine.settings = hypothesis.settings(
     max_examples=1000 if THOROUGH else 60, stateful_step_count=80 if THOROUGH else 40, deadline=None
 )
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("seed", range(1000 if THOROUGH else 100))
 def test_no_walk_breaks_an_invariant(seed: int) -> None:
     walks([seed])
@@ -143,12 +144,12 @@ def expires_to_free(patch: pytest.MonkeyPatch) -> None:
 
 
 def any_lease_will_do(patch: pytest.MonkeyPatch) -> None:
-    believed = core._not_believed
+    believed = settling._not_believed
 
     def lenient(host: Any, given: Report) -> Any:
         return believed(host, given._replace(lease=host.lease) if host else given)
 
-    patch.setattr(core, "_not_believed", lenient)
+    patch.setattr(settling, "_not_believed", lenient)
 
 
 def boots_are_not_compared(patch: pytest.MonkeyPatch) -> None:
@@ -166,8 +167,8 @@ def rounds_up(patch: pytest.MonkeyPatch) -> None:
 
 
 def no_halt(kind: Phase) -> Callable[[pytest.MonkeyPatch], None]:
-    kinds = {phase: name for phase, name in core._KINDS.items() if phase is not kind}
-    return lambda patch: patch.setattr(core, "_KINDS", kinds)
+    kinds = {phase: name for phase, name in turn._KINDS.items() if phase is not kind}
+    return lambda patch: patch.setattr(turn, "_KINDS", kinds)
 
 
 def halts_its_class_alone(patch: pytest.MonkeyPatch) -> None:
@@ -400,6 +401,7 @@ def reached(hosts: int, depth: int) -> int:
     return len(found)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("hosts", "depth"), [(3, 60 if THOROUGH else 8), (4, 16 if THOROUGH else 7)])
 def test_no_order_of_events_breaks_an_invariant(hosts: int, depth: int) -> None:
     assert reached(hosts, depth) > 100

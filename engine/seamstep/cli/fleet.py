@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from seamstep.cli import fleet_plan, fleet_rollout
+from seamstep.cli import fleet_people, fleet_plan, fleet_record, fleet_rollout
 
 
 def add(commands: Any) -> None:
@@ -13,3 +13,5 @@ def add(commands: Any) -> None:
     actions = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=type(parser))
     fleet_plan.add(actions)
     fleet_rollout.add(actions)
+    fleet_record.add(actions)
+    fleet_people.add(actions)
