@@ -77,11 +77,19 @@ class Roots(NamedTuple):
 
 @functools.cache
 def made(folder: Path, depends: str) -> Roots:
-    """Make both roots below ``folder``, the plain one from the field Depends of a package."""
+    """Make both roots below ``folder``, the plain one from the field Depends of a package. Those in the folder that
+    SEAMSTEP_TRIAL_ROOTS names are used again by later runs, until Depends is another."""
+    folder = Path(os.environ.get("SEAMSTEP_TRIAL_ROOTS") or folder)
     codename = re.search(r"^VERSION_CODENAME=(\w+)", Path("/etc/os-release").read_text(), re.MULTILINE)
     assert codename, "this is no Debian"
     include = ",".join(word.split()[0].partition(":")[0] for word in depends.split(", "))
     made = Roots(folder / "plain", folder / "full")
+    made_for = folder / "depends"
+    if made_for.is_file() and made_for.read_text() == depends:
+        return made
+    for root in made:
+        shutil.rmtree(root, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
     more = "systemd man-db bash-completion zsh fish"
     run(
         "mmdebstrap",
@@ -93,6 +101,7 @@ def made(folder: Path, depends: str) -> Roots:
         codename[1],
         made.full,
     )
+    made_for.write_text(depends)
     return made
 
 

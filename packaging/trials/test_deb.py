@@ -36,6 +36,7 @@ apply:
 #: Added to the unit: the kernel that stands in, and a record of runs. The rest of the unit is as it is installed.
 DROP_IN = """[Service]
 Environment=PYTHONPATH=/srv/kernel
+BindReadOnlyPaths=/srv/host/proc/cpuinfo:/proc/cpuinfo
 ReadWritePaths=/sys/devices/faux/tdx_host /srv/runs
 ExecStopPost=sh -c 'echo "$EXIT_STATUS" >> /srv/runs/all'
 """
