@@ -85,14 +85,19 @@ def debian_names() -> dict[str, str]:
 
 @functools.cache
 def made(work: Path) -> Roots:
-    """Make both roots below a folder, once a run."""
-    folder = work / "roots"
-    folder.mkdir()
+    """Make both roots, once a run, below a folder. Those in the folder that SEAMSTEP_TRIAL_ROOTS names are used again by
+    later runs, until other packages are wanted in them."""
     codename = re.search(r"^VERSION_CODENAME=(\w+)", Path("/etc/os-release").read_text(), re.MULTILINE)
     assert codename, "this is no Debian"
-    include = ",".join(["python3", *debian_names()])
-    made = Roots(folder / "plain", folder / "full")
+    include = ",".join(["python3", "tzdata", *debian_names()])
     more = "systemd man-db bash-completion zsh fish rpm"
+    folder = Path(os.environ.get("SEAMSTEP_TRIAL_ROOTS") or work / "roots")
+    made, made_with = Roots(folder / "plain", folder / "full"), folder / "packages"
+    if made_with.is_file() and made_with.read_text() == f"{include} {more}":
+        return made
+    for root in made:
+        shutil.rmtree(root, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
     run(
         "mmdebstrap",
         "--variant=apt",
@@ -103,6 +108,7 @@ def made(work: Path) -> Roots:
         codename[1],
         made.full,
     )
+    made_with.write_text(f"{include} {more}")
     return made
 
 

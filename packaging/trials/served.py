@@ -119,7 +119,7 @@ class Served(Booted):
         self.manage(act, *words)
         self.wait(lambda: "activ" not in self.states().replace("inactive", ""))
         codes = record.read_text().split() if record.exists() else []
-        print(codes, self.enter("journalctl", "--no-pager", "--output=cat", "--lines=30", code=None))
+        print(codes, "\n", self.enter("journalctl", "--no-pager", "--output=cat", "--lines=30", code=None))
         return codes
 
     def states(self) -> str:

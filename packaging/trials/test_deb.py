@@ -101,7 +101,7 @@ def test_two_builds_are_the_same_bytes(built: Built, tmp_path: Path) -> None:
 
 def test_the_package_needs_what_pyproject_says(built: Built) -> None:
     needed = run("dpkg-deb", "-f", built.now, "Depends").stdout.strip().split(", ")
-    assert {word.split()[0] for word in needed} == {*debian_names(), "python3:any"}
+    assert {word.split()[0] for word in needed} == {*debian_names(), "python3:any", "tzdata"}
     assert "python3:any (>= 3.11~)" in needed
 
 

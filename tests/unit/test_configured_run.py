@@ -152,6 +152,7 @@ def test_a_hold_of_the_configuration_stops_every_apply(scene: Scene) -> None:
         ran = scene.serve(way=way)
         assert (ran.code, scene.host.uploads) == (4, 0)
         assert f"this host is held by {scene.folder}/config.yaml: until Monday" in ran.err
+        assert "take the key 'hold' out of it" in ran.err
     assert scene.serve("--despite-hold").code == 0
 
 

@@ -18,8 +18,8 @@ class Systemctl:
         self._program = folder / "bin" / "systemctl"
         self._program.parent.mkdir()
 
-    def answer(self, *, enabled: int = 0, start: int = 0) -> None:
-        script = f'#!/bin/sh\necho "$*" >> {self._asked}\ncase $1 in\nis-enabled) exit {enabled};;\n'
+    def answer(self, *, enabled: str = "seamstep.service", start: int = 0) -> None:
+        script = f'#!/bin/sh\necho "$*" >> {self._asked}\ncase $1 in\nis-enabled) test $3 = {enabled}; exit;;\n'
         self._program.write_text(f"{script}start) echo no bus >&2; exit {start};;\nesac\n")
         self._program.chmod(0o755)
 
@@ -40,19 +40,19 @@ def systemctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Systemctl:
     return made
 
 
-def test_an_enabled_service_is_asked_once(run: Run, systemctl: Systemctl) -> None:
+@pytest.mark.parametrize("enabled", ["seamstep.service", "seamstep.timer"])
+def test_an_enabled_service_is_asked_once(run: Run, systemctl: Systemctl, enabled: str) -> None:
+    systemctl.answer(enabled=enabled)
     ran = run("service", "look", "--json")
     assert (ran.code, ran.json["asked"]) == (0, True)
-    assert systemctl.asked == [
-        "is-enabled --quiet seamstep.service seamstep.timer",
-        "start --no-block seamstep-look.service",
-    ]
+    assert systemctl.asked[-2:] == [f"is-enabled --quiet {enabled}", "start --no-block seamstep-look.service"]
 
 
 def test_a_service_that_is_not_enabled_is_left_alone(run: Run, systemctl: Systemctl) -> None:
-    systemctl.answer(enabled=1)
+    systemctl.answer(enabled="none")
     ran = run("service", "look")
-    assert (ran.code, "enabled" in ran.out, len(systemctl.asked)) == (0, True, 1)
+    assert (ran.code, "enabled" in ran.out) == (0, True)
+    assert not [line for line in systemctl.asked if line.startswith("start")]
 
 
 def test_a_failure_is_told_and_fails_nothing(run: Run, systemctl: Systemctl) -> None:

@@ -42,6 +42,14 @@ def test_lines_of_facts_need_no_columnar_library() -> None:
     assert not loaded & {"duckdb", "pyspark", "sqlglot", "rich"}
 
 
+def test_what_is_named_needs_no_configuration() -> None:
+    arguments = ("plan", "--mapping", LATEST, "--without-images", "--facts", FACTS)
+    program = f"{PROGRAM}; print(*(name for name in sys.modules if name.startswith('seamstep.service')))"
+    command = [sys.executable, "-c", f"import sys; {program}", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[-1] == ""
+
+
 @pytest.mark.parametrize("command", ["facts", "plan", "status"])
 def test_other_commands_know_nothing_of_fleets(command: str) -> None:
     arguments = ("--mapping", LATEST, "--without-images", "--facts", FACTS) if command == "plan" else ()

@@ -143,7 +143,8 @@ def _respect_hold(options: argparse.Namespace, folder: str, begun: Transaction, 
     if found is None:
         return
     if not options.despite_hold:
-        raise HeldError(f"{found}; nothing was changed; see seamstep hold --release, or give --despite-hold")
+        lifted = "take the key 'hold' out of it" if found.by == _config_file(options) else "see seamstep hold --release"
+        raise HeldError(f"{found}; nothing was changed; {lifted}, or give --despite-hold")
     if begun.journal:
         try:
             begun.journal.append("despite-hold", message=str(found))
@@ -156,6 +157,12 @@ def _held(options: argparse.Namespace, folder: str) -> Hold | None:
     if options.simulate:
         return None
     return shared.held(folder, options.configuration)
+
+
+def _config_file(options: argparse.Namespace) -> str:
+    from seamstep.base import places
+
+    return options.configuration or places.CONFIG
 
 
 def _holds(options: argparse.Namespace, folder: str) -> Callable[[], str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from seamstep.cli.apply import Ended
     from seamstep.run.executor import RunResult
     from seamstep.run.transaction import Transaction
-    from seamstep.service.configuration import Configuration
+    from seamstep.service.configuration import Configuration, Notification
 
 #: Options whose part the configuration takes.
 _TAKEN = ("plan", "mapping", "images", "catalog", "policy", "target", "as_of", "max_hops", "approved", "simulate")
@@ -36,7 +37,6 @@ def as_service(
     run: Callable[[argparse.Namespace, Configuration | None, Ended], ExitCode],
 ) -> ExitCode:
     """Run ``run`` with the configuration, and tell of its end, also if it raises an error."""
-    from seamstep.run.executor.signals import deferred_signals
     from seamstep.service import old_settings
 
     end: End | None = None
@@ -66,11 +66,18 @@ def as_service(
         raise
     finally:
         if config.notification and end and not options.dry_run:
-            with deferred_signals() as interrupted:
-                end = end._replace(boot_id=_boot_id(options))
-                problem = notify(config.notification, end, shared.state_folder(options), lambda: bool(interrupted))
-                if problem:
-                    print(f"seamstep: note: {printable(problem)}", file=sys.stderr)
+            with contextlib.suppress(Exception):  # the result stands, whatever becomes of telling it
+                _tell(config.notification, end._replace(boot_id=_boot_id(options)), shared.state_folder(options))
+
+
+def _tell(wanted: Notification, end: End, folder: str) -> None:
+    """Send the notification; signals wait until it is sent, or end it."""
+    from seamstep.run.executor.signals import deferred_signals
+
+    with deferred_signals() as interrupted:
+        problem = notify(wanted, end, folder, lambda: bool(interrupted))
+        if problem:
+            print(f"seamstep: note: {printable(problem)}", file=sys.stderr)
 
 
 def _boot_id(options: argparse.Namespace) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seamstep.base.errors import ExitCode, SeamstepError
 from seamstep.cli import options as shared
 from seamstep.cli.output import emit
 from seamstep.domain.facts import HostFacts
+
+if TYPE_CHECKING:
+    from seamstep.run.hold import Hold
 
 
 def add(commands: Any) -> None:
@@ -46,9 +49,9 @@ def run(options: argparse.Namespace) -> ExitCode:
     past = status.read_history(folder, recorded_host(host))
     permitted, why = _permitted_or_why(options, facts)
     unknown = {"permitted": why} if why else {}
-    document = status.status(
-        facts, *past, permitted, held=shared.held(folder, options.configuration), more_unknown=unknown
-    )
+    held, why = _held(options, folder)
+    unknown |= {"hold": why} if why else {}
+    document = status.status(facts, *past, permitted, held=held, more_unknown=unknown)
     if options.format == "prometheus":
         return _metrics(document, options)
     code = status.exit_code(document)
@@ -78,6 +81,20 @@ def _metrics(document: dict[str, Any], options: argparse.Namespace) -> ExitCode:
     else:
         say(text)
     return ExitCode.DONE
+
+
+def _held(options: argparse.Namespace, folder: str) -> tuple[Hold | None, str]:
+    """The hold on this host, and why it is not known whether its configuration holds it. To a user who may not read
+    the configuration that is not known; to ``apply``, which may, one that it can't read is a hold."""
+    import os
+
+    from seamstep.base import places
+    from seamstep.run import hold
+
+    file = options.configuration or places.CONFIG
+    if os.path.isfile(file) and not os.access(file, os.R_OK):
+        return hold.read(folder), f"permission: {file} can't be read by this user; run as root"
+    return shared.held(folder, options.configuration), ""
 
 
 def _permitted_or_why(options: argparse.Namespace, facts: HostFacts) -> tuple[dict[str, Any] | None, str]:

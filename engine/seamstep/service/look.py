@@ -37,10 +37,13 @@ def look() -> Look:
     systemctl = shutil.which("systemctl")
     if systemctl is None:
         return Look(False, "there is no systemctl, so the service is not asked")
-    enabled = run_hook([systemctl, "is-enabled", "--quiet", *_ENABLED], {}, timeout=_TIMEOUT)
-    if enabled.code is None:
-        return Look(False, f"systemctl {enabled.problem}; the service is not asked")
-    if enabled.code:
+    for unit in _ENABLED:  # one by one: of several, one that is missing hides the others
+        enabled = run_hook([systemctl, "is-enabled", "--quiet", unit], {}, timeout=_TIMEOUT)
+        if enabled.code is None:
+            return Look(False, f"systemctl {enabled.problem}; the service is not asked")
+        if not enabled.code:
+            break
+    else:
         return Look(False, "neither seamstep.service nor seamstep.timer is enabled, so the service is not asked")
     done = run_hook([systemctl, "start", "--no-block", UNIT], {}, timeout=_TIMEOUT)
     if done.problem:

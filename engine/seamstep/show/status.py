@@ -14,7 +14,7 @@ _TDX = {
     "absent": "absent: no TDX module runs here",
     "unknown": "unknown",
 }
-_NOT_LOOKED_UP = "not looked up; give --catalog DIR, or --mapping FILE"
+_NOT_LOOKED_UP = "not looked up; give --catalog DIR, or --mapping FILE, or have the configuration name a catalog"
 #: The fields in the line of a record, after its time, transaction, event and step.
 _TOLD = ("state", "version", "remaining", "remaining_before", "reported", "phase", "argv", "name", "message", "output")
 
