@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -68,29 +69,35 @@ class Roots(NamedTuple):
 
     Attributes:
         plain: Debian's essential packages, apt, and what the package depends on. Nothing else.
-        full: these, and systemd, man and three shells with their completion.
+        full: these, and systemd, man, three shells with their completion, and rpm.
     """
 
     plain: Path
     full: Path
 
 
+def debian_names() -> dict[str, str]:
+    """The dependencies in pyproject.toml, each with its lower bound, by the names of Debian's packages."""
+    project = tomllib.loads((TREE / "pyproject.toml").read_text())["project"]
+    bounds = dict(text.split(">=") for text in project["dependencies"])
+    return {f"python3-{name.lower().removeprefix('py')}": bound for name, bound in bounds.items()}
+
+
 @functools.cache
-def made(folder: Path, depends: str) -> Roots:
-    """Make both roots below ``folder``, the plain one from the field Depends of a package. Those in the folder that
-    SEAMSTEP_TRIAL_ROOTS names are used again by later runs, until Depends is another."""
-    folder = Path(os.environ.get("SEAMSTEP_TRIAL_ROOTS") or folder)
+def made(work: Path) -> Roots:
+    """Make both roots, once a run, below a folder. Those in the folder that SEAMSTEP_TRIAL_ROOTS names are used again by
+    later runs, until other packages are wanted in them."""
     codename = re.search(r"^VERSION_CODENAME=(\w+)", Path("/etc/os-release").read_text(), re.MULTILINE)
     assert codename, "this is no Debian"
-    include = ",".join(word.split()[0].partition(":")[0] for word in depends.split(", "))
-    made = Roots(folder / "plain", folder / "full")
-    made_for = folder / "depends"
-    if made_for.is_file() and made_for.read_text() == depends:
+    include = ",".join(["python3", "tzdata", *debian_names()])
+    more = "systemd man-db bash-completion zsh fish rpm"
+    folder = Path(os.environ.get("SEAMSTEP_TRIAL_ROOTS") or work / "roots")
+    made, made_with = Roots(folder / "plain", folder / "full"), folder / "packages"
+    if made_with.is_file() and made_with.read_text() == f"{include} {more}":
         return made
     for root in made:
         shutil.rmtree(root, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
-    more = "systemd man-db bash-completion zsh fish"
     run(
         "mmdebstrap",
         "--variant=apt",
@@ -101,7 +108,7 @@ def made(folder: Path, depends: str) -> Roots:
         codename[1],
         made.full,
     )
-    made_for.write_text(depends)
+    made_with.write_text(f"{include} {more}")
     return made
 
 
@@ -143,14 +150,22 @@ class Root:
         """A path in the root."""
         return self.path / name.lstrip("/")
 
-    def dpkg(self, *words: str | Path) -> str:
-        """Run dpkg in the root; packages of this machine are copied there."""
-        there = []
+    def there(self, *words: str | Path) -> list[str]:
+        """The words of a command, with packages of this machine copied to the root."""
         for word in words:
             if isinstance(word, Path):
                 shutil.copy(word, self.path / "srv")
-            there.append(f"/srv/{word.name}" if isinstance(word, Path) else word)
-        return self.enter("dpkg", *there)
+        return [f"/srv/{word.name}" if isinstance(word, Path) else word for word in words]
+
+    def dpkg(self, *words: str | Path) -> str:
+        """Run dpkg in the root."""
+        return self.enter("dpkg", *self.there(*words))
+
+
+def ours(root: Root) -> list[str]:
+    """The files in a root that have seamstep in their name, or are in a folder of that name."""
+    found = run("find", root.path, "-path", root.path / "srv", "-prune", "-o", "-path", "*seamstep*", "-print").stdout
+    return sorted(line.removeprefix(f"{root.path}/") for line in found.splitlines())
 
 
 class Booted(Root):
@@ -163,7 +178,15 @@ class Booted(Root):
         """Boot, and kill everything at the end."""
         alone = ("--mount", "--pid", "--fork", "--kill-child", "--uts", "--ipc", "--net")
         group = f"seamstep-trial-{os.getpid()}"
-        command = ["setpriv", "--pdeathsig=KILL", "unshare", *alone, TREE / "packaging/trials/boot", self.path, group]
+        command: list[str | Path] = [
+            "setpriv",
+            "--pdeathsig=KILL",
+            "unshare",
+            *alone,
+            TREE / "packaging/trials/boot",
+            self.path,
+            group,
+        ]
         said = self.path.parent / "boot.log"
         with (
             said.open("w") as log,

@@ -5,42 +5,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
 import shutil
-import sys
-import tomllib
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from roots import TREE, Booted, Root, Roots, made, missing, one, overlay, run
 
-PLACE = "usr/lib/firmware/intel/tdx-module"
-ETC = "etc/seamstep"
+from roots import TREE, Root, Roots, debian_names, made, missing, one, ours, overlay, run
+from served import ETC, PLACE, Catalogs, Served, made_catalogs
+
 POLICIES = sorted(path.name for path in (TREE / "policies").glob("*.yaml"))
 UNITS = [f"seamstep{name}" for name in (".service", ".timer", "-look.service", "-metrics.service", "-metrics.timer")]
-#: The policy of the host whose service runs. Signers other than Intel's count on a made-up host alone.
-POLICY = """schema: seamstep/policy/v1
-name: trial
-signers: [{signer}]
-td_creation: held
-apply:
-  windows: [{{days: [{day}], from: 00:00, to: 23:59}}]
-  before: {before}
-"""
-#: Added to the unit: the kernel that stands in, and a record of runs. The rest of the unit is as it is installed.
-DROP_IN = """[Service]
-Environment=PYTHONPATH=/srv/kernel
-BindReadOnlyPaths=/srv/host/proc/cpuinfo:/proc/cpuinfo
-ReadWritePaths=/sys/devices/faux/tdx_host /srv/runs
-ExecStopPost=sh -c 'echo "$EXIT_STATUS" >> /srv/runs/all'
-"""
-
 pytestmark = pytest.mark.packages
 
 
@@ -86,31 +65,13 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 
 @pytest.fixture(scope="session")
-def made_roots(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Roots:
-    return made(tmp_path_factory.mktemp("roots"), run("dpkg-deb", "-f", built.now, "Depends").stdout.strip())
-
-
-class Catalogs(NamedTuple):
-    """Catalog packages of the demonstration's images, the key that signs these, and the version that each installs."""
-
-    first: Path
-    second: Path
-    signer: str
-    modules: dict[str, str]
+def made_roots(tmp_path_factory: pytest.TempPathFactory) -> Roots:
+    return made(tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture(scope="session")
 def catalogs(tmp_path_factory: pytest.TempPathFactory) -> Catalogs:
-    work = tmp_path_factory.mktemp("catalogs")
-    run(sys.executable, "-m", "seamstep", "demo", "--into", work / "demo")
-    signer = (work / "demo/signer").read_text().strip()
-    for version in ("1", "2"):
-        options = ("--deb", "--simulated", "--signer", signer, "--version", version)
-        environment = {**os.environ, "PYTHON": sys.executable}
-        run(TREE / "packaging/catalog/build", *options, work / "demo/catalog", work, env=environment)
-    images = (work / "demo/catalog").rglob("*.blob")
-    modules = {hashlib.sha256(path.read_bytes()).hexdigest(): path.stem.rpartition("_")[2] for path in images}
-    return Catalogs(one(work, "*_1-1_all.deb"), one(work, "*_2-1_all.deb"), signer, modules)
+    return made_catalogs(tmp_path_factory.mktemp("made") / "deb", "deb")
 
 
 @pytest.fixture
@@ -123,12 +84,6 @@ def plain(made_roots: Roots, tmp_path: Path) -> Iterator[Root]:
 def full(made_roots: Roots, tmp_path: Path) -> Iterator[Root]:
     with overlay(made_roots.full, tmp_path) as path:
         yield Root(path)
-
-
-def ours(root: Root) -> list[str]:
-    """The files in a root that have seamstep in their name, or are in a folder of that name."""
-    found = run("find", root.path, "-path", root.path / "srv", "-prune", "-o", "-path", "*seamstep*", "-print").stdout
-    return sorted(line.removeprefix(f"{root.path}/") for line in found.splitlines())
 
 
 def test_package_and_source_package_are_clean_by_lintian(built: Built) -> None:
@@ -145,10 +100,8 @@ def test_two_builds_are_the_same_bytes(built: Built, tmp_path: Path) -> None:
 
 
 def test_the_package_needs_what_pyproject_says(built: Built) -> None:
-    project = tomllib.loads((TREE / "pyproject.toml").read_text())["project"]
-    names = {text.partition(">=")[0].lower().removeprefix("py") for text in project["dependencies"]}
     needed = run("dpkg-deb", "-f", built.now, "Depends").stdout.strip().split(", ")
-    assert {word.split()[0] for word in needed} == {f"python3-{name}" for name in names} | {"python3:any", "tzdata"}
+    assert {word.split()[0] for word in needed} == {*debian_names(), "python3:any", "tzdata"}
     assert "python3:any (>= 3.11~)" in needed
 
 
@@ -260,55 +213,10 @@ def test_the_journal_survives_removal_and_not_purge(full: Root, built: Built) ->
     assert left == ["etc/seamstep", "etc/seamstep/policies", "etc/seamstep/policies/own.yaml"], "the administrator's"
 
 
-class Served(Booted):
-    """A made-up host on which systemd runs and the service is enabled."""
-
-    signer: str
-
-    def policy(self, *, open_now: bool = True, before: str = "[]") -> None:
-        """Write the policy of the service. Its window is today's, or that of a day far from here."""
-        day = (datetime.now(UTC) + timedelta(days=0 if open_now else 3)).strftime("%a").lower()
-        text = POLICY.format(signer=self.signer, day=day, before=before)
-        self.file(f"{ETC}/policies/trial.yaml").write_text(text)
-
-    def runs(self, act: str, *words: str | Path) -> list[str]:
-        """The exit codes of the runs of the service that a command of dpkg leads to, once all is quiet again."""
-        record = self.file("srv/runs/all")
-        record.unlink(missing_ok=True)
-        self.dpkg(act, *words)
-        self.wait(lambda: "activ" not in self.states().replace("inactive", ""))
-        codes = record.read_text().split() if record.exists() else []
-        print(codes, "\n", self.enter("journalctl", "--no-pager", "--output=cat", "--lines=30", code=None))
-        return codes
-
-    def states(self) -> str:
-        return self.enter("systemctl", "is-active", "seamstep-look.service", "seamstep.service", code=None)
-
-    @property
-    def version(self) -> str:
-        return self.enter("cat", "/sys/devices/faux/tdx_host/version").strip()
-
-
 @pytest.fixture
 def served(made_roots: Roots, built: Built, catalogs: Catalogs, tmp_path: Path) -> Iterator[Served]:
-    with overlay(made_roots.full, tmp_path) as path:
-        host = Served(path)
-        host.signer = catalogs.signer
-        for folder in ("srv/kernel", "srv/runs", "etc/systemd/system/seamstep.service.d"):
-            host.file(folder).mkdir(parents=True)
-        shutil.copy(TREE / "tests/unit/standin.py", host.file("srv/kernel"))
-        shutil.copy(TREE / "packaging/trials/kernel_stand_in.py", host.file("srv/kernel/sitecustomize.py"))
-        host.file("srv/kernel/modules.json").write_text(json.dumps(catalogs.modules))
-        host.file("etc/systemd/system/seamstep.service.d/kernel.conf").write_text(DROP_IN)
-        look = host.file("etc/systemd/system/seamstep-look.service.d/soon.conf")
-        look.parent.mkdir()
-        look.write_text("[Service]\nExecStartPre=\nExecStartPre=sleep 2\n")
-        with host.up():
-            host.dpkg("-i", built.now)
-            host.policy()
-            config = f"schema: seamstep/config/v1\npolicies: [/{ETC}/policies/trial.yaml]\n"
-            host.file(f"{ETC}/config.yaml").write_text(config)
-            yield host
+    with overlay(made_roots.full, tmp_path) as path, Served(path, catalogs).serving(built.now) as host:
+        yield host
 
 
 def test_the_enabled_service_looks_once_when_a_catalog_comes(served: Served, built: Built, catalogs: Catalogs) -> None:
@@ -344,11 +252,6 @@ def test_the_enabled_service_looks_once_when_a_catalog_comes(served: Served, bui
 def test_an_upgrade_ends_a_run_and_makes_up_for_it(served: Served, built: Built, catalogs: Catalogs) -> None:
     served.dpkg("-i", catalogs.first)
     served.enter("systemctl", "enable", "seamstep.service")
-    served.policy(before="[[sleep, '60']]")
-    served.enter("systemctl", "start", "--no-block", "seamstep.service")
-    served.wait(
-        lambda: "activating" in served.states() and "sleep" in served.enter("sh", "-c", "cat /proc/[0-9]*/comm")
-    )
-    served.policy()
+    served.begin_run()
     assert served.runs("-i", built.now) == ["130", "0"]
     assert served.version == "1.5.34"

@@ -1,9 +1,8 @@
-"""The RPM, built as docs/packages.md says, and tried in a fresh root of Debian.
+"""The RPM, tried in fresh roots of Debian (``roots``), and with systemd in a container.
 
-The root has Debian's python3-* packages and systemd, and nothing of seamstep. Debian has no RPMs of those packages, so
-a package without files provides their RPM names in the versions that the root has: the dependencies are checked by rpm
-with real versions, and what runs is what the root holds. systemd does not run in it; a stand-in for systemctl records
-what it is asked. ``pytest -n 0 -m packages packaging/trials`` runs this as root.
+Debian has no RPMs of what seamstep needs, so a package without files provides their RPM names in the versions that the
+root has: rpm checks the dependencies against real versions, and what runs is what the root holds. ``pytest -n 0 -m
+packages packaging/trials`` runs this as root. docs/packages-rpm.md says what is tried.
 """
 
 from __future__ import annotations
@@ -12,29 +11,18 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-TREE = Path(__file__).resolve().parents[2]
-PLACE = "usr/lib/firmware/intel/tdx-module"
+from roots import TREE, Root, Roots, debian_names, made, missing, one, ours, overlay, run
+from served import ETC, PLACE, Catalogs, Served, made_catalogs
+
 MODULES = "usr/lib/python3/dist-packages/seamstep"
-#: The RPM name of each dependency, and Debian's.
-NAMES = {
-    "argcomplete": ("python3-argcomplete", "python3-argcomplete"),
-    "cryptography": ("python3-cryptography", "python3-cryptography"),
-    "jsonschema": ("python3-jsonschema", "python3-jsonschema"),
-    "networkx": ("python3-networkx", "python3-networkx"),
-    "packaging": ("python3-packaging", "python3-packaging"),
-    "PyYAML": ("python3-PyYAML", "python3-yaml"),
-    "rich": ("python3-rich", "python3-rich"),
-}
-TOOLS = ("rpm", "rpmbuild", "rpmlint", "mmdebstrap", "dpkg-deb")
+UNITS = [f"seamstep{name}" for name in (".service", ".timer", "-look.service", "-metrics.service", "-metrics.timer")]
 #: Records what it is asked. What is enabled is a link, as in systemd.
 SYSTEMCTL = """#!/bin/sh
 echo "$*" >> /asked
@@ -44,63 +32,35 @@ is-enabled*) test -e /etc/systemd/system/timers.target.wants/seamstep.timer ;;
 start*) test ! -e /refuse ;;
 esac
 """
-#: The files of a host with TDX; docs/kernel-tests.md has the one that says that it is made up.
-HOST = {
-    "proc/sys/kernel/hostname": "host-a",
-    "proc/sys/kernel/random/boot_id": "0b6f3c1e-6f0b-4c55-9d5e-3f1f0a4f7c11",
-    "proc/sys/kernel/osrelease": "7.2.0",
-    "proc/cpuinfo": "processor: 0\nvendor_id: GenuineIntel\ncpu family: 6\nmodel: 143\nstepping: 8\nbugs:\n",
-    "proc/cmdline": "quiet",
-    "sys/fs/cgroup/misc.current": "tdx 0",
-    "sys/devices/system/cpu/online": "0",
-    "sys/devices/system/cpu/present": "0",
-    "sys/devices/faux/tdx_host/version": "1.5.24",
-    "sys/devices/faux/tdx_host/seamldr_version": "1.5.02",
-    "sys/devices/faux/tdx_host/num_remaining_updates": "5",
-    "sys/class/firmware/tdx_module/status": "idle",
-    "sys/module/tdx_host_double/initstate": "live",
-}
 
 pytestmark = pytest.mark.packages
 
 
 @pytest.fixture(scope="session", autouse=True)
 def tools() -> None:
-    missing = [tool for tool in TOOLS if shutil.which(tool) is None]
-    if os.geteuid():
-        missing.append("the rights of root")
-    if missing:
-        assert not os.environ.get("SEAMSTEP_REQUIRE_PACKAGES"), f"missing: {', '.join(missing)}"
-        pytest.skip(f"missing: {', '.join(missing)}")
+    lacking = missing("rpm", "rpmbuild", "rpm2cpio", "cpio", "rpmlint", "mmdebstrap", "nsenter", "unshare", "setpriv")
+    if lacking:
+        assert not os.environ.get("SEAMSTEP_REQUIRE_PACKAGES"), f"missing: {lacking}"
+        pytest.skip(f"missing: {lacking}")
 
 
-def run(*command: str | Path, code: int | None = 0, **options: object) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(  # type: ignore[call-overload]
-        [str(word) for word in command], capture_output=True, text=True, check=False, **options
-    )
-    if code is not None:
-        assert done.returncode == code, f"{command}\n{done.stdout}\n{done.stderr}"
-    return done  # type: ignore[no-any-return]
+def rpm_name(debian: str) -> str:
+    """The name of a Python package's RPM."""
+    return debian.replace("python3-yaml", "python3-PyYAML")
 
 
 class Built(NamedTuple):
-    """The package of this tree, the one of the version after it, and what they were made from."""
+    """The package of this tree, its source package, and a package of the version after it."""
 
     now: Path
     source: Path
     later: Path
 
 
-def one(folder: Path, pattern: str) -> Path:
-    (found,) = folder.glob(pattern)
-    return found
-
-
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     work = tmp_path_factory.mktemp("rpms")
     run(TREE / "packaging/build-rpm", work / "now")
-    # The version after it: another release, whose shipped configuration and one policy say more.
     tree = work / "tree"
     tree.mkdir()
     unpack = f"rpm2cpio {one(work / 'now', '*.src.rpm')} | cpio -i --quiet --to-stdout '*.tar.gz' | tar -xz"
@@ -112,105 +72,32 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
         ("policies/canary.yaml", "schema:", "# Says more.\nschema:"),
     ):
         text = (tree / name).read_text()
-        assert old in text
+        assert old in text, name
         (tree / name).write_text(text.replace(old, new, 1))
     run(tree / "packaging/build-rpm", work / "later")
     return Built(one(work / "now", "*.noarch.rpm"), one(work / "now", "*.src.rpm"), one(work / "later", "*.noarch.rpm"))
 
 
-class Demo(NamedTuple):
-    """The inputs of the demonstration, and catalog packages of its images."""
-
-    catalog: Path
-    facts: Path
-    signer: str
-    packages: Path
-
-    def package(self, version: str) -> Path:
-        return one(self.packages, f"*-{version}-1.noarch.rpm")
+@pytest.fixture(scope="session")
+def made_roots(tmp_path_factory: pytest.TempPathFactory) -> Roots:
+    return made(tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
-    folder = tmp_path_factory.mktemp("demo") / "demo"
-    run(sys.executable, "-m", "seamstep", "demo", "--into", folder)
-    signer = (folder / "signer").read_text().strip()
-    packages = folder / "packages"
-    packages.mkdir()
-    for version in ("1", "2"):
-        options = ("--simulated", "--signer", signer, "--version", version)
-        environment = {**os.environ, "PYTHON": sys.executable}
-        run(TREE / "packaging/catalog/build", *options, folder / "catalog", packages, env=environment)
-    return Demo(folder / "catalog", folder / "facts.json", signer, packages)
+def catalogs(tmp_path_factory: pytest.TempPathFactory) -> Catalogs:
+    return made_catalogs(tmp_path_factory.mktemp("made") / "rpm", "rpm")
 
 
 @pytest.fixture(scope="session")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A root of Debian that holds what seamstep needs and nothing of it."""
-    root = tmp_path_factory.mktemp("base") / "root"
-    debian = [debian for _, debian in NAMES.values()]
-    include = ",".join([*debian, "systemd", "man-db", "bash-completion"])
-    codename = re.search(r"^VERSION_CODENAME=(\w+)", Path("/etc/os-release").read_text(), re.MULTILINE)
-    assert codename, "this is no Debian"
-    run("mmdebstrap", "--quiet", "--variant=minbase", f"--include={include}", codename[1], root)
-    return root
-
-
-class Root:
-    """A root folder with rpm's database in it."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def rpm(self, *words: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
-        return run("rpm", "--root", self.path, *words, code=code)
-
-    def enter(self, *command: str | Path, code: int | None = 0) -> str:
-        """What a command in the root prints, without a network."""
-        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
-        done = run("unshare", "--net", "chroot", self.path, *command, code=code, env=environment)
-        return done.stdout + done.stderr
-
-    def asked(self) -> list[str]:
-        """What systemctl was asked since the last time, reloads apart."""
-        path = self.path / "asked"
-        lines = path.read_text().splitlines() if path.exists() else []
-        path.unlink(missing_ok=True)
-        return [line for line in lines if line != "daemon-reload"]
-
-    def boot(self) -> None:
-        """Make it look as if systemd ran, with the stand-in for systemctl."""
-        (self.path / "run/systemd/system").mkdir(parents=True, exist_ok=True)
-        program = self.path / "usr/bin/systemctl"
-        program.rename(program.with_name("systemctl.real"))
-        program.write_text(SYSTEMCTL)
-        program.chmod(0o755)
-
-    def make_host(self) -> None:
-        """Make the root that of a host that says itself that it is made up, which runs 1.5.24."""
-        for name, text in HOST.items():
-            (self.path / name).parent.mkdir(parents=True, exist_ok=True)
-            (self.path / name).write_text(f"{text}\n")
-
-    @property
-    def enabled(self) -> Path:
-        return self.path / "etc/systemd/system/timers.target.wants/seamstep.timer"
-
-    def enable(self) -> None:
-        self.enabled.parent.mkdir(parents=True, exist_ok=True)
-        self.enabled.symlink_to("/usr/lib/systemd/system/seamstep.timer")
-
-
-@pytest.fixture(scope="session")
-def provider(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A package without files that provides what Debian's packages in the root do, by the names that RPMs use."""
+def provider(made_roots: Roots, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A package without files that provides what Debian's packages in the roots do, by the names that RPMs use."""
     work = tmp_path_factory.mktemp("provider")
-    provides = ["/bin/sh", "/usr/bin/python3"]
-    for rpm, debian in [("python3", "python3"), *NAMES.values()]:
-        version = run("dpkg-query", f"--root={base}", "-W", "-f=${Version}", debian).stdout
+    provides = ["/bin/sh", "/usr/bin/python3", "tzdata"]
+    for debian in ("python3", *debian_names()):
+        version = run("dpkg-query", f"--root={made_roots.plain}", "-W", "-f=${Version}", debian).stdout
         upstream = re.match(r"(?:\d+:)?([0-9.]+)", version)
         assert upstream, version
-        provides.append(f"{rpm} = {upstream[1].rstrip('.')}")
+        provides.append(f"{rpm_name(debian)} = {upstream[1].rstrip('.')}")
     spec = work / "provider.spec"
     spec.write_text(
         "Name: root-of-debian\nVersion: 1\nRelease: 1\nSummary: x\nLicense: MIT\nBuildArch: noarch\n"
@@ -221,57 +108,89 @@ def provider(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return one(work, "RPMS/noarch/*.rpm")
 
 
-@pytest.fixture
-def root(base: Path, provider: Path, tmp_path: Path) -> Iterator[Root]:
-    """A fresh root of its own: an overlay of the base, or a copy where the file system is no place for an overlay."""
-    for name in ("upper", "work", "root"):
-        (tmp_path / name).mkdir()
-    layers = f"lowerdir={base},upperdir={tmp_path}/upper,workdir={tmp_path}/work"
-    mounted = run("mount", "-t", "overlay", "overlay", "-o", layers, tmp_path / "root", code=None).returncode == 0
-    if not mounted:
-        run("cp", "-a", f"{base}/.", tmp_path / "root")
-    try:
-        made = Root(tmp_path / "root")
-        made.rpm("--initdb")
-        made.rpm("-i", provider)
-        yield made
-    finally:
-        if mounted:
-            run("umount", tmp_path / "root")
+class RpmRoot(Root):
+    """A root folder in which rpm installs from outside."""
+
+    def rpm(self, *words: str | Path, code: int = 0) -> str:
+        """Run this machine's rpm for the root."""
+        done = run("rpm", "--root", self.path, *words, code=code)
+        return done.stdout + done.stderr
+
+    def asked(self) -> list[str]:
+        """What systemctl was asked since the last time, reloads and the state of a run apart."""
+        path = self.file("asked")
+        lines = path.read_text().splitlines() if path.exists() else []
+        path.unlink(missing_ok=True)
+        return [line for line in lines if line != "daemon-reload" and not line.startswith("show ")]
+
+    def boot(self) -> None:
+        """Make it look as if systemd ran, with a stand-in for systemctl."""
+        self.file("run/systemd/system").mkdir(parents=True, exist_ok=True)
+        self.file("usr/bin/systemctl").write_text(SYSTEMCTL)
+        self.file("usr/bin/systemctl").chmod(0o755)
+
+    @property
+    def enabled(self) -> Path:
+        """The link that enables the timer."""
+        return self.file("etc/systemd/system/timers.target.wants/seamstep.timer")
+
+    def enable(self) -> None:
+        """Enable the timer."""
+        self.enabled.parent.mkdir(parents=True, exist_ok=True)
+        self.enabled.symlink_to("/usr/lib/systemd/system/seamstep.timer")
 
 
 @pytest.fixture
-def installed(root: Root, built: Built) -> Root:
+def root(made_roots: Roots, provider: Path, tmp_path: Path) -> Iterator[RpmRoot]:
+    with overlay(made_roots.plain, tmp_path) as path:
+        root = RpmRoot(path)
+        root.rpm("--initdb")
+        root.rpm("-i", provider)
+        yield root
+
+
+@pytest.fixture
+def installed(root: RpmRoot, built: Built) -> RpmRoot:
     root.rpm("-i", built.now)
     return root
 
 
-def test_packages_and_spec_are_clean_by_rpmlint(built: Built, demo: Demo) -> None:
+class RpmServed(Served):
+    """A host on which systemd and rpm run."""
+
+    def manage(self, act: str, *words: str | Path) -> str:
+        return self.enter("rpm", "--force-debian", act, *self.there(*words))
+
+
+@pytest.fixture
+def served(made_roots: Roots, built: Built, provider: Path, catalogs: Catalogs, tmp_path: Path) -> Iterator[RpmServed]:
+    with overlay(made_roots.full, tmp_path) as path, RpmServed(path, catalogs).serving(provider, built.now) as host:
+        yield host
+
+
+def test_packages_and_spec_are_clean_by_rpmlint(built: Built, catalogs: Catalogs) -> None:
     settings = TREE / "packaging/rpm/rpmlint.toml"
-    packages = (built.now, built.source, demo.package("1"))
+    packages = (built.now, built.source, catalogs.first)
     said = run("rpmlint", "-c", settings, *packages, TREE / "packaging/rpm/seamstep.spec")
     assert " 0 errors, 0 warnings" in said.stdout, said.stdout
 
 
-def test_two_builds_are_the_same_bytes(built: Built, demo: Demo, tmp_path: Path) -> None:
+def test_two_builds_are_the_same_bytes(built: Built, catalogs: Catalogs, tmp_path: Path) -> None:
     script = f'umask 077; TZ=Asia/Tokyo exec "{TREE}/packaging/build-rpm" "{tmp_path}"'
     run("sh", "-c", script, env={**os.environ, "TMPDIR": str(tmp_path)})
     assert one(tmp_path, "*.noarch.rpm").read_bytes() == built.now.read_bytes()
     environment = {**os.environ, "PYTHON": sys.executable, "TMPDIR": str(tmp_path), "TZ": "Asia/Tokyo"}
-    options = ("--rpm", "--simulated", "--signer", demo.signer, "--version", "1")
-    run(TREE / "packaging/catalog/build", *options, demo.catalog, tmp_path, env=environment)
+    options = ("--rpm", "--simulated", "--signer", catalogs.signer, "--version", "1")
+    run(TREE / "packaging/catalog/build", *options, catalogs.folder, tmp_path, env=environment)
     made = one(tmp_path, "simulated-*.rpm")
-    assert made.read_bytes() == demo.package("1").read_bytes()
+    assert made.read_bytes() == catalogs.first.read_bytes()
 
 
 def test_the_package_needs_what_pyproject_says(built: Built) -> None:
-    wanted = set()
-    for text in tomllib.loads((TREE / "pyproject.toml").read_text())["project"]["dependencies"]:
-        name, bound = text.split(">=")
-        wanted.add(f"{NAMES[name][0]} >= {bound}")
+    wanted = {f"{rpm_name(name)} >= {bound}" for name, bound in debian_names().items()}
     needed = set(run("rpm", "-qp", "--requires", built.now).stdout.splitlines())
     assert {text for text in needed if text.startswith("python3-")} == wanted
-    assert "python3 >= 3.11" in needed
+    assert {"python3 >= 3.11", "tzdata"} <= needed
 
 
 def test_contents_and_scripts(built: Built) -> None:
@@ -284,16 +203,13 @@ def test_contents_and_scripts(built: Built) -> None:
         "/usr/share/bash-completion/completions/seamstep",
         "/usr/share/zsh/site-functions/_seamstep",
         "/usr/share/fish/vendor_completions.d/seamstep.fish",
-        "/usr/lib/systemd/system/seamstep.service",
-        "/usr/lib/systemd/system/seamstep.timer",
-        "/usr/lib/systemd/system/seamstep-look.service",
-        "/usr/lib/systemd/system/seamstep-metrics.service",
+        *(f"/usr/lib/systemd/system/{unit}" for unit in UNITS),
         f"/{MODULES}/cli/__init__.py",
     ):
         assert name in files
     settings = {name: words for name, words in files.items() if name.startswith("/etc/") and name.endswith(".yaml")}
-    shipped = {f"/etc/seamstep/policies/{path.name}" for path in (TREE / "policies").glob("*.yaml")}
-    assert set(settings) == shipped | {"/etc/seamstep/config.yaml"}
+    shipped = {f"/{ETC}/policies/{path.name}" for path in (TREE / "policies").glob("*.yaml")}
+    assert set(settings) == shipped | {f"/{ETC}/config.yaml"}
     assert all("cn" in words[1:] for words in settings.values()), "config(noreplace), each of them"
     assert files["/var/lib/seamstep"][0] == "drwx------"
     assert all(line.split()[-2] == "root" for line in lines)
@@ -309,31 +225,45 @@ def test_a_missing_or_old_dependency_stops_the_installation(built: Built, tmp_pa
     assert "python3-networkx >= 2.8.8 is needed" in said.stderr
 
 
-def test_a_fresh_root_with_the_package_and_a_catalog_plans_without_a_network(installed: Root, demo: Demo) -> None:
+def test_a_fresh_root_with_the_package_and_a_catalog_plans_without_a_network(
+    installed: RpmRoot, catalogs: Catalogs
+) -> None:
+    installed.rpm("-i", catalogs.first)
+    assert not [name for name in ours(installed) if name.startswith("etc/systemd")], "nothing is enabled"
     assert "1.5.34 runs" in installed.enter("seamstep", "demo")
-    assert installed.enter("man", "-w", "seamstep").strip() == "/usr/share/man/man1/seamstep.1.gz"
-    completed = installed.enter(
-        "bash", "-c", "source /usr/share/bash-completion/completions/seamstep && complete -p seamstep"
-    )
-    assert "seamstep" in completed
-    installed.enter("systemd-analyze", "verify", "seamstep.service", "seamstep.timer", "seamstep-look.service")
-    installed.enter("systemd-analyze", "verify", "seamstep-metrics.service", "seamstep-metrics.timer")
-    assert "no mistakes" not in installed.enter("seamstep", "service", "check", code=None), "there is no catalog yet"
-    installed.rpm("-i", demo.package("1"))
-    installed.make_host()
-    assert "1.5.24" in installed.enter("seamstep", "status")
-    trust = ("--signer", demo.signer)
-    plan = json.loads(installed.enter("sh", "-c", f"seamstep plan {' '.join(trust)} --json 2> /said"))
-    assert plan["outcome"] == "update", "the catalog of the package is the default one"
-    told = installed.enter("seamstep", "apply", *trust, "--dry-run")
-    assert "1.5.24 → 1.5.34" in told
-    assert installed.rpm("-V", "seamstep", "simulated-tdx-module").stdout == "", "nothing wrote over a file"
+    assert "0 failed" in installed.enter("seamstep", "policy", "test", "--fail-under", "100")
+    host = ("--sysroot", "/srv/host")
+    assert "1.5.24" in installed.enter("seamstep", "status", *host)
+    given = (*host, "--catalog", f"/{PLACE}", "--signer", catalogs.signer)
+    asked = f"seamstep plan {' '.join(given)} --json 2> /srv/said"
+    assert json.loads(installed.enter("sh", "-c", asked))["outcome"] == "update"
+    assert "1.5.24 → 1.5.34" in installed.enter("seamstep", "apply", *given, "--dry-run")
+    assert installed.file("srv/host/sys/devices/faux/tdx_host/version").read_text() == "1.5.24\n"
+    assert f"/{PLACE}" in installed.enter("seamstep", "service", "show"), "the catalog of the package is the default"
+    verified = run("rpm", "--root", installed.path, "-V", "seamstep", "simulated-tdx-module")
+    assert verified.stdout == "", "nothing wrote over a file"
 
 
-def test_the_service_looks_once_when_a_catalog_comes(installed: Root, demo: Demo) -> None:
+def test_manual_completion_and_units(made_roots: Roots, provider: Path, built: Built, tmp_path: Path) -> None:
+    with overlay(made_roots.full, tmp_path) as path:
+        full = RpmRoot(path)
+        full.rpm("-i", provider, built.now)
+        assert "TDX module" in full.enter("man", "seamstep")
+        bash = (
+            "source /usr/share/bash-completion/bash_completion; _completion_loader seamstep; COMP_LINE='seamstep expl'"
+        )
+        bash += '; COMP_POINT=13 COMP_TYPE=9; _python_argcomplete seamstep; echo "got ${COMPREPLY[*]}"'
+        assert "got explain" in full.enter("bash", "-c", bash)
+        zsh = "fpath+=/usr/share/zsh/site-functions; autoload -Uz compinit && compinit -u && echo $_comps[seamstep]"
+        assert full.enter("zsh", "-c", zsh).strip() == "_seamstep"
+        assert full.enter("fish", "-c", "complete -C 'seamstep expl'").startswith("explain")
+        assert full.enter("systemd-analyze", "verify", *UNITS) == ""
+
+
+def test_the_service_is_asked_once_when_a_catalog_comes(installed: RpmRoot, catalogs: Catalogs) -> None:
     installed.boot()
     look = ["start --no-block seamstep-look.service"]
-    installed.rpm("-i", demo.package("1"))
+    installed.rpm("-i", catalogs.first)
     assert not [line for line in installed.asked() if line.startswith("start")], "nothing is enabled: no look"
     installed.rpm("-e", "simulated-tdx-module")
     installed.enable()
@@ -343,27 +273,27 @@ def test_the_service_looks_once_when_a_catalog_comes(installed: Root, demo: Demo
         installed.rpm(*words)
         return [line for line in installed.asked() if not line.startswith("is-enabled")]
 
-    assert looks("-i", demo.package("1")) == look
-    assert looks("-U", demo.package("2")) == look, "the removal of the old version is no second one"
-    assert looks("-U", "--oldpackage", demo.package("1")) == look
+    assert looks("-i", catalogs.first) == look
+    assert looks("-U", catalogs.second) == look, "the removal of the old version is no second one"
+    assert looks("-U", "--oldpackage", catalogs.first) == look
     assert looks("-e", "simulated-tdx-module") == [], "nothing to look at"
     (installed.path / "refuse").touch()
-    assert looks("-i", demo.package("1")) == look, "the installation does not fail with the look"
+    assert looks("-i", catalogs.first) == look, "the installation does not fail with the look"
     (installed.path / "usr/bin/seamstep").write_text("#!/bin/sh\nexit 70\n")
-    said = installed.rpm("-U", demo.package("2")).stderr
-    assert "could not be asked to look at the new catalog (exit code 70)" in said
+    said = installed.rpm("-U", catalogs.second)
+    assert "could not be asked to look at the catalog (exit code 70)" in said
     installed.rpm("-q", "simulated-tdx-module-2")
 
 
-def test_nothing_is_asked_where_systemd_does_not_run(installed: Root, demo: Demo) -> None:
+def test_nothing_is_asked_where_systemd_does_not_run(installed: RpmRoot, catalogs: Catalogs) -> None:
     installed.boot()
     installed.enable()
     shutil.rmtree(installed.path / "run/systemd/system")
-    installed.rpm("-i", demo.package("1"))
+    installed.rpm("-i", catalogs.first)
     assert installed.asked() == []
 
 
-def test_an_upgrade_keeps_what_the_administrator_changed(installed: Root, built: Built) -> None:
+def test_an_upgrade_keeps_what_the_administrator_changed(installed: RpmRoot, built: Built) -> None:
     installed.boot()
     installed.enable()
     settings = installed.path / "etc/seamstep"
@@ -384,13 +314,12 @@ def test_an_upgrade_keeps_what_the_administrator_changed(installed: Root, built:
     assert (settings / "policies/own.yaml").read_text() == "own\n"
     assert journal.read_text() == "{}\n"
     assert installed.enabled.is_symlink()
-    assert not [line for line in installed.asked() if "disable" in line or line.startswith("stop")]
+    assert installed.asked() == ["stop seamstep-look.service seamstep.service"], "the timer goes on; nothing starts"
 
 
-def test_removal_keeps_the_journal_and_changed_settings_and_nothing_else(installed: Root) -> None:
+def test_removal_keeps_the_journal_and_changed_settings_and_nothing_else(installed: RpmRoot) -> None:
     installed.boot()
     installed.enable()
-    before = {path for path in installed.path.rglob("*seamstep*") if not path.is_dir()}
     installed.enter("seamstep", "demo")
     journal = installed.path / "var/lib/seamstep/journal.jsonl"
     journal.write_text("{}\n")
@@ -402,8 +331,28 @@ def test_removal_keeps_the_journal_and_changed_settings_and_nothing_else(install
     assert not installed.enabled.exists()
     assert journal.read_text() == "{}\n"
     assert (settings / "config.yaml.rpmsave").read_text().endswith("hold: ours\n")
-    left = {path for path in installed.path.rglob("*seamstep*") if not path.is_dir()}
-    assert len(before) > 5
-    assert left == set()
-    assert not (installed.path / MODULES).exists(), "no bytecode stays behind"
-    assert sorted(path.name for path in settings.iterdir()) == ["config.yaml.rpmsave"]
+    kept = [f"{ETC}", f"{ETC}/config.yaml.rpmsave", "var/lib/seamstep", "var/lib/seamstep/journal.jsonl"]
+    assert ours(installed) == kept, "no bytecode stays behind"
+
+
+def test_the_enabled_service_looks_once_when_a_catalog_comes(
+    served: RpmServed, built: Built, catalogs: Catalogs
+) -> None:
+    assert served.runs("-i", catalogs.first) == [], "nothing is enabled, so nothing looks"
+    served.manage("-e", "simulated-tdx-module")
+    served.enter("systemctl", "enable", "seamstep.service")
+    served.policy(open_now=False)
+    assert served.runs("-i", catalogs.first) == ["4"], "outside the window: one look, no update"
+    assert served.version == "1.5.24"
+    assert served.runs("-e", "simulated-tdx-module") == [], "without a catalog there is nothing to look at"
+    served.policy()
+    assert served.runs("-U", catalogs.second, built.later) == ["0"], "in the window: one look, and the update"
+    assert served.version == "1.5.34"
+
+
+def test_an_upgrade_ends_a_run_and_makes_up_for_it(served: RpmServed, built: Built, catalogs: Catalogs) -> None:
+    served.manage("-i", catalogs.first)
+    served.enter("systemctl", "enable", "seamstep.service")
+    served.begin_run()
+    assert served.runs("-U", built.later) == ["130", "0"]
+    assert served.version == "1.5.34"
