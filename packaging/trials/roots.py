@@ -85,8 +85,8 @@ def debian_names() -> dict[str, str]:
 
 @functools.cache
 def made(work: Path) -> Roots:
-    """Make both roots, once a run, below a folder. Those in the folder that SEAMSTEP_TRIAL_ROOTS names are used again by
-    later runs, until other packages are wanted in them."""
+    """Make both roots, once a run, below a folder. Later runs use those in the folder that SEAMSTEP_TRIAL_ROOTS names
+    again, until other packages are wanted in them."""
     codename = re.search(r"^VERSION_CODENAME=(\w+)", Path("/etc/os-release").read_text(), re.MULTILINE)
     assert codename, "this is no Debian"
     include = ",".join(["python3", "tzdata", *debian_names()])

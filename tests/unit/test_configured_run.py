@@ -242,6 +242,12 @@ def test_a_failing_notification_changes_nothing(scene: Scene) -> None:
     assert "note: the notification /nowhere/tell can't be started" in ran.err
 
 
+def test_a_notification_that_has_a_bug_changes_nothing(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.configure("notification: {on: [applied], command: [/nowhere/tell]}")
+    monkeypatch.setattr("seamstep.cli.apply_configured.notify", lambda *_: 1 / 0)
+    assert scene.serve().out.splitlines()[-1] == "1.5.34 runs"
+
+
 def test_a_notification_can_be_a_unit(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     systemctl = scene.folder / "bin/systemctl"
     systemctl.parent.mkdir()

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seamstep.base.errors import ExitCode, HeldError, InputError, Problem, RefusedError, StalePlanError
+from seamstep.cli import configuration
 from seamstep.cli import options as shared
 from seamstep.cli.output import emit, plan_for_people
 from seamstep.show.text import printable
@@ -102,8 +103,8 @@ def _configuration(options: argparse.Namespace) -> Configuration | None:
     if options.simulate:
         return None
     if not options.plan:
-        return shared.configure(options, trusted=True, needed=options.configured)
-    return shared.configuration_of(options, trusted=True)
+        return configuration.configure(options, trusted=True, needed=options.configured)
+    return configuration.configuration_of(options, trusted=True)
 
 
 def _run(options: argparse.Namespace, config: Configuration | None, ended: Ended = _ignore) -> ExitCode:
@@ -156,7 +157,7 @@ def _held(options: argparse.Namespace, folder: str) -> Hold | None:
     """The hold on this host; None if there is none, and in a rehearsal."""
     if options.simulate:
         return None
-    return shared.held(folder, options.configuration)
+    return configuration.held(folder, options.configuration)
 
 
 def _config_file(options: argparse.Namespace) -> str:

@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from seamstep.base.errors import ExitCode, InputError, Problem
+from seamstep.cli import configuration
 from seamstep.cli import options as shared
 from seamstep.cli.output import deliver, to_json
 
@@ -111,7 +112,7 @@ def catalog_rows(options: argparse.Namespace) -> tuple[Catalog, list[Row], ExitC
     from seamstep.image.files import TRUSTED
     from seamstep.plan import measurements
 
-    shared.configure(options)
+    configuration.configure(options)
     mapping, images = shared.sources(options, why="measurements stand in the images")
     loaded = catalog.load(mapping, images, TRUSTED | shared.signers(options), found=bool(options.catalog))
     shared.tell_of_images(loaded)

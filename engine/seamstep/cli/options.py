@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Sequence
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 from seamstep.base import places
 from seamstep.base.errors import InputError, NotUpdatableError, Problem, TdxLostError
+from seamstep.cli import configuration
 from seamstep.domain import facts as facts_document
 from seamstep.domain.facts import HostFacts
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from seamstep.image.catalog import Catalog
     from seamstep.plan.at_hand import AtHand
     from seamstep.policy.policy import Policy, Target
-    from seamstep.run.hold import Hold
-    from seamstep.service.configuration import Configuration
 
 _TOLD_MAX = 10
 STATE_FOLDER = "/var/lib/seamstep"
@@ -142,83 +140,10 @@ def add_planning(parser: argparse.ArgumentParser) -> None:
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
-    """``--config``."""
+    """``--config``; see :mod:`seamstep.cli.configuration`."""
     parser.set_defaults(read_configuration=None)
     text = f"the configuration that names what the options don't (default: {places.CONFIG}, for facts of this host)"
     parser.add_argument("--config", metavar="FILE", dest="configuration", type=given, help=text)
-
-
-def configuration_of(options: argparse.Namespace, *, trusted: bool, needed: bool = False) -> Configuration | None:
-    """The configuration of the host that seamstep runs on, or that ``--config`` names; None if there is no file, unless
-    it is ``needed``: then one with the defaults. Raises as :func:`configure`."""
-    import os
-
-    if options.read_configuration:
-        return cast("Configuration", options.read_configuration)
-    if not (needed or options.configuration or os.path.lexists(places.CONFIG)):
-        return None
-    from seamstep.service import configuration
-
-    options.read_configuration = configuration.load(options.configuration, trusted=trusted)
-    return cast("Configuration", options.read_configuration)
-
-
-def held(folder: str, config: str | None = None) -> Hold | None:
-    """The hold in the state folder ``folder``, or in the configuration (the file ``config``, None for that of this
-    host); None if there is none."""
-    import os
-
-    if not (config or os.path.lexists(places.CONFIG)):
-        from seamstep.run import hold
-
-        return hold.read(folder)
-    from seamstep.service import configuration
-
-    return configuration.held(folder, config)
-
-
-def configure(options: argparse.Namespace, *, trusted: bool = False, needed: bool = False) -> Configuration | None:
-    """Let the configuration name the catalog and the policies that the options don't, and tell so on standard error.
-
-    It does so for the host that seamstep runs on. Facts from a file, or of a kind of host, are of another host, so they
-    are judged by what the options name alone, unless ``--config`` names a configuration.
-
-    Args:
-        options: the options; what is taken from the configuration is entered there.
-        trusted: see :func:`seamstep.service.configuration.load`.
-        needed: see :func:`configuration_of`.
-
-    Returns:
-        The configuration; None if there is none.
-
-    Raises:
-        InputError, RefusedError: as :func:`seamstep.service.configuration.load`.
-    """
-    import os
-
-    if not options.configuration and any(getattr(options, name, None) for name in ("facts", "platform")):
-        return None
-    config = configuration_of(options, trusted=trusted, needed=needed)
-    if not (options.mapping or options.images or options.catalog):
-        folder = config.catalog if config else places.CATALOG
-        said = config is not None and config.says("catalog")
-        if said or os.path.isdir(folder):
-            options.catalog = folder
-            _tell_of_configuration("catalog", [folder], config if said else None)
-    if config and config.says("policies") and not getattr(options, "policy", True):
-        options.policy = list(config.policies)
-        _tell_of_configuration("policies", config.policies, config)
-    return config
-
-
-def _tell_of_configuration(what: str, values: Sequence[str], config: Configuration | None) -> None:
-    """Print on standard error what the configuration named; without one, the default."""
-    import sys
-
-    from seamstep.show.text import printable
-
-    origin = f"from {config.file}" if config else "the default"
-    print(f"seamstep: note: {what} {printable(', '.join(values))} ({printable(origin)})", file=sys.stderr)
 
 
 def add_signer(parser: argparse._ActionsContainer) -> None:
@@ -281,7 +206,7 @@ def inputs(options: argparse.Namespace, *, without_images: bool = False, host: H
         InputError: an input is unreadable or invalid, or options contradict each other.
         TdxLostError, NotUpdatableError: as :func:`host_facts`.
     """
-    configure(options)
+    configuration.configure(options)
     mapping, images = _planning_sources(options, without_images=without_images)
     as_of = day(options)
     chosen = policy(options, as_of)

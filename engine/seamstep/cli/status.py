@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from seamstep.base.errors import ExitCode, SeamstepError
+from seamstep.cli import configuration
 from seamstep.cli import options as shared
 from seamstep.cli.output import emit
 from seamstep.domain.facts import HostFacts
@@ -94,17 +95,17 @@ def _held(options: argparse.Namespace, folder: str) -> tuple[Hold | None, str]:
     file = options.configuration or places.CONFIG
     if os.path.isfile(file) and not os.access(file, os.R_OK):
         return hold.read(folder), f"permission: {file} can't be read by this user; run as root"
-    return shared.held(folder, options.configuration), ""
+    return configuration.held(folder, options.configuration), ""
 
 
 def _permitted_or_why(options: argparse.Namespace, facts: HostFacts) -> tuple[dict[str, Any] | None, str]:
     """The outcome of planning, or why it is not known. An input that the options name has to be readable; one that the
     configuration names is another thing that may not be known of the host."""
     if options.mapping or options.images or options.catalog or options.policy or options.configuration:
-        shared.configure(options)
+        configuration.configure(options)
         return _permitted(options, facts), ""
     try:
-        shared.configure(options)
+        configuration.configure(options)
         return _permitted(options, facts), ""
     except SeamstepError as error:
         return None, str(error)
