@@ -1,5 +1,5 @@
 """The kernel of a made-up host for the units: plain files install nothing, so a simulated host answers for the upload
-node. Python imports this as ``sitecustomize``; docs/packages.md has the drop-in that names its folder."""
+node. Python imports this as ``sitecustomize``; ``served`` has the drop-in that names its folder."""
 
 import json
 from pathlib import Path
