@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 import seamstep
-from seamstep import cli
+from seamstep import __version__, cli
 from seamstep.base.errors import ExitCode
 
 ROOT = Path(__file__).parents[2]
@@ -113,3 +113,16 @@ def test_what_pages_install_can_be_installed() -> None:
     assert len(lines) > 5
     for line in lines:
         assert "--no-index --find-links wheels" in line or not re.search(r"(?<![/\w])seamstep(?![/\w])", line), line
+
+
+def test_the_packages_are_of_the_version_of_the_source() -> None:
+    changelog = (ROOT / "packaging" / "debian" / "changelog").read_text()
+    spec = (ROOT / "packaging" / "rpm" / "seamstep.spec").read_text()
+    assert changelog.startswith(f"seamstep ({__version__}-1) ")
+    assert re.findall(r"^Version: +(.*)$", spec, re.MULTILINE) == [__version__]
+
+
+def test_the_patch_for_the_hatchling_of_debian_fits() -> None:
+    patch = (ROOT / "packaging" / "debian" / "patches" / "hatchling-of-debian-12.patch").read_text()
+    (replaced,) = re.findall(r"^-(license-files.*)$", patch, re.MULTILINE)
+    assert replaced in (ROOT / "pyproject.toml").read_text().splitlines()

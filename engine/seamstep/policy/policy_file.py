@@ -13,6 +13,7 @@ from seamstep.base.durations import seconds
 from seamstep.base.errors import InputError, KeyPath, Problem, in_reading_order
 from seamstep.base.validation import check, did_you_mean
 from seamstep.base.versions import ModuleVersion, Specifier
+from seamstep.base.zones import zone
 from seamstep.policy.key_words import SYNONYMS
 from seamstep.policy.layers import Layer
 from seamstep.policy.policy import Expired, PathChoice, Policy, Source, Target
@@ -318,10 +319,9 @@ def _day(text: str) -> date:
 
 
 def _timezone(text: str) -> str:
-    from zoneinfo import ZoneInfo
-
     try:
-        ZoneInfo(text)
-    except (KeyError, ValueError, OSError):
-        raise ValueError(f"{text!r} is not a time zone such as Europe/Berlin or UTC") from None
+        zone(text)
+    except ValueError:
+        known = "such as Europe/Berlin or UTC (is tzdata installed?)"
+        raise ValueError(f"{text!r} is not a time zone {known}") from None
     return text
