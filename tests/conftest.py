@@ -222,8 +222,9 @@ def published_image(release: dict[str, Any]) -> tuple[bytes, bytes]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the tests on a kernel and in a browser, unless -m asks for them by name and what they need is there."""
-    for marker, why_without in (("kernel", _why_without_kernel), ("browser", _why_without_browser)):
+    """Leave out tests on a kernel, in a browser and in a lab, unless -m asks for them and what they need is there."""
+    kinds = (("kernel", _why_without_kernel), ("browser", _why_without_browser), ("fleet", _why_without_lab))
+    for marker, why_without in kinds:
         left_out = [item for item in items if item.get_closest_marker(marker)]
         why = why_without(config) if left_out else ""
         if why:
@@ -254,6 +255,16 @@ def _why_without_browser(config: pytest.Config) -> str:
     import chromium
 
     return chromium.missing()
+
+
+def _why_without_lab(config: pytest.Config) -> str:
+    if "fleet" not in config.option.markexpr:
+        return "pytest -m fleet runs them"
+    if os.environ.get("SEAMSTEP_REQUIRE_LAB"):
+        return ""
+    from fleet import prepare
+
+    return prepare.missing()
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import os
 import sys
@@ -250,6 +251,26 @@ def test_one_class_is_halted_and_resumed(fleet: Fleet) -> None:
     assert fleet.next()[0]["class"] == "c0003"
 
 
+def test_canaries_are_listed_for_as_long_as_they_soak(fleet: Fleet) -> None:
+    (first, second) = fleet.next()
+    fleet.record(first)
+    assert [one["host"] for one in fleet.status()["soaking"]] == [first["host"]]
+    fleet.record(second)
+    status = {"schema": "seamstep/status/v1", "boot_id": "another", "tdx": "running", "module_version": "1.5.05"}
+    (fleet.folder / "s.json").write_text(json.dumps(status))
+    fleet("record", fleet.folder / "s.json", "--host", first["host"], "--lease", first["lease"])
+    assert [one["host"] for one in fleet.status()["soaking"]] == [second["host"]], "it rebooted, so it does not count"
+    fleet.time += 86401
+    fleet.next()
+    assert fleet.status()["soaking"] == []
+
+
+def test_the_log_tells_halts_from_their_causes(fleet: Fleet) -> None:
+    fleet.record(fleet.next()[0], exit_code=7, module_version=None)
+    with ledger.opened(str(fleet.ledger)) as book:
+        assert [event["cause"] for event in book.events() if event["kind"] == "halted"] == ["lost"]
+
+
 def test_only_operators_halt_and_resume(fleet: Fleet) -> None:
     for command in ("halt", "resume"):
         ran = fleet(command, "--by", "mallory", "--reason", "x")
@@ -394,3 +415,39 @@ def test_from_an_inventory_to_the_first_lease(run: Run, images: Path, tmp_path: 
     (out / "hosts.jsonl").write_text("")
     ran = run("fleet", "start", out, *rollout, "--ledger", tmp_path / "other")
     assert (ran.code, "is not the file that this was written with" in ran.err) == (2, True)
+
+
+def test_each_step_has_the_class_id_that_the_host_itself_finds(
+    run: Run, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the way a host has other facts than it was planned from; apply --approved compares with these."""
+    days = iter(range(100))
+    monkeypatch.setattr(ledger, "present", lambda: Moment("controller", 100_000.0 * next(days)))
+    facts = {**json.loads(FACTS.read_text()), "boot_id": "b0", "labels": {"rack": "r0"}}
+    planning = ("--catalog", images, *TRUST, "--policy", "shortest-path")
+    (tmp_path / "inventory.jsonl").write_text(json.dumps(facts) + "\n")
+    (tmp_path / "rollout.yaml").write_text(f"{ROLLOUT}lease: 1000h\n".replace("50%", "100%"))
+    out, fleet = tmp_path / "out", ("--ledger", tmp_path / "ledger")
+    assert run("fleet", "plan", tmp_path / "inventory.jsonl", *planning, "-o", out).code == 0
+    assert run("fleet", "start", out, "--rollout", tmp_path / "rollout.yaml", *fleet).code == 0
+    path = json.loads((out / "fleet.json").read_text())["classes"][0]["path"]
+    assert len(path) > 2
+    del facts["labels"]
+    for done, (source, target) in enumerate(itertools.pairwise(path)):
+        now = {**facts, "module_version": source, "remaining_updates": facts["remaining_updates"] - done}
+        (tmp_path / "now.json").write_text(json.dumps(now))
+        (lease,) = run("fleet", "next", *fleet, "--json").json["leases"]
+        assert lease["step"] == {"from": source, "to": target}
+        own = run("plan", "--facts", tmp_path / "now.json", *planning, "--json").json
+        assert lease["class_id"] == own["class_id"]
+        (tmp_path / "said.json").write_text(json.dumps({**said(lease), "boot_id": "b0"}))
+        about = ("--host", lease["host"], "--lease", lease["lease"])
+        assert run("fleet", "record", tmp_path / "said.json", *about, *fleet).code == 0
+    assert run("fleet", "next", *fleet, "--json").json["code"] == "finished"
+
+
+def test_a_path_ends_where_hosts_would_plan_another_way(tmp_path: Path) -> None:
+    class_ = {**fleet_class("c1", "1.5.05", "1.5.06", "1.5.08"), "step_ids": ["a" * 64, None]}
+    out = write_fleet(tmp_path, [class_], [fleet_host("a", "c1"), fleet_host("b", "c1")])
+    read = plan_folder.load(str(out), rollout_file.load(str(tmp_path / "rollout.yaml"))).classes[0]
+    assert (read.versions, read.step_ids) == (("1.5.05", "1.5.06"), ("a" * 64,))

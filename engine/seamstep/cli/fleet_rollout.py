@@ -153,7 +153,7 @@ def _lease(state: State, lease: Granted) -> dict[str, Any]:
     return {
         "host": lease.host,
         "class": state.classes[lease.class_id].name,
-        "class_id": lease.class_id,
+        "class_id": state.classes[lease.class_id].step_id(lease.source),
         "step": {"from": lease.source, "to": lease.target},
         "lease": lease.lease,
         "boot_id": lease.boot_id,

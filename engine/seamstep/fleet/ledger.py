@@ -99,11 +99,13 @@ class Ledger:
         return row[0] if row else None
 
     def events(self) -> Iterator[dict[str, Any]]:
-        """All events, oldest first."""
+        """All events, oldest first. The kind of a halt is its ``cause``."""
         for wall, clock, kind, host, document in self._connection.execute(
             "SELECT time, clock, kind, host, document FROM events ORDER BY seq"
         ):
-            yield {"time": wall, "clock": clock, "kind": kind, "host": host, **json.loads(document)}
+            told = json.loads(document)
+            cause = {"cause": told.pop("kind")} if "kind" in told else {}
+            yield {"time": wall, "clock": clock, "kind": kind, "host": host, **told, **cause}
 
     def _write_state(self) -> None:
         before, after = self._saved, self.state
@@ -242,8 +244,9 @@ def _load(connection: sqlite3.Connection) -> State:
 
 
 def _class(document: str) -> Class:
-    id_, name, group, versions, remaining, measurements, reason = json.loads(document)
-    return Class(id_, name, group, tuple(versions), remaining, tuple(measurements), reason)
+    id_, name, group, versions, remaining, measurements, reason, *more = json.loads(document)
+    step_ids = tuple(more[0]) if more else ()  # ledgers of before have none
+    return Class(id_, name, group, tuple(versions), remaining, tuple(measurements), reason, step_ids)
 
 
 def _row(host: Host) -> tuple[object, ...]:

@@ -86,6 +86,10 @@ def _class(data: Mapping[str, Any]) -> Class:
     if not hops:
         raise ValueError(f"the plan of {data['class']} has no hop, and its outcome is an update")
     versions = (hops[0]["from"], *(hop["to"] for hop in hops))
+    step_ids = tuple(data.get("step_ids") or ())
+    if None in step_ids:  # further on, hosts would plan another way
+        hops = hops[: step_ids.index(None)]
+        versions = versions[: len(hops) + 1]
     measured = [(plan["attestation"] or {}).get("before"), *(hop["image"] for hop in hops)]
     measurements = tuple(str((one or {}).get("mrseam") or "") for one in measured)
     class_ = Class(
@@ -95,6 +99,7 @@ def _class(data: Mapping[str, Any]) -> Class:
         versions=versions,
         remaining=plan["host"]["remaining_updates"],
         measurements=measurements if all(measurements) else (),
+        step_ids=step_ids[: len(hops)],
     )
     if plan.get("provisional"):
         class_ = class_._replace(versions=versions[:1], reason="its plan is provisional; plan with images")
@@ -103,7 +108,7 @@ def _class(data: Mapping[str, Any]) -> Class:
 
 def _checked(class_: Class) -> Class:
     """The class. Raises ValueError if a value is not of its type."""
-    texts = (class_.id, class_.name, class_.reason, *class_.versions)
+    texts = (class_.id, class_.name, class_.reason, *class_.versions, *class_.step_ids)
     if not all(isinstance(text, str) for text in texts) or type(class_.remaining) not in {int, NoneType}:
         raise ValueError(f"the class {class_.name!r} has a value of another type than it should have")
     return class_

@@ -14,6 +14,7 @@ from typing import IO, Any, NamedTuple
 
 from seamstep.base.documents import canonical
 from seamstep.base.errors import InputError, Problem
+from seamstep.base.versions import ModuleVersion
 from seamstep.domain.facts import HostFacts
 from seamstep.domain.mapping import MappingFile
 from seamstep.domain.model import Release
@@ -91,7 +92,7 @@ class FleetPlan:
             draft, plan = self._planned(one)
             known = drafts.setdefault(draft.key, draft)
             if draft.rank <= known.rank:
-                drafts[draft.key] = draft._replace(groups=known.groups)
+                drafts[draft.key] = draft._replace(groups=known.groups, facts=one)
                 if plan:
                     self._keep(draft.key, plan)
             known.groups.append(group)
@@ -99,7 +100,10 @@ class FleetPlan:
             planned()
         ordered = sorted(drafts.values(), key=lambda draft: (-draft.hosts, draft.key))
         names = {draft.key: f"c{number:04}" for number, draft in enumerate(ordered, 1)}
-        self.classes = [Class(names[draft.key], draft.hosts, draft.document(names[draft.key])) for draft in ordered]
+        self.classes = [
+            Class(names[draft.key], draft.hosts, draft.document(names[draft.key], self._step_ids(draft)))
+            for draft in ordered
+        ]
         self._keys = {names[draft.key]: draft.key for draft in ordered}
         by_name = {one.name: one for one in self.classes}
         self.of_group = [by_name[names[key]] if key else None for key in keys]
@@ -133,11 +137,16 @@ class FleetPlan:
             known = {"outcome": outcome, "host": facts._replace(running_tds=None).to_document()}
             key = hashlib.sha256(canonical(known)).hexdigest()
             return _Draft(key, _about(facts, outcome, reason), [], _rank(facts)), None
-        ground = self.ground
-        if ground.policy.signers and not facts.simulated:
+        if self.ground.policy.signers and not facts.simulated:
             message = "real hosts take Intel's key alone, and the inventory has some; another signer is for hosts that"
             raise InputError(Problem("--signer", f"{message} say that they are simulated"))
-        plan = make_plan(
+        plan = self._plan(facts)
+        about = _about(facts, plan.outcome.value, plan.document["reason"], plan)
+        return _Draft(plan.class_id, about, [], _rank(facts)), plan
+
+    def _plan(self, facts: HostFacts) -> Plan:
+        ground = self.ground
+        return make_plan(
             ground.mapping,
             ground.releases,
             facts,
@@ -146,8 +155,19 @@ class FleetPlan:
             hypothetical=ground.hypothetical,
             without_images=ground.without_images,
         )
-        about = _about(facts, plan.outcome.value, plan.document["reason"], plan)
-        return _Draft(plan.class_id, about, [], _rank(facts)), plan
+
+    def _step_ids(self, draft: _Draft) -> list[str | None]:
+        """The class_id that a host's own plan has before each step of its path: a host on the way has other facts than
+        it began with. None from the step on before which a host would plan another way than it was approved."""
+        path = draft.about["path"]
+        found: list[str | None] = [draft.key] if path else []
+        for done in range(1, len(path) - 1):
+            assert draft.facts is not None and draft.facts.remaining_updates is not None  # noqa: S101, PT018 - it has a plan
+            left = draft.facts.remaining_updates - done
+            plan = self._plan(draft.facts._replace(module_version=ModuleVersion(path[done]), remaining_updates=left))
+            same = None not in found and [str(hop.target) for hop in plan.hops] == path[done + 1 :]
+            found.append(plan.class_id if same else None)
+        return found
 
     def _keep(self, key: str, plan: Plan) -> None:
         text = json.dumps(plan.document, separators=(",", ":")).encode("ascii")
@@ -157,18 +177,19 @@ class FleetPlan:
 
 class _Draft(NamedTuple):
     """A class in the making: the ``key`` that its groups share, what is told ``about`` it, and all ``groups``. Where
-    groups differ by the number of TDs alone, that with the lowest ``rank`` stands for all."""
+    groups differ by the number of TDs alone, that with the lowest ``rank`` stands for all, with its ``facts``."""
 
     key: str
     about: dict[str, Any]
     groups: list[Group]
     rank: tuple[int, str]
+    facts: HostFacts | None = None
 
     @property
     def hosts(self) -> int:
         return sum(group.hosts for group in self.groups)
 
-    def document(self, name: str) -> dict[str, Any]:
+    def document(self, name: str, step_ids: list[str | None]) -> dict[str, Any]:
         """The class as fleet documents have it, except for ``plan``."""
         unknown = sum(group.tds_unknown for group in self.groups)
         return {
@@ -178,6 +199,7 @@ class _Draft(NamedTuple):
             "tds": sum(group.tds for group in self.groups) if unknown < self.hosts else None,
             "tds_unknown": unknown,
             **self.about,
+            "step_ids": step_ids,
         }
 
 

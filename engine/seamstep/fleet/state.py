@@ -53,6 +53,7 @@ class Class(NamedTuple):
         remaining: the updates that remain in the boot; None if not known.
         measurements: the MRSEAM of each of ``versions``; empty if the plan has none.
         reason: why it has no path; empty if it has one.
+        step_ids: the class_id that a host's own plan has before each step; empty where it is ``id`` throughout.
     """
 
     id: str
@@ -62,6 +63,11 @@ class Class(NamedTuple):
     remaining: int | None = None
     measurements: tuple[str, ...] = ()
     reason: str = ""
+    step_ids: tuple[str, ...] = ()
+
+    def step_id(self, source: str) -> str:
+        """The class_id that the plan of a host has which runs ``source``, a version of the path."""
+        return self.step_ids[self.versions.index(source)] if self.step_ids else self.id
 
     @property
     def steps(self) -> tuple[Step, ...]:

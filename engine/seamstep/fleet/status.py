@@ -4,10 +4,10 @@ keeps it, and who can do what about it.
 Shape: ``{schema, as_of, ledger, rollout: {name, sha256}, state: "finished" | "halted" | "running" | "waiting", asked,
 totals: {hosts, unavailable, limit, phases: {phase: hosts}}, halts: [{scope, kind, reason, since, by, who, command}],
 blocked: [{group, classes, from, to, hosts, example, invariant, code, reason, since, until, remedy}], free: hosts,
-steps: [{group, classes, from, to, stage, stages, succeeded, in_flight}], unavailable: [HOST], aside: [HOST],
-outside: {reason: hosts}}`` with ``HOST = {host, class, group, domain, phase, note, remedy, since, lease, boot_id}``.
-Times are in ISO 8601, UTC. ``asked`` is when a controller asked last; ``free`` are hosts that may begin as soon as one
-asks.
+steps: [{group, classes, from, to, stage, stages, succeeded, in_flight}], unavailable: [HOST], soaking: [HOST],
+aside: [HOST], outside: {reason: hosts}}`` with ``HOST = {host, class, group, domain, phase, note, remedy, since, lease,
+boot_id}``. Times are in ISO 8601, UTC. ``asked`` is when a controller asked last; ``free`` are hosts that may begin as
+soon as one asks; ``soaking`` are canaries on whose success others wait, for an engine to look at.
 """
 
 from __future__ import annotations
@@ -68,6 +68,7 @@ def status(state: State, ledger: str, wall: float, asked: float | None) -> dict[
         "free": free,
         "steps": [_step(now, shown, step) for step in sorted(now.members)],
         "unavailable": [shown.host(host) for host in shown.unavailable],
+        "soaking": [shown.host(host) for host in state.hosts.values() if _soaks(now, host)],
         "aside": [shown.host(host) for host in state.hosts.values() if host.phase in _ASIDE],
         "outside": dict(sorted(outside.items())),
     }
@@ -214,6 +215,13 @@ def _alike(now: Gates) -> Iterator[tuple[Held | None, list[Host]]]:
         for host in others:
             in_domain[host.domain].append(host)
         yield from ((of_limits(domain), members) for domain, members in in_domain.items())
+
+
+def _soaks(now: Gates, host: Host) -> bool:
+    """Whether the host is a canary whose success counts, in a soak that is not over."""
+    return bool(
+        host.proved and not now.progress(host.proved).stage and now.proves(host) and host.phase not in UNAVAILABLE
+    )
 
 
 def _since(shown: Shown, held: Held, domain: str) -> float | None:
