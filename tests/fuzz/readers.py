@@ -642,13 +642,13 @@ def read_tcb_info(data: bytes) -> bool:
 
     def read() -> None:
         info = tcb_files.parse(json_document(data, path, tcb_files.WHAT))
-        for svn in range(0, 1 << 16, 251):
+        for svn in (0, 1, 0x101, 0x106, 0x1FF, 0x303, 0xFFFF):
             standing = info.standing(svn, info.issued.date())
             assert standing.status or standing.reason
             to_json(standing.to_document()).encode()
         assert tcb_files.exact_text(data.decode(), "tcbInfo").encode() in data
+        _accepted(lambda: tcb_files.load(path, DAY))
 
-    _accepted(lambda: tcb_files.load(path, DAY))
     return _accepted(read)
 
 

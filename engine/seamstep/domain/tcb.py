@@ -10,7 +10,7 @@ The levels of the whole platform (microcode, BIOS) are not read: no module updat
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -112,10 +112,14 @@ class TcbInfo(NamedTuple):
         and through ``stale_until`` if that is later."""
         if as_of < self.issued.date():
             return f"the document was issued on {self.issued.date()}, after {as_of}"
-        expired = self.next_update.date()
-        if as_of > max(expired, stale_until or expired):
-            return f"the document has expired: its nextUpdate was {expired}"
+        if as_of > self.last_day(stale_until):
+            return f"the document has expired: its nextUpdate was {self.next_update.date()}"
         return ""
+
+    def last_day(self, stale_until: date | None = None) -> date:
+        """The last day on which the document decides."""
+        day = self.next_update.date()
+        return max(day, stale_until or day)
 
     def standing(self, seamsvn: int, as_of: date, stale_until: date | None = None) -> Standing:
         """What the document says on a day of the module with a raw ``seamsvn``."""
@@ -148,6 +152,32 @@ def _at_level(unknown: Standing, levels: tuple[TcbLevel, ...], place: int) -> St
     )
 
 
+#: What verifiers call a quote of a TD that was launched on a module that is out of date, and runs on one that is not.
+RELAUNCH_ADVISED = "TDRelaunchAdvised"
+_CALLED = (TcbStatus.UP_TO_DATE, None, RELAUNCH_ADVISED, TcbStatus.OUT_OF_DATE, TcbStatus.REVOKED)
+
+
+def quote_status(launched: Iterable[Standing], running: Iterable[Standing]) -> str | None:
+    """What a verifier calls a quote, as far as modules decide: the worst by all documents, None if it is unknown.
+
+    A TD that was launched on a module that is OutOfDate has TDRelaunchAdvised while a module of the highest level runs.
+    Source: Intel's quote verification library, ``checkForRelaunch``. It holds for quotes with TEE_TCB_SVN_2, on
+    platforms that are not out of date otherwise.
+
+    Args:
+        launched: the standings of the module that the TD was launched on, by TEE_TCB_SVN.
+        running: those of the module that runs while the quote is made, by TEE_TCB_SVN_2, document by document.
+    """
+    found = [
+        RELAUNCH_ADVISED
+        if first.status is TcbStatus.OUT_OF_DATE and second.status and second.since is None
+        else first.status
+        for first, second in zip(launched, running, strict=True)
+    ]
+    called = max(found, key=_CALLED.index)
+    return called and str(called)
+
+
 class TcbView(NamedTuple):
     """The documents that decide, and the day on which they do.
 
@@ -165,6 +195,15 @@ class TcbView(NamedTuple):
         """What each document says of a raw ``seamsvn``."""
         return tuple(document.standing(seamsvn, self.as_of, self.stale_until) for document in self.documents)
 
+    @property
+    def valid_until(self) -> date | None:
+        """The last day, from ``as_of`` on, until which all documents decide alike; None if they do so for ever."""
+        ends = [one.last_day(self.stale_until) for one in self.documents]
+        begun = [one.issued.date() for one in self.documents]
+        days = [day for day in ends if day >= self.as_of]
+        days += [day - timedelta(days=1) for day in begun if day > self.as_of]
+        return min(days, default=None)
+
 
 def newest(documents: Iterable[TcbInfo]) -> tuple[TcbInfo, ...]:
     """The newest document of each FMSPC, ascending by FMSPC. A greater evaluation number is newer, then a later
@@ -173,6 +212,26 @@ def newest(documents: Iterable[TcbInfo]) -> tuple[TcbInfo, ...]:
     for document in sorted(documents, key=lambda one: (one.fmspc, one.evaluation, one.issued)):
         found[document.fmspc] = document
     return tuple(found.values())
+
+
+def closes(standings: Iterable[Standing] | None, advisory: str) -> bool:
+    """Whether an advisory is closed in a module: no document has it open, at least one knows it, and none answers
+    unknown. ``standings`` are those of the module; None if there is no TCB Info."""
+    found = tuple(standings or ())
+    known = any(advisory in standing.closed for standing in found)
+    return known and all(standing.status and advisory not in standing.advisories for standing in found)
+
+
+def summary(standings: Iterable[Standing]) -> dict[str, Any]:
+    """What documents say of one module together, as JSON-able data: the worst status, all open advisories, and under
+    ``documents`` what each says."""
+    found = tuple(standings)
+    whole = worst(found).to_document()
+    return {
+        **{key: whole[key] for key in ("status", "date", "since", "reason")},
+        "advisories": sorted({advisory for standing in found for advisory in standing.advisories}),
+        "documents": [standing.to_document() for standing in found],
+    }
 
 
 def worst(standings: Iterable[Standing]) -> Standing:

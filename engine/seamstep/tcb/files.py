@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime
 from typing import Any
 
 from seamstep.base.documents import Document, json_document, read_bytes, read_regular, unreadable
 from seamstep.base.errors import InputError, Problem
 from seamstep.base.validation import check
-from seamstep.domain.tcb import TcbInfo, TcbLevel, TcbStatus
+from seamstep.domain.tcb import TcbInfo, TcbLevel, TcbStatus, TcbView, newest
 from seamstep.tcb import chain as issuers
 from seamstep.tcb.chain import INTEL_ROOT, IssuerChain
 
@@ -26,6 +26,30 @@ SIZE_LIMIT = 1 << 20
 _VALUES_MAX = 100_000
 _FILES_MAX = 1000
 TRUSTED = frozenset({INTEL_ROOT})
+
+
+def view(
+    paths: Iterable[str],
+    fmspc: str | None,
+    as_of: date,
+    stale_until: date | None = None,
+    evaluation: int | None = None,
+) -> TcbView:
+    """The newest documents of files and folders, of one FMSPC or of all, and of one evaluation number or of any.
+
+    Raises:
+        InputError: as :func:`load`, or no document is for ``fmspc`` or has the number ``evaluation``.
+    """
+    every = [document for path in paths for document in load(path, as_of)]
+    documents = newest(one for one in every if evaluation in {None, one.evaluation})
+    if not documents:
+        known = ", ".join(str(number) for number in sorted({one.evaluation for one in every}))
+        raise InputError(Problem("--tcb-evaluation", f"no TCB Info at hand has this number; there is {known}"))
+    chosen = tuple(document for document in documents if fmspc is None or document.fmspc == fmspc.upper())
+    if not chosen:
+        known = ", ".join(document.fmspc for document in documents)
+        raise InputError(Problem("--fmspc", f"no TCB Info at hand is for {fmspc!r}; there is some for {known}"))
+    return TcbView(chosen, as_of, stale_until)
 
 
 def load(path: str, as_of: date, trusted: frozenset[str] = TRUSTED) -> list[TcbInfo]:
