@@ -29,7 +29,7 @@ from seamstep.analysis.lint import run as linter
 from seamstep.analysis.lint import settings as lint_settings
 from seamstep.analysis.lint.codes import CODES
 from seamstep.base import resources
-from seamstep.base.documents import Document
+from seamstep.base.documents import Document, json_document
 from seamstep.base.errors import InputError, SeamstepError
 from seamstep.base.versions import ModuleVersion
 from seamstep.cli import main
@@ -62,6 +62,8 @@ from seamstep.show.scenarios import results_text
 from seamstep.show.screen import plan_screen
 from seamstep.show.status import history_text, status_text
 from seamstep.show.text import facts_text, plan_text, printable
+from seamstep.tcb import chain as issuer_chain
+from seamstep.tcb import files as tcb_files
 
 TESTS = Path(__file__).parents[1]
 DAY = date(2026, 11, 23)
@@ -630,6 +632,46 @@ def config_seeds() -> Iterator[bytes]:
     yield b"; old\nSEAMSTEP_CATALOG='/srv/the catalog'\nSEAMSTEP_OPTIONS=--signer x --target=1.5.28\nexport A\n"
 
 
+# -- TCB Info
+
+
+def read_tcb_info(data: bytes) -> bool:
+    """Whether it is a TCB Info document, signature aside. It answers for every SVN; the published ones alone verify."""
+    path = _file(data, "tcb.json")
+    Path(path).with_suffix(".pem").write_bytes(next(chain_seeds()))
+
+    def read() -> None:
+        info = tcb_files.parse(json_document(data, path, tcb_files.WHAT))
+        for svn in (0, 1, 0x101, 0x106, 0x1FF, 0x303, 0xFFFF):
+            standing = info.standing(svn, info.issued.date())
+            assert standing.status or standing.reason
+            to_json(standing.to_document()).encode()
+        assert tcb_files.exact_text(data.decode(), "tcbInfo").encode() in data
+        _accepted(lambda: tcb_files.load(path, DAY))
+
+    return _accepted(read)
+
+
+def tcb_info_seeds() -> Iterator[bytes]:
+    yield from (path.read_bytes() for path in sorted((TESTS / "data" / "tcb").glob("*.json")))
+
+
+def read_chain(data: bytes) -> bool:
+    """Whether it is an issuer chain that verifies."""
+    path = _file(data, "chain.pem")
+    found: list[Any] = []
+    if not _accepted(lambda: found.append(issuer_chain.read(path))):
+        return False
+    problems = issuer_chain.problems(found[0], DAY)
+    for problem in problems:
+        printable(problem).encode()
+    return not problems
+
+
+def chain_seeds() -> Iterator[bytes]:
+    yield from (path.read_bytes() for path in sorted((TESTS / "data" / "tcb").glob("*.pem")))
+
+
 READERS: dict[str, Reader] = {
     "image": Reader(read_image, image_seeds, "", 1 << 15),
     "mapping": Reader(read_mapping, mapping_seeds, "json"),
@@ -648,4 +690,6 @@ READERS: dict[str, Reader] = {
     "fleet classes": Reader(read_fleet_classes, fleet_class_seeds, "json"),
     "settings": Reader(read_settings, settings_seeds, "yaml"),
     "config": Reader(read_config, config_seeds, "yaml"),
+    "tcb info": Reader(read_tcb_info, tcb_info_seeds, "json"),
+    "issuer chain": Reader(read_chain, chain_seeds, ""),
 }

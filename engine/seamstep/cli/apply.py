@@ -18,6 +18,7 @@ from seamstep.cli.output import emit, plan_for_people
 from seamstep.show.text import printable
 
 if TYPE_CHECKING:
+    from seamstep.base.versions import ModuleVersion
     from seamstep.host.base import Host
     from seamstep.plan.approved import Approved
     from seamstep.plan.at_hand import AtHand
@@ -303,7 +304,7 @@ def _saved_plan(options: argparse.Namespace) -> AtHand | None:
     plan = document.load(options.plan)
     _refuse_signers(plan, options)
     target = shared.target(options)
-    named = Named(mapping, bool(options.catalog), images, options.policy or (), target)
+    named = Named(mapping, bool(options.catalog), images, options.policy or (), target, options.tcb_info)
     return at_hand(plan, named, shared.today(), strict=not options.simulate)
 
 
@@ -326,6 +327,16 @@ def _host(options: argparse.Namespace, plan: Plan | None) -> Host:
     return shared.sysfs_host(options)
 
 
+def _standing(at_hand: AtHand, first: ModuleVersion, last: ModuleVersion) -> dict[str, Any] | None:
+    """The TCB status before and after the update by the documents at hand; what a saved plan says of it is not
+    shown."""
+    if at_hand.tcb is None:
+        return None
+    from seamstep.planning.advisories import tcb_document
+
+    return tcb_document(at_hand.releases, first, last, at_hand.tcb)
+
+
 def _confirm(at_hand: AtHand, begun: Transaction, *, rehearsal: bool) -> None:
     """Show what is going to be done on this host, and ask. A saved plan is a proposal, so nothing that it says of its
     hops is shown: the rules are asked about them, on this host."""
@@ -341,6 +352,7 @@ def _confirm(at_hand: AtHand, begun: Transaction, *, rehearsal: bool) -> None:
         "hops": hops,
         "reason": f"{' → '.join(versions)}, {len(hops)} hop{'' if len(hops) == 1 else 's'}",
         "policy": {**plan.document["policy"], "name": at_hand.policy.name},
+        "tcb": _standing(at_hand, plan.source, plan.hops[-1].target),
     }
     print(plan_for_people({**plan.document, **shown}, sys.stderr), file=sys.stderr)
     if not sys.stdin or not sys.stdin.isatty():

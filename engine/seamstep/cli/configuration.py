@@ -43,7 +43,8 @@ def held(folder: str, config: str | None = None) -> Hold | None:
 
 
 def configure(options: argparse.Namespace, *, trusted: bool = False, needed: bool = False) -> Configuration | None:
-    """Let the configuration name the catalog and the policies that the options don't, and tell so on standard error.
+    """Let the configuration name the catalog, the policies and the TCB Info that the options don't, and tell so on
+    standard error.
 
     It does so for the host that seamstep runs on. Facts from a file, or of a kind of host, are of another host, so they
     are judged by what the options name alone, unless ``--config`` names a configuration.
@@ -71,6 +72,9 @@ def configure(options: argparse.Namespace, *, trusted: bool = False, needed: boo
     if config and config.says("policies") and not getattr(options, "policy", True):
         options.policy = list(config.policies)
         _tell_of_configuration("policies", config.policies, config)
+    if config and config.tcb_info and not getattr(options, "tcb_info", True):
+        options.tcb_info, options.tcb_configured = [config.tcb_info], True
+        _tell_of_configuration("TCB Info", [config.tcb_info], config)
     return config
 
 

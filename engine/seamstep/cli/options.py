@@ -14,6 +14,7 @@ from seamstep.domain import facts as facts_document
 from seamstep.domain.facts import HostFacts
 
 if TYPE_CHECKING:
+    from seamstep.domain.tcb import TcbView
     from seamstep.host.base import Host
     from seamstep.image.catalog import Catalog
     from seamstep.plan.at_hand import AtHand
@@ -130,12 +131,18 @@ def add_policy(parser: argparse._ActionsContainer) -> None:
 
 def add_planning(parser: argparse.ArgumentParser) -> None:
     """The options for the inputs of a plan."""
+    from seamstep.cli import tcb_options
+
     group = parser.add_argument_group("what the plan is made from")
     add_catalog(group)
     add_policy(group)
     add_signer(group)
+    tcb_options.add(group)
     group.add_argument(
-        "--target", metavar="TARGET", type=given, help="newest, a version or a specifier, instead of the policy's"
+        "--target",
+        metavar="TARGET",
+        type=given,
+        help="newest, a version, a specifier or 'closes ADVISORY', instead of the policy's",
     )
 
 
@@ -191,12 +198,14 @@ def host_facts(options: argparse.Namespace) -> HostFacts:
 
 class Inputs(NamedTuple):
     """The inputs of a plan: the ``catalog`` of releases, the facts of the ``host``, the ``policy`` with all its layers,
-    and the day ``as_of`` that decides which entries have expired."""
+    the day ``as_of`` that decides which entries have expired, and the TCB Info from which the releases have their
+    standings."""
 
     catalog: Catalog
     host: HostFacts
     policy: Policy
     as_of: date
+    tcb: TcbView | None = None
 
 
 def inputs(options: argparse.Namespace, *, without_images: bool = False, host: HostFacts | None = None) -> Inputs:
@@ -212,16 +221,20 @@ def inputs(options: argparse.Namespace, *, without_images: bool = False, host: H
     chosen = policy(options, as_of)
     host = host or host_facts(options)
     _refuse_signers(options, chosen, host)
-    return Inputs(_catalog(options, mapping, images, chosen), host, chosen, as_of)
+    tcb = _tcb(options, as_of, chosen)
+    return Inputs(_catalog(options, mapping, images, chosen, tcb), host, chosen, as_of, tcb)
 
 
-def catalog_and_policy(options: argparse.Namespace, *, without_images: bool = False) -> tuple[Catalog, Policy, date]:
-    """The inputs of plans for many hosts: the catalog, the policy, and the day as of which it was read. Raises
-    InputError as :func:`inputs`."""
+def catalog_and_policy(
+    options: argparse.Namespace, *, without_images: bool = False
+) -> tuple[Catalog, Policy, date, TcbView | None]:
+    """The inputs of plans for many hosts: the catalog, the policy, the day as of which it was read, and the TCB Info.
+    Raises InputError as :func:`inputs`."""
     mapping, images = _planning_sources(options, without_images=without_images)
     as_of = day(options)
     chosen = policy(options, as_of)
-    return _catalog(options, mapping, images, chosen), chosen, as_of
+    tcb = _tcb(options, as_of, chosen)
+    return _catalog(options, mapping, images, chosen, tcb), chosen, as_of, tcb
 
 
 def _planning_sources(options: argparse.Namespace, *, without_images: bool) -> tuple[str, str | None]:
@@ -232,13 +245,25 @@ def _planning_sources(options: argparse.Namespace, *, without_images: bool) -> t
     return mapping, None if without_images else images
 
 
-def _catalog(options: argparse.Namespace, mapping: str, images: str | None, chosen: Policy) -> Catalog:
+def _catalog(
+    options: argparse.Namespace, mapping: str, images: str | None, chosen: Policy, tcb: TcbView | None = None
+) -> Catalog:
     from seamstep.image import catalog
     from seamstep.image.files import TRUSTED
 
     loaded = catalog.load(mapping, images, TRUSTED | chosen.signers, found=bool(options.catalog))
     tell_of_images(loaded)
-    return loaded
+    if tcb is None:
+        return loaded
+    from seamstep.tcb.releases import with_tcb
+
+    return loaded._replace(releases=with_tcb(loaded.releases, tcb))
+
+
+def _tcb(options: argparse.Namespace, as_of: date, chosen: Policy) -> TcbView | None:
+    from seamstep.cli import tcb_options
+
+    return tcb_options.view(options, as_of, chosen.tcb_stale_until, decides=chosen.uses_tcb)
 
 
 def _refuse_signers(options: argparse.Namespace, chosen: Policy, host: HostFacts) -> None:
@@ -256,11 +281,15 @@ def _named(chosen: Policy) -> str:
 
 def plan_from(options: argparse.Namespace, *, without_images: bool = False) -> AtHand:
     """Make the plan that the options ask for. Raises as :func:`inputs`, and InputError for an unlisted target."""
+    return plan_of(inputs(options, without_images=without_images), without_images=without_images)
+
+
+def plan_of(given_: Inputs, *, without_images: bool = False) -> AtHand:
+    """Make the plan for some inputs. Raises InputError for an unlisted target."""
     from seamstep.plan.at_hand import AtHand
     from seamstep.plan.document import PlanOutcome
     from seamstep.planning import planner
 
-    given_ = inputs(options, without_images=without_images)
     plan = planner.make_plan(
         given_.catalog.mapping,
         given_.catalog.releases,
@@ -269,10 +298,11 @@ def plan_from(options: argparse.Namespace, *, without_images: bool = False) -> A
         as_of=given_.as_of,
         hypothetical=given_.as_of != today(),
         without_images=without_images,
+        tcb=given_.tcb,
     )
     if plan.outcome is PlanOutcome.NOT_LISTED:
         _tell_of_age(given_.catalog.mapping.path)
-    return AtHand(plan, given_.policy, given_.catalog.releases)
+    return AtHand(plan, given_.policy, given_.catalog.releases, given_.tcb)
 
 
 def _tell_of_age(path: str) -> None:
@@ -326,7 +356,7 @@ def target(options: argparse.Namespace) -> Target | None:
     try:
         return Target.parse(options.target) if options.target else None
     except ValueError as error:
-        raise InputError(Problem("--target", f"{error}, or 'newest'")) from None
+        raise InputError(Problem("--target", f"{error}, or 'newest', or 'closes' with an advisory")) from None
 
 
 def today() -> date:

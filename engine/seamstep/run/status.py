@@ -74,6 +74,7 @@ def status(
     permitted: dict[str, Any] | None,
     *,
     held: hold.Hold | None = None,
+    tcb: dict[str, Any] | None = None,
     more_unknown: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """The status document of a host.
@@ -85,6 +86,7 @@ def status(
         running: the process that holds the lock; None if the lock is free.
         permitted: the document's ``permitted``; None if it was not computed.
         held: the hold on the host; None if there is none.
+        tcb: the document's ``tcb``, the TCB status of the running module; None if there is no TCB Info.
         more_unknown: the reasons why other parts of the document are not known.
     """
     past = past_runs.runs(history.records) if history else []
@@ -100,6 +102,7 @@ def status(
         "upload_status": facts.upload.status if facts.upload else None,
         "last_run": _last_run(past, facts.boot_id, running) if past else None,
         "permitted": permitted,
+        "tcb": tcb,
         "hold": held._asdict() if held and not unreadable else None,
         "reboot_needed": _reboot_needed(
             facts,

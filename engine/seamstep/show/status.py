@@ -37,6 +37,7 @@ def status_text(document: Mapping[str, Any]) -> str:
         ("upload", shown("upload_status", "upload")),
         *_last_run(document),
         *_permitted(document),
+        *_tcb(document),
         *_hold(document),
         *(("expired", sentence) for sentence in (document["permitted"] or {}).get("expired", ())),
         ("reboot needed", _reboot(document)),
@@ -86,6 +87,15 @@ def _permitted(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from (("", line) for line in held_up(permitted["held_up"]))
     if permitted["window"]:
         yield "", f"{'now' if permitted['window']['open'] else 'not now'}: {permitted['window']['reason']}"
+
+
+def _tcb(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    tcb = document.get("tcb")
+    if tcb:
+        from seamstep.show.tcb import closing_text, tcb_text
+
+        closing = "; ".join(closing_text(tcb))
+        yield "TCB", f"module {tcb_text(tcb)}{f'; {closing}' if closing else ''}"
 
 
 def _hold(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
