@@ -15,7 +15,6 @@ SYNONYMS = {
     "keep_updates": ("reserve", "keep", "spare"),
     "td_creation": ("hold", "held", "creation"),
     "tcb_info": ("tcb", "tcb_stale_until", "stale_until", "advisory"),
-    "tcb_info.stale_until": ("until", "end", "as_of"),
     "rules": ("check", "level"),
     "signers": ("key", "trust", "trusted", "trusted_key"),
     "deny": ("denied", "denial", "forbid", "forbidden", "block", "blocked", "exclude", "blocklist", "blacklist"),
