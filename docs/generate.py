@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from check_page import check_page
+from config_page import config_page
 from lint_pages import lint_index, lint_page
 from manual import manual
 from policy_page import policy_page
@@ -30,6 +31,7 @@ def pages() -> dict[str, str]:
     codes = {f"lint/{name}.md": lint_page(name) for name in CODES}
     others = {"rules/README.md": index(), "lint/README.md": lint_index(), "policy.md": policy_page()}
     others["rollout.md"] = rollout_page()
+    others["config.md"] = config_page()
     others["checks.md"] = check_page()
     others["seamstep.1"] = manual()
     return dict(sorted((rules | codes | others).items()))

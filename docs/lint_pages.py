@@ -15,12 +15,16 @@ from seamstep.analysis.lint.codes import CODES
 from seamstep.analysis.lint.findings import Code
 from seamstep.analysis.lint.run import lint, targets
 from seamstep.analysis.lint.settings import Result, Settings
+from seamstep.domain.tcb import TcbView
 from seamstep.show.findings import Linted, findings_text
+from seamstep.tcb import files
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "tests" / "cases" / "lint"
 _EXCERPT = re.compile(r" *[0-9]* [|]")
 _DAY = date(2026, 11, 23)
+_TCB_INFO = ROOT / "tests" / "data" / "tcb" / "tcb-info-90C06F000000-18.json"
+_TCB_DAY = date(2026, 3, 1)
 _FEBRUARY = ROOT / "tests" / "data" / "mapping_file-2026-02.json"
 
 
@@ -44,6 +48,8 @@ def lint_page(name: str) -> str:
 
 def _looks_at(name: str) -> str:
     folder = EXAMPLES / name
+    if (folder / "signer").exists():
+        return "a mapping file with its images, and TCB Info (`--tcb-info`)"
     if (folder / "bad").is_dir():
         return "a mapping file with its images"
     return "a mapping file" if (folder / "bad.json").exists() else "the linter's settings"
@@ -66,14 +72,20 @@ def _said(code: Code, bad: Path) -> str:
     if bad.suffix == ".yaml":
         mapping, chosen = _FEBRUARY, settings.load(str(bad), CODES)
     target = targets(str(mapping))[0]
-    results = settings.judge(lint(target, _signers()), chosen, _DAY, Counter())
+    results = settings.judge(lint(target, _signers(bad.parent), _tcb(bad.parent)), chosen, _DAY, Counter())
     first = next(result for result in results if result.finding.code is code)
     lines = findings_text(Linted([target], [_without_folders(first, bad)])).split("\n")
     return "\n".join([lines[0], *(line for line in lines[1:3] if _EXCERPT.match(line))])
 
 
-def _signers() -> frozenset[str]:
-    return frozenset({(EXAMPLES / "signer").read_text().strip()})
+def _signers(folder: Path) -> frozenset[str]:
+    files = (EXAMPLES / "signer", folder / "signer")
+    return frozenset(file.read_text().strip() for file in files if file.exists())
+
+
+def _tcb(folder: Path) -> TcbView | None:
+    """The TCB Info with which the catalogs in a folder are linted; those that are have a signer of their own."""
+    return files.view([str(_TCB_INFO)], None, _TCB_DAY) if (folder / "signer").exists() else None
 
 
 def _without_folders(result: Result, bad: Path) -> Result:

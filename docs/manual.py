@@ -21,8 +21,11 @@ _SECTIONS = {
 .B /var/lib/seamstep
 The journal and the lock; \-\-state\-dir and $STATE_DIRECTORY name another folder.
 .TP
-.B /etc/seamstep/seamstep.env
-The service's settings.
+.B /etc/seamstep/config.yaml
+The configuration: catalog, policies, who begins updates, who hears of them.
+.TP
+.B /usr/lib/firmware/intel/tdx\-module
+The catalog where none is named.
 .TP
 .B /sys/devices/faux/tdx_host
 The running module, the P\-SEAMLDR, the remaining updates.

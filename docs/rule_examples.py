@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, NamedTuple
 
 from seamstep.base import features
 from seamstep.base.versions import ModuleVersion, SeamldrVersion, Specifier
 from seamstep.domain.facts import HostFacts, UploadNode
 from seamstep.domain.model import INTEL_SIGNER, Check, Image, Release, Sigstruct, Step, Verdict, Verification
+from seamstep.domain.tcb import Standing, TcbStatus
 from seamstep.image.verify import signer_problem
 from seamstep.planning.graph import VersionGraph
-from seamstep.rules import HARD_RULES, POLICY_RULES, AppliedRule, Denial, Deny, Rule, Waypoint
+from seamstep.rules import HARD_RULES, POLICY_RULES, AppliedRule, Denial, Deny, Rule, TcbStatusRule, Waypoint
 from seamstep.rules.handoff import Handoff
 from seamstep.rules.minimum_svn import MinimumSvn
 from seamstep.rules.upload_interface import ERRATUM
@@ -125,9 +127,14 @@ def _denial() -> Denial:
 #: The rules that can't be made without parameters.
 _MADE: dict[str, Callable[[], Rule]] = {
     "minimum-svn": lambda: MinimumSvn(0x10D),
+    "tcb-status": lambda: TcbStatusRule("UpToDate"),
     "deny": lambda: Deny([_denial()]),
     "waypoint": lambda: Waypoint([ModuleVersion("1.5.26")]),
 }
+
+_OUT_OF_DATE = Standing(
+    "90C06F000000", 18, "TDX_01", TcbStatus.OUT_OF_DATE, date(2024, 3, 13), date(2024, 11, 13), ("INTEL-SA-01099",)
+)
 
 _SCENES: dict[str, Callable[[], _Scene]] = {
     "upload-interface": lambda: _scene(
@@ -186,6 +193,11 @@ _SCENES: dict[str, Callable[[], _Scene]] = {
         "The policy's `svn` is 0x10d, the target's seamsvn 0x10c, the source's 0x10b.",
         source=_release("1.5.24", image=_image(seamsvn=0x10B)),
         target=_release("1.5.28", image=_image(seamsvn=0x10C)),
+    ),
+    "tcb-status": lambda: _scene(
+        "TCB Info calls the source and the target OutOfDate; the policy's `status` is UpToDate.",
+        source=_release("1.5.24", tcb=(_OUT_OF_DATE,)),
+        target=_release("1.5.28", tcb=(_OUT_OF_DATE,)),
     ),
     "preproduction": lambda: _scene(
         "The host runs a module of series 2.0.",

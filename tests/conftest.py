@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import hypothesis
 import pytest
 
+from seamstep.base import places
 from seamstep.base.versions import ModuleVersion, SeamldrVersion
 from seamstep.cli import main
 from seamstep.cli.output import to_json
@@ -129,8 +130,11 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 
 @pytest.fixture(autouse=True)
 def _no_state_of_this_machine(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test writes into the state folder of the machine that it runs on."""
+    """No test writes into the state folder of the machine that it runs on, or reads its configuration."""
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path_factory.getbasetemp() / f"state-{next(_STATES)}"))
+    for name in ("CONFIG", "CATALOG"):  # nor does its configuration matter
+        if os.path.lexists(getattr(places, name)):
+            monkeypatch.setattr(places, name, str(tmp_path_factory.getbasetemp() / "nowhere"))
 
 
 @pytest.fixture

@@ -3,10 +3,10 @@
 
     SOURCE_DATE_EPOCH=... python packaging/release/sbom.py WHEELS FILE
 
-WHEELS is a folder with the wheel of seamstep and those of all that it depends on, as the one-file build holds them. Each
-is a component with its version, licence and SHA-256. A dependency of seamstep itself has two properties: what it is for
-and why seamstep does not do without it, as docs/adr/0002 says; one of another component names that one. The document is
-validated against the official schema before it is written; the same wheels give the same bytes.
+WHEELS is a folder with the wheel of seamstep and those of all that it depends on, as the one-file build holds them.
+Each is a component with its version, licence and SHA-256, and names what requires it. A dependency of seamstep itself
+says what it is for and why seamstep does not do without it, in the words of docs/adr/0002. The document is validated
+against the official schema before it is written; the same wheels give the same bytes.
 """
 
 from __future__ import annotations
@@ -67,11 +67,12 @@ def read(path: Path) -> Wheel:
     """Read a wheel."""
     with zipfile.ZipFile(path) as archive:
         folder = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA")).rpartition("/")[0]
-        found = metadata.PathDistribution(zipfile.Path(archive, f"{folder}/"))  # type: ignore[arg-type]
+        found = metadata.PathDistribution(zipfile.Path(archive, f"{folder}/"))
         wanted = [Requirement(line) for line in found.requires or ()]
-        holds = {canonicalize_name(one.name): one for one in wanted if not one.marker or one.marker.evaluate({"extra": ""})}
+        here = [one for one in wanted if not one.marker or one.marker.evaluate({"extra": ""})]
+        requires: dict[str, Requirement] = {canonicalize_name(one.name): one for one in here}
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        return Wheel(canonicalize_name(found.metadata["Name"]), found.metadata, digest, holds)
+        return Wheel(canonicalize_name(found.metadata["Name"]), found.metadata, digest, requires)
 
 
 def component(wheel: Wheel, properties: Iterable[Property]) -> Component:
@@ -94,11 +95,12 @@ def component(wheel: Wheel, properties: Iterable[Property]) -> Component:
 def _licence(meta: metadata.PackageMetadata) -> License:
     """The licence of a package: an SPDX expression where it gives one, or the name that it uses."""
     classifiers = [line for line in meta.get_all("Classifier") or () if line.startswith("License :: ")]
-    named = classifiers[0].rpartition(" :: ")[2] if classifiers else meta.get("License")
-    text = meta.get("License-Expression") or named
-    if not text:
+    named = [line for line in meta.get_all("License") or () if len(line) < 40]  # some packages put the whole text there
+    named += [line.rpartition(" :: ")[2] for line in classifiers]
+    found = [*(meta.get_all("License-Expression") or ()), *named]
+    if not found:
         raise SystemExit(f"{meta['Name']}: the wheel names no licence")
-    return LicenseFactory().make_from_string(text)
+    return LicenseFactory().make_from_string(found[0])
 
 
 def bill(wheels: Iterable[Wheel], why: dict[str, Reason], made: datetime) -> Bom:

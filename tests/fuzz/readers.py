@@ -29,7 +29,7 @@ from seamstep.analysis.lint import run as linter
 from seamstep.analysis.lint import settings as lint_settings
 from seamstep.analysis.lint.codes import CODES
 from seamstep.base import resources
-from seamstep.base.documents import Document
+from seamstep.base.documents import Document, json_document
 from seamstep.base.errors import InputError, SeamstepError
 from seamstep.base.versions import ModuleVersion
 from seamstep.cli import main
@@ -55,12 +55,15 @@ from seamstep.run import status as run_status
 from seamstep.run.executor import ReadBack
 from seamstep.run.journal import NAME, Journal, RecordedHost, open_folder
 from seamstep.run.journal import read as read_journal
+from seamstep.service import configuration, old_settings
 from seamstep.show.effective import effective_text
 from seamstep.show.findings import Linted, findings_document, findings_text
 from seamstep.show.scenarios import results_text
 from seamstep.show.screen import plan_screen
 from seamstep.show.status import history_text, status_text
 from seamstep.show.text import facts_text, plan_text, printable
+from seamstep.tcb import chain as issuer_chain
+from seamstep.tcb import files as tcb_files
 
 TESTS = Path(__file__).parents[1]
 DAY = date(2026, 11, 23)
@@ -587,6 +590,88 @@ def fleet_class_seeds() -> Iterator[bytes]:
     yield json.dumps({"schema": "seamstep/fleet/v1", "classes": classes}).encode()
 
 
+# -- the configuration of a host, and the settings of earlier versions
+
+
+def read_config(data: bytes) -> bool:
+    """Whether it is a configuration. Each policy that it names is shipped, or has an absolute path. The reader of
+    settings of earlier versions gets the same bytes, since it has little to it."""
+    _read_old_settings(data)
+
+    def read() -> None:
+        config = configuration.read(data, "config.yaml")
+        assert config.policies
+        assert all(name.startswith("/") or not policy_file.is_file(name) for name in config.policies)
+        assert all(
+            path.startswith("/") and ".." not in path.split("/") for path in (config.catalog, config.tcb_info or "/")
+        )
+        assert config.notification is None or bool(config.notification.command) != bool(config.notification.unit)
+        to_json(config.document.data if config.document else None).encode()
+
+    return _accepted(read)
+
+
+def _read_old_settings(data: bytes) -> None:
+    """What is carried over is a configuration that says the same."""
+    path = _file(data, "seamstep.env")
+
+    def read() -> None:
+        old = old_settings.load(path)
+        if old is None:
+            return
+        text = "\n".join(["schema: seamstep/config/v1", *old.lines(), ""])
+        assert old.differences(configuration.read(text.encode(), "config.yaml")) == [*old.unfit]
+        "\n".join(map(printable, old.unfit)).encode()
+
+    _accepted(read)
+
+
+def config_seeds() -> Iterator[bytes]:
+    yield from cases("config")()
+    yield b"# mine\nSEAMSTEP_CATALOG=/srv/tdx\nSEAMSTEP_POLICY=cautious\nSEAMSTEP_OPTIONS=--policy /p --max-hops 2\n"
+    yield b"; old\nSEAMSTEP_CATALOG='/srv/the catalog'\nSEAMSTEP_OPTIONS=--signer x --target=1.5.28\nexport A\n"
+
+
+# -- TCB Info
+
+
+def read_tcb_info(data: bytes) -> bool:
+    """Whether it is a TCB Info document, signature aside. It answers for every SVN; the published ones alone verify."""
+    path = _file(data, "tcb.json")
+    Path(path).with_suffix(".pem").write_bytes(next(chain_seeds()))
+
+    def read() -> None:
+        info = tcb_files.parse(json_document(data, path, tcb_files.WHAT))
+        for svn in (0, 1, 0x101, 0x106, 0x1FF, 0x303, 0xFFFF):
+            standing = info.standing(svn, info.issued.date())
+            assert standing.status or standing.reason
+            to_json(standing.to_document()).encode()
+        assert tcb_files.exact_text(data.decode(), "tcbInfo").encode() in data
+        _accepted(lambda: tcb_files.load(path, DAY))
+
+    return _accepted(read)
+
+
+def tcb_info_seeds() -> Iterator[bytes]:
+    yield from (path.read_bytes() for path in sorted((TESTS / "data" / "tcb").glob("*.json")))
+
+
+def read_chain(data: bytes) -> bool:
+    """Whether it is an issuer chain that verifies."""
+    path = _file(data, "chain.pem")
+    found: list[Any] = []
+    if not _accepted(lambda: found.append(issuer_chain.read(path))):
+        return False
+    problems = issuer_chain.problems(found[0], DAY)
+    for problem in problems:
+        printable(problem).encode()
+    return not problems
+
+
+def chain_seeds() -> Iterator[bytes]:
+    yield from (path.read_bytes() for path in sorted((TESTS / "data" / "tcb").glob("*.pem")))
+
+
 READERS: dict[str, Reader] = {
     "image": Reader(read_image, image_seeds, "", 1 << 15),
     "mapping": Reader(read_mapping, mapping_seeds, "json"),
@@ -604,4 +689,7 @@ READERS: dict[str, Reader] = {
     "fleet hosts": Reader(read_fleet_hosts, fleet_host_seeds, "lines"),
     "fleet classes": Reader(read_fleet_classes, fleet_class_seeds, "json"),
     "settings": Reader(read_settings, settings_seeds, "yaml"),
+    "config": Reader(read_config, config_seeds, "yaml"),
+    "tcb info": Reader(read_tcb_info, tcb_info_seeds, "json"),
+    "issuer chain": Reader(read_chain, chain_seeds, ""),
 }

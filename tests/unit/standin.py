@@ -49,13 +49,13 @@ def main(folder: str) -> NoReturn:
     model.INTEL_SIGNER = world["signer"]
     ahead, now = float((Path(folder) / "ahead").read_text()), time.time
     time.time = lambda: now() + ahead
-    _put_kernel(world["modules"])
+    put_kernel(world["modules"])
     from seamstep.cli import entry
 
     entry()
 
 
-def _put_kernel(modules: dict[str, str]) -> None:
+def put_kernel(modules: dict[str, str]) -> None:
     """Let a simulated host answer for the upload node. A wait, which every update takes, writes the two attributes that
     an update changes."""
     from seamstep.base.versions import ModuleVersion

@@ -10,7 +10,7 @@ import pytest
 from conftest import FACTS, LATEST, Run
 
 CASES = Path(__file__).parents[1] / "cases"
-KINDS = ("mapping", "facts", "policy")
+KINDS = ("mapping", "facts", "policy", "config")
 
 
 def files(verdict: str) -> list[Path]:
@@ -44,4 +44,4 @@ def test_accepted(path: Path, run: Run) -> None:
 
 def test_every_expectation_has_its_case() -> None:
     for expected in CASES.glob("refuse/*/*.expected"):
-        assert expected.with_suffix(".yaml" if expected.parent.name == "policy" else ".json").exists()
+        assert expected.with_suffix(".yaml" if expected.parent.name in {"policy", "config"} else ".json").exists()

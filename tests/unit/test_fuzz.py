@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import random
+from pathlib import Path
 
+import kept
 import pytest
 from mutations import changed, parsed, pool_of, written
 from readers import READERS
@@ -45,3 +47,29 @@ def test_a_plan_whose_facts_lack_keys_is_shown() -> None:
         "alternatives": [],
     }
     assert reader.read(json.dumps(plan | up_to_date | {"host": facts}).encode())
+
+
+def test_inputs_that_reached_new_code_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All but the seeds, which the reader has, and long ones; the same inputs make the same archive."""
+    monkeypatch.setattr(kept, "_FOLDER", tmp_path)
+    corpus, again = tmp_path / "corpus", tmp_path / "again"
+    for folder in (corpus, again):
+        folder.mkdir()
+    for name, content in {"b": b"\xff\x00", "a": b"{}", "seed-0": b"x", "long": b"x" * 9000}.items():
+        (corpus / name).write_bytes(content)
+    kept.unpack("facts", again)
+    assert not list(again.iterdir()), "nothing was kept yet"
+    kept.pack("facts", corpus)
+    first = (tmp_path / "facts.zip").read_bytes()
+    kept.unpack("facts", again)
+    assert {path.name: path.read_bytes() for path in again.iterdir()} == {"a": b"{}", "b": b"\xff\x00"}
+    kept.pack("facts", again)
+    assert (tmp_path / "facts.zip").read_bytes() == first
+
+
+@pytest.mark.parametrize("archive", sorted(kept._FOLDER.glob("*.zip")), ids=lambda path: path.stem)
+def test_what_is_kept_is_for_a_reader(archive: Path, tmp_path: Path) -> None:
+    """A new reader has nothing yet; an archive of a reader that is gone, or inputs that are too long, are of no use."""
+    kept.unpack(archive.stem, tmp_path)
+    sizes = [path.stat().st_size for path in tmp_path.iterdir()]
+    assert 0 < max(sizes) <= READERS[archive.stem].length

@@ -243,7 +243,7 @@ def of_all_kinds() -> Iterator[Release]:
         yield made_release(f"{'1.5' if number % 3 else '2.0'}.{number + 1:02}", **changes)
 
 
-@pytest.mark.parametrize("names", [[*HARD_RULES, *(set(POLICY_RULES) - {"minimum-svn"})]])
+@pytest.mark.parametrize("names", [[*HARD_RULES, *(set(POLICY_RULES) - {"minimum-svn", "tcb-status"})]])
 @pytest.mark.parametrize(("used", "backwards"), [(0, False), (9, True)])
 def test_shared_answers_are_those_that_each_step_gets_by_itself(names: list[str], used: int, backwards: bool) -> None:
     """To the letter: in which order steps are judged, and which are alike to a rule, does not show."""
@@ -377,6 +377,7 @@ def test_defaults_of_the_policy_rules() -> None:
         "feature-loss": Level.REQUIRE,
         "seam-memory": Level.REQUIRE,
         "minimum-svn": Level.OFF,
+        "tcb-status": Level.OFF,
         "preproduction": Level.WARN,
         "no-stranding": Level.REQUIRE,
     }

@@ -44,8 +44,7 @@ bash {world}/serve > {world}/served 2>&1
 echo $? > {world}/served.code
 """
 #: The service as systemd would run it.
-SERVE = """set -a; . /etc/seamstep/seamstep.env; set +a
-eval "$(sed -n 's/^ExecStart=//p' /etc/systemd/system/seamstep.service)"
+SERVE = """eval "$(sed -n 's/^ExecStart=//p' /etc/systemd/system/seamstep.service)"
 """
 
 Play = Callable[..., list[Played]]
@@ -126,7 +125,7 @@ def test_a_host_by_itself(play: Play, world: Path) -> None:
     page = of("one-host")
     within = [" ".join(command.split()) for command in re.findall(r"`(seamstep\s+[^`]* --[^`]*)`", text_of("one-host"))]
     *played, status, listed = play([*map(script, page), "seamstep status", *within])
-    assert (len(page), len(within)) == (16, 1)
+    assert (len(page), len(within)) == (18, 1)
     check(page, played)
     assert "1.5.24 → 1.5.28 applied\n1.5.28 → 1.5.34 applied\n1.5.34 runs\n" in (world / "served").read_text()
     assert re.search(r"^TDX module +1\.5\.34\n(.*\n)*last run +applied: 1\.5\.24 → 1\.5\.34", status.out, re.MULTILINE)
@@ -152,7 +151,7 @@ def test_hosts_without_a_network(play: Play, world: Path, tmp_path: Path) -> Non
     places = {"#": tmp_path / "host", "$": tmp_path / "desk"}
     for folder in places.values():
         folder.mkdir()
-    (policy,) = (step.text for step in of("one-host") if step.prompt == ">")
+    (policy,) = (step.text for step in of("one-host") if step.prompt == ">" and step.shown.endswith("policy.yaml"))
     (places["$"] / "production.yaml").write_text(policy)
     carried = "; ".join(f"test -e {to} || test ! -e {name} || cp -r {name} {to}" for name, to in travels(tmp_path))
     commands = [f"cd {places[step.prompt]}; {step.text}; code=$?; {carried}; (exit $code)" for step in page]

@@ -26,6 +26,7 @@ from seamstep.rules import Rule
 
 EXAMPLES = Path(__file__).parents[1] / "cases" / "lint"
 SIGNER = ("--signer", (EXAMPLES / "signer").read_text().strip())
+TCB_INFO = DATA / "tcb" / "tcb-info-90C06F000000-18.json"
 GOOD = EXAMPLES / "features-shrink" / "good.json"
 BAD = EXAMPLES / "features-shrink" / "bad.json"
 SARIF = json.loads((DATA / "sarif-2.1.0.schema.json").read_text())
@@ -37,6 +38,9 @@ def example(code: str, kind: str) -> tuple[object, ...]:
     folder = EXAMPLES / code
     if code in ON_SETTINGS:
         return FEBRUARY, "--config", folder / f"{kind}.yaml", "--as-of", "2026-11-23"
+    if (folder / "signer").exists():  # a catalog that is linted with TCB Info
+        signer = (folder / "signer").read_text().strip()
+        return folder / kind, "--signer", signer, "--tcb-info", TCB_INFO, "--as-of", "2026-03-01"
     return (folder / kind if (folder / kind).is_dir() else folder / f"{kind}.json"), *SIGNER
 
 

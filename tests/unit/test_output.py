@@ -84,7 +84,9 @@ TABLE = [
     ("fleet halt", "--ledger LEDGER --by alice --reason x", 0),
     ("fleet resume", "--ledger LEDGER --by alice --reason x", 0),
     ("hold", "--state-dir STATE", 0),
-    ("service show", "--exec /usr/bin/seamstep", 0),
+    ("service show", "--units --exec /usr/bin/seamstep", 0),
+    ("service show", "--root NEWROOT", 0),
+    ("service check", "--root NEWROOT", 2),
     ("service install", "--exec /usr/bin/seamstep --root NEWROOT", 0),
     ("completion", "bash", 0),
     ("completion", "zsh", 0),
@@ -97,6 +99,7 @@ RUNS = [
     ("apply", "PLAN --simulate --yes --dry-run TRUST", 0),
     ("apply", "UPTODATE --simulate --yes TRUST", 0),
     ("apply", "PLAN --simulate --yes --max-hops 1 TRUST", 0),
+    ("service look", "", 0),  # the exit code of this one is always the same
 ]
 _FORMS = {"--format", "--effective"}
 _WITHOUT_JSON = ("report", "completion")

@@ -15,6 +15,7 @@ from playing import BLOCK, is_shown, script, steps
 from conftest import DAY
 from seamstep import cli
 from seamstep.policy import policy_file
+from seamstep.service import configuration
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
@@ -80,10 +81,13 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", HOW_TO, ids=name_of)
-def test_every_policy_is_valid(page: Path, tmp_path: Path) -> None:
+def test_every_policy_and_configuration_is_valid(page: Path, tmp_path: Path) -> None:
     policies = [match["block"] for match in BLOCK.finditer(page.read_text()) if match["kind"] == "yaml"]
     assert policies or page.stem == "air-gapped"
     for text in policies:
+        if text.startswith("schema: seamstep/config/"):
+            configuration.read(text.encode(), page.name)
+            continue
         (tmp_path / "p.yaml").write_text(text)
         policy_file.load(str(tmp_path / "p.yaml"), DAY)
 

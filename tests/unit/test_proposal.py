@@ -26,7 +26,7 @@ from seamstep.cli.options import today
 from seamstep.domain import facts
 from seamstep.domain.facts import HostFacts
 from seamstep.host.simulated import SimulatedHost
-from seamstep.plan import at_hand
+from seamstep.plan import own_files
 from seamstep.plan.document import Plan, seal
 from seamstep.planning import planner
 from seamstep.policy import policy_file
@@ -255,7 +255,7 @@ def test_a_link_that_leads_elsewhere_after_the_check(
         with_layers(path, layer_of(theirs, path=str(link)))
     else:
         reseal(path, mapping={**document["mapping"], "path": str(link)})
-    monkeypatch.setattr(at_hand, "others_can_change", Swapped(link, others_can_change, theirs))
+    monkeypatch.setattr(own_files, "others_can_change", Swapped(link, others_can_change, theirs))
     ran = apply(run, path, "--sysroot", root)
     changed = str(good) in ran.err and "changed" in ran.err
     assert (ran.code, changed or "can't be read" in ran.err) == (5, True), ran

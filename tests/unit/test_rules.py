@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any, NamedTuple
 
 import pytest
@@ -10,8 +11,8 @@ from made import made_image
 from seamstep.base.versions import ModuleVersion, SeamldrVersion
 from seamstep.domain.facts import HostFacts, UploadNode
 from seamstep.domain.model import INTEL_SIGNER, Outcome, Release, Step
+from seamstep.domain.tcb import Standing, TcbStatus
 from seamstep.rules import HARD_RULES, Rule, policy_rules
-from seamstep.rules.minimum_svn import MinimumSvn
 
 #: A real host, on which TDs run.
 HOST = HostFacts(
@@ -27,8 +28,14 @@ HOST = HostFacts(
     upload=UploadNode("tdx_module", "idle"),
     cpu_bugs=(),
 )
+GOOD = Standing("90C06F000000", 18, "TDX_01", TcbStatus.UP_TO_DATE, date(2024, 11, 13))
+OLD = GOOD._replace(
+    status=TcbStatus.OUT_OF_DATE, day=date(2024, 3, 13), since=date(2024, 11, 13), advisories=("INTEL-SA-01099",)
+)
+REVOKED = OLD._replace(status=TcbStatus.REVOKED)
+EXPIRED = GOOD._replace(status=None, reason="the document has expired")
 IMAGE = made_image((0x806F0, 0xC06F0), 0x10D, 1, 0, signer=INTEL_SIGNER)
-SOURCE = Release(ModuleVersion("1.5.24"), features0=1 << 47, image=IMAGE)
+SOURCE = Release(ModuleVersion("1.5.24"), features0=1 << 47, image=IMAGE, tcb=(GOOD,))
 TARGET = Release(
     ModuleVersion("1.5.28"),
     minimum_module=ModuleVersion("1.5.01"),
@@ -36,6 +43,7 @@ TARGET = Release(
     features0=1 << 47 | 1 << 18 | 1 << 1,
     strict_compat=(ModuleVersion("1.5.24"),),
     image=IMAGE,
+    tcb=(GOOD,),
 )
 
 
@@ -77,6 +85,9 @@ ERRATUM = {"cpu_bugs": ("spectre_v1", "seamret_invd_vmcs"), "upload": None}
 ABSENT = {"upload": None, "unknown": {"upload": "missing: /sys/class/firmware/tdx_module does not exist"}}
 FORBIDDEN = {"upload": None, "unknown": {"upload": "permission: /sys/class can't be read"}}
 NO_CGROUP = {"running_tds": None, "unknown": {"running_tds": "missing: /sys/fs/cgroup/misc.current does not exist"}}
+LESS: dict[str, Any] = {"status": "OutOfDate"}
+THEN: dict[str, Any] = {"status": "UpToDate", "as_of": "2024-03-13"}
+LATER: dict[str, Any] = {"status": "UpToDate", "as_of": "2024-03-14"}
 HELD: dict[str, Any] = {"held": True}
 UNLISTED: dict[str, Any] = {"strict_compat": (ModuleVersion("1.5.20"),)}
 NO_FIELD: dict[str, Any] = {"strict_compat": None}
@@ -148,12 +159,31 @@ CASES = [
     block("preproduction", "pre-production", target={"version": ModuleVersion("2.0.18")}),
     block("no-stranding", "1.5.34, 1.5.40 can be reached from 1.5.24", outlook=("1.5.34", "1.5.40")),
     unknown("no-stranding", "no graph", outlook=None),
+    ok("tcb-status", "UpToDate (by TCB Info 18 of 90C06F000000)", source={"tcb": (OLD,)}),
+    ok("tcb-status", source={"tcb": None}),
+    block("tcb-status", "1.5.28 is OutOfDate, worse than 1.5.24", target={"tcb": (OLD,)}),
+    block("tcb-status", "OutOfDate: INTEL-SA-01099; UpToDate is", source={"tcb": (OLD,)}, target={"tcb": (OLD,)}),
+    block(
+        "tcb-status", "UpToDate as of 2024-03-14 is", source={"tcb": (OLD,)}, target={"tcb": (OLD,)}, parameters=LATER
+    ),
+    ok("tcb-status", source={"tcb": (OLD,)}, target={"tcb": (OLD,)}, parameters=THEN),
+    block("tcb-status", "worse than", target={"tcb": (OLD,)}, parameters=THEN),
+    ok("tcb-status", source={"tcb": (OLD,)}, target={"tcb": (OLD,)}, parameters=LESS),
+    block("tcb-status", "Revoked", source={"tcb": (REVOKED,)}, target={"tcb": (REVOKED,)}, parameters=LESS),
+    block("tcb-status", "Revoked", source={"tcb": (REVOKED,)}, target={"tcb": (REVOKED,)}, parameters=THEN),
+    unknown("tcb-status", "can't be told", source={"tcb": (EXPIRED,)}, target={"tcb": (OLD,)}, parameters=LESS),
+    unknown("tcb-status", "is unknown: the document has expired", target={"tcb": (EXPIRED,)}),
+    unknown("tcb-status", "expired", source={"tcb": (GOOD, GOOD)}, target={"tcb": (EXPIRED, GOOD)}),
+    block("tcb-status", "OutOfDate", source={"tcb": (OLD, OLD)}, target={"tcb": (EXPIRED, OLD)}),
+    unknown("tcb-status", "give --tcb-info", target={"tcb": None}),
 ]
 ALL_RULES = HARD_RULES | policy_rules()
+#: The parameters of the rules that can't be made without, unless a case has its own.
+PARAMETERS: dict[str, dict[str, Any]] = {"minimum-svn": {"svn": 0x10C}, "tcb-status": {"status": "UpToDate"}}
 
 
 def rule_of(name: str, **parameters: Any) -> Rule:
-    return MinimumSvn(0x10C) if name == MinimumSvn.name else ALL_RULES[name](**parameters)
+    return ALL_RULES[name](**(parameters or PARAMETERS.get(name, {})))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.rule}-{case.outcome}-{case.says[:20]}")

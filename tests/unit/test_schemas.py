@@ -24,7 +24,7 @@ from seamstep.policy import policy_file
 
 KINDS = (
     *("mapping", "facts", "policy", "scenario", "plan", "measurements", "modules", "fleet"),
-    *("rollout", "report", "hold"),
+    *("rollout", "report", "hold", "config"),
 )
 
 

@@ -41,7 +41,7 @@ def test_installing_writes_the_units_and_says_what_comes_next(run: Run, tmp_path
         assert path.stat().st_mode & 0o777 == 0o644
         assert str(path) in ran.out
     assert f"ExecStart={COMMAND} apply" in (units(tmp_path) / "seamstep.service").read_text()
-    assert "SEAMSTEP_POLICY=fewest-hops" in (tmp_path / service.SETTINGS).read_text()
+    assert (tmp_path / service.CONFIG).read_text() == service.default_config()
     assert "seamstep.service, and as you like seamstep.timer" in ran.out
 
 
@@ -54,7 +54,7 @@ def test_only_this_host_s_root_gets_commands_for_its_systemd(
     monkeypatch.chdir(tmp_path)
     ran = run("service", "install", "--root", root, "--exec", COMMAND)
     assert (ran.code, "systemctl" in ran.out) == (0, for_this_host)
-    assert f"edit {Path(root) / service.SETTINGS}" in ran.out
+    assert f"edit {Path(root) / service.CONFIG}" in ran.out
 
 
 def test_installing_again_changes_nothing(run: Run, tmp_path: Path) -> None:
@@ -86,12 +86,12 @@ def test_a_unit_that_somebody_changed_is_left_alone(run: Run, tmp_path: Path, na
     assert path.read_text() != mine
 
 
-def test_the_settings_are_never_overwritten(run: Run, tmp_path: Path) -> None:
+def test_the_configuration_is_never_overwritten(run: Run, tmp_path: Path) -> None:
     install(run, tmp_path)
-    settings = tmp_path / service.SETTINGS
-    settings.write_text("SEAMSTEP_CATALOG=/srv/tdx\n")
+    config = tmp_path / service.CONFIG
+    config.write_text("schema: seamstep/config/v1\ncatalog: /srv/tdx\n")
     assert install(run, tmp_path, "--force") == 0
-    assert settings.read_text() == "SEAMSTEP_CATALOG=/srv/tdx\n"
+    assert config.read_text() == "schema: seamstep/config/v1\ncatalog: /srv/tdx\n"
 
 
 def test_no_link_leads_out_of_the_root(run: Run, tmp_path: Path) -> None:
@@ -137,17 +137,16 @@ def test_a_root_that_is_no_folder(run: Run, tmp_path: Path) -> None:
 
 def test_show_prints_what_would_be_installed(run: Run, tmp_path: Path) -> None:
     install(run, tmp_path)
-    shown = run("service", "show", "--exec", COMMAND, "--json").json["files"]
+    shown = run("service", "show", "--units", "--exec", COMMAND, "--json").json["files"]
     for name in service.UNITS:
         assert (units(tmp_path) / name).read_text().endswith(shown[name])
-    assert shown["seamstep.timer"] in run("service", "show", "--exec", COMMAND).out
+    assert shown["seamstep.timer"] in run("service", "show", "--units", "--exec", COMMAND).out
 
 
 def test_the_service_runs_a_command_line_that_seamstep_takes() -> None:
-    line = sections("seamstep.service")["Service"]["ExecStart"].replace("$SEAMSTEP_OPTIONS", "--signer x")
-    program, *arguments = shlex.split(line)
+    program, *arguments = shlex.split(sections("seamstep.service")["Service"]["ExecStart"])
     options = cli.parser().parse_args(arguments)
-    assert (program, options.yes, options.policy) == (COMMAND, True, ["${SEAMSTEP_POLICY}"])
+    assert (program, options.yes, options.configured, options.policy) == (COMMAND, True, True, None)
 
 
 def test_the_metrics_run_a_command_line_that_seamstep_takes() -> None:
@@ -203,11 +202,11 @@ def test_the_command_that_runs_is_the_one_installed(run: Run, tmp_path: Path, mo
     link.symlink_to(program)
     monkeypatch.setattr("sys.argv", [str(link)])
     monkeypatch.setattr(service, "_UNSEEN", ("/nowhere/",))
-    assert f"ExecStart={program} apply" in run("service", "show").out
+    assert f"ExecStart={program} apply" in run("service", "show", "--units").out
     monkeypatch.setattr("sys.argv", ["-c"])
     monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
     link.unlink()
-    ran = run("service", "show")
+    ran = run("service", "show", "--units")
     assert (ran.code, "--exec PATH" in ran.err) == (ExitCode.INVALID, True)
 
 

@@ -42,6 +42,14 @@ def test_lines_of_facts_need_no_columnar_library() -> None:
     assert not loaded & {"duckdb", "pyspark", "sqlglot", "rich"}
 
 
+def test_what_is_named_needs_no_configuration() -> None:
+    arguments = ("plan", "--mapping", LATEST, "--without-images", "--facts", FACTS)
+    program = f"{PROGRAM}; print(*(name for name in sys.modules if name.startswith('seamstep.service')))"
+    command = [sys.executable, "-c", f"import sys; {program}", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[-1] == ""
+
+
 @pytest.mark.parametrize("command", ["facts", "plan", "status"])
 def test_other_commands_know_nothing_of_fleets(command: str) -> None:
     arguments = ("--mapping", LATEST, "--without-images", "--facts", FACTS) if command == "plan" else ()
@@ -53,6 +61,19 @@ def test_other_commands_know_nothing_of_fleets(command: str) -> None:
         check=False,
     )
     assert done.stdout.splitlines()[-1] == ""
+
+
+@pytest.mark.parametrize("command", ["facts", "plan", "status", "apply"])
+def test_commands_that_get_no_tcb_info_know_nothing_of_it(command: str, plan_file: Path) -> None:
+    given = {
+        "plan": ("--mapping", LATEST, "--without-images", "--facts", FACTS),
+        "apply": (plan_file, *TRUST, "--simulate", "--yes"),
+    }
+    program = f"import sys; {PROGRAM}; print(*(name for name in sys.modules if 'tcb' in name or 'advisor' in name))"
+    command_line = [sys.executable, "-c", program, command, *map(str, given.get(command, ()))]
+    done = subprocess.run(command_line, capture_output=True, text=True, check=False)
+    parts = {"seamstep.cli.tcb_options", "seamstep.rules.tcb_status", "seamstep.domain.tcb"}  # an option, a rule
+    assert set(done.stdout.splitlines()[-1].split()) == (set() if command == "facts" else parts)
 
 
 @pytest.mark.parametrize("command", ["plan", "explain"])

@@ -23,7 +23,7 @@ from test_startup import modules_of
 from test_transaction import with_settings
 
 from conftest import TRUST, Run, plan_for
-from seamstep.cli import apply as apply_command
+from seamstep.cli import apply_privileges
 from seamstep.cli.output import to_json
 from seamstep.domain.facts import HostFacts
 from seamstep.host.simulated import Fault, SimulatedHost
@@ -380,7 +380,7 @@ def test_root_and_cap_sys_rawio_are_named(run: Run, plan_file: Path, monkeypatch
     text = "Name:\tx\nCapEff:\t{:016x}\n"
     for capabilities, found in ((0x1FFFFFFFFFF & ~(1 << 17), False), (1 << 17, True)):
         monkeypatch.setattr(builtins, "open", lambda *_, bits=capabilities, **__: io.StringIO(text.format(bits)))
-        assert vars(apply_command)["_has_rawio"]() is found
+        assert vars(apply_privileges)["_has_rawio"]() is found
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to drop a capability")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import zoneinfo
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 from conftest import plan_for
 from seamstep.base.documents import Document
 from seamstep.base.errors import InputError
+from seamstep.base.zones import zone
 from seamstep.domain.facts import HostFacts
 from seamstep.plan.document import digest, read, seal
 from seamstep.plan.settings import ApplySettings
@@ -205,3 +208,24 @@ def test_when_layers_are_told_to_open_they_do(a: str, b: str, c: str, d: str, zo
         assert opening > now - 60, "the minute is told, not the second"
         folds = [at(when, named.rstrip(")"), fold) for fold in (0, 1)]
         assert any(closed(both, fold + 60 * later) == "" for fold in folds for later in (0, 1))
+
+
+def test_utc_is_known_on_a_host_without_time_zones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tzdata", None)
+    zoneinfo.reset_tzpath(())
+    ZoneInfo.clear_cache()
+    try:
+        with pytest.raises(ValueError, match="is tzdata installed"):
+            zone("Europe/Berlin")
+        data = {"windows": [{"from": "22:00", "to": "04:00"}]}
+        (window,) = ApplySettings.from_document(data).windows
+    finally:
+        zoneinfo.reset_tzpath()
+        ZoneInfo.clear_cache()
+    assert window.zone.key == "UTC"
+    assert [window.is_open(at(f"2026-11-27T{hour}:30")) for hour in ("21", "22", "03", "04")] == [
+        False,
+        True,
+        True,
+        False,
+    ]

@@ -10,7 +10,7 @@ from seamstep.base.errors import KeyPath, Problem
 from seamstep.base.versions import ModuleVersion
 from seamstep.policy.layers import Layer
 from seamstep.policy.policy import Policy
-from seamstep.policy.words import apply_words, rule_words
+from seamstep.policy.words import apply_words, rule_words, tcb_words
 from seamstep.rules import policy_rules
 
 #: The lists of entries, with the keys that say which entry it is. Entries that agree in these are compared.
@@ -91,6 +91,7 @@ def _values(policy: Policy) -> Iterator[_Row]:
         ("max_hops", limit),
         ("keep_updates", str(policy.keep_updates)),
         ("td_creation", "held" if policy.creation_held else "not held"),
+        ("tcb_info", tcb_words(policy)),
     ):
         yield _Row(key, value, (key,))
 

@@ -11,6 +11,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from seamstep.analysis import scenario_tcb
 from seamstep.analysis.scenarios import Expectation, Part, Scenario, parts_of
 from seamstep.base import cpus, resources, yaml_text
 from seamstep.base.documents import Document, read_regular, require_regular
@@ -21,11 +22,13 @@ from seamstep.domain import facts, mapping
 from seamstep.domain.facts import HostFacts
 from seamstep.domain.mapping import MappingFile
 from seamstep.domain.model import DEBUG_BIT, INTEL_SIGNER, Check, Image, Sigstruct, Verification
+from seamstep.domain.tcb import TcbView
 from seamstep.plan.document import PlanOutcome
 from seamstep.policy import layers as policy_layers
 from seamstep.policy import policy_file
 from seamstep.policy.policy import Policy
 from seamstep.rules import HARD_RULES, REMOVED_RULES, Deny, Waypoint, policy_rules
+from seamstep.tcb.releases import with_tcb
 
 DEMO = "demo"
 _SIZE_LIMIT = 4 << 20
@@ -144,23 +147,34 @@ class _Reader:
             "images", lambda value: self.images(value, file, host), default={}
         )
         as_of: date = self.field("as_of", self.day, default=_DEFAULT_DAY)
+        tcb: TcbView | None = self.field("tcb_info", lambda value: self.tcb_info(value, as_of))
         policy: Policy | None = self.field("policy", lambda value: self._inputs.policy(self.layers(value), as_of))
         expected: Expectation | None = self.field("expect", lambda value: self.expectation(value, host))
         if self.problems or host is None or file is None or policy is None or expected is None:
             return None
-        releases = (release._replace(image=images.get(release.version)) for release in file.releases)
+        tcb = tcb and tcb._replace(stale_until=policy.tcb_stale_until)
+        releases = with_tcb((one._replace(image=images.get(one.version)) for one in file.releases), tcb)
         return Scenario(
             name=self.data["name"],
             host=host,
             mapping=file,
-            releases=tuple(releases),
+            releases=releases,
             without_images="images" not in self.data,
             policy=policy,
             parts=self.parts(policy),
             as_of=as_of,
+            tcb=tcb,
             expected=expected,
             document=self.document,
         )
+
+    def tcb_info(self, value: Any, as_of: date) -> TcbView | None:
+        """The TCB Info; None, and a problem, for made-up levels that make no sense."""
+        try:
+            return scenario_tcb.view(value, self.file_or_folder, as_of)
+        except ValueError as error:
+            self.complain(("tcb_info",), str(error))
+            return None
 
     def field(self, key: str, read: Callable[[Any], Any], default: Any = None) -> Any:
         """What ``read`` makes of the value; ``default`` where it is missing or wrong. Problems without a line, such as
@@ -177,9 +191,13 @@ class _Reader:
 
     def path(self, text: str) -> str:
         """A path as the scenario file means it. Raises InputError if it leads to a pipe or a device."""
-        path = text if text.startswith("/") else f"{Path(self.document.source).parent}/{text}"
+        path = self.file_or_folder(text)
         require_regular(path, "file")
         return path
+
+    def file_or_folder(self, text: str) -> str:
+        """A path as the scenario file means it."""
+        return text if text.startswith("/") else f"{Path(self.document.source).parent}/{text}"
 
     def host(self, value: str | dict[str, Any]) -> HostFacts:
         host = facts.load(self.path(value)) if isinstance(value, str) else self.inline_host(value)

@@ -16,6 +16,7 @@ from seamstep.base.versions import ModuleVersion
 from seamstep.domain.facts import HostFacts
 from seamstep.domain.mapping import MappingFile
 from seamstep.domain.model import Outcome, Release, Verdict
+from seamstep.domain.tcb import TcbView
 from seamstep.plan.document import Plan, PlanOutcome
 from seamstep.planning.graph import Judgement, VersionGraph
 from seamstep.planning.planner import budget_of, make_plan
@@ -52,7 +53,8 @@ class Expectation(NamedTuple):
 
 
 class Scenario(NamedTuple):
-    """One test of a policy. ``parts`` are those of the policy, expired or not."""
+    """One test of a policy. ``parts`` are those of the policy, expired or not; ``tcb`` is the TCB Info, None for
+    none."""
 
     name: str
     host: HostFacts
@@ -64,6 +66,7 @@ class Scenario(NamedTuple):
     as_of: date
     expected: Expectation
     document: Document
+    tcb: TcbView | None = None
 
     @property
     def place(self) -> str:
@@ -158,6 +161,7 @@ def run(scenario: Scenario) -> Result:
             policy,
             as_of=scenario.as_of,
             without_images=scenario.without_images,
+            tcb=scenario.tcb,
         )
     except InputError as error:
         raise InputError([_placed(scenario, problem) for problem in error.problems]) from None

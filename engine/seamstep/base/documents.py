@@ -300,6 +300,11 @@ def read_json(
             values, or not an object.
     """
     content = read_regular(path, limit, what) if found else read_bytes(path, limit, what, standard_input=standard_input)
+    return json_document(content, path, what, values_max=values_max)
+
+
+def json_document(content: bytes, path: str, what: str, *, values_max: int = _VALUES_MAX) -> Document:
+    """The document in the ``content`` of the file ``path``. Raises InputError as :func:`read_json` does."""
     text = decode(content, path)
     data = parse_object(text, path, what, values_max=values_max)
 

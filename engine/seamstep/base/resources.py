@@ -18,7 +18,7 @@ def folder(kind: str) -> str:
 
 def schema(kind: str) -> dict[str, Any]:
     """The JSON Schema of the documents of a kind: ``mapping``, ``facts``, ``policy``, ``scenario``, ``plan``, ``lint``,
-    ``measurements``, ``modules``, ``fleet``, ``rollout``, ``report`` or ``hold``."""
+    ``measurements``, ``modules``, ``tcb-info``, ``fleet``, ``rollout``, ``report``, ``hold`` or ``config``."""
     document: dict[str, Any] = json.loads(_text(folder("schemas"), f"{kind}.schema.json"))
     if kind == "plan":  # a plan holds a facts document, whose schema has a file of its own
         document["properties"]["host"] = _inner("facts")

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
-import re
 import select
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from seamstep.base.errors import ExitCode, HeldError, InputError, Problem, RefusedError, StalePlanError
+from seamstep.base.errors import ExitCode, InputError, Problem, RefusedError, StalePlanError
+from seamstep.cli import apply_holds, configuration
 from seamstep.cli import options as shared
+from seamstep.cli.apply_privileges import refuse_user
 from seamstep.cli.output import emit, plan_for_people
 from seamstep.show.text import printable
 
 if TYPE_CHECKING:
+    from seamstep.base.versions import ModuleVersion
     from seamstep.host.base import Host
     from seamstep.plan.approved import Approved
     from seamstep.plan.at_hand import AtHand
@@ -25,8 +26,22 @@ if TYPE_CHECKING:
     from seamstep.run.executor import Reporter, RunResult
     from seamstep.run.journald import JournalReporter
     from seamstep.run.transaction import Transaction
+    from seamstep.service.configuration import Configuration
 
 _ANSWER_SECONDS = 600.0
+#: A function that takes the end of a run: exit code, message, and the result if hops were to be performed.
+Ended = Callable[[ExitCode, str, "RunResult | None", "Transaction"], None]
+
+
+class Told(NamedTuple):
+    """Who hears of the end of a run: the systemd journal, and the function ``ended``."""
+
+    journal: JournalReporter
+    ended: Ended
+
+
+def _ignore(_code: ExitCode, _message: str, _result: RunResult | None, _begun: Transaction) -> None:
+    pass
 
 
 def add(commands: Any) -> None:
@@ -37,6 +52,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("plan", nargs="?", metavar="PLAN", help="a plan that seamstep plan -o wrote")
     shared.add_planning(parser)
+    shared.add_config(parser)
     shared.add_sysroot(parser)
     parser.add_argument(
         "--simulate", action="store_true", help="rehearse a saved PLAN on a simulated host like its own"
@@ -48,6 +64,12 @@ def add(commands: Any) -> None:
         help="plan on this host, and go on only if the plan's class_id is this one, or that of the plan in FILE",
     )
     parser.add_argument("--yes", action="store_true", help="don't ask")
+    parser.add_argument(
+        "--configured",
+        action="store_true",
+        help="as the service does: plan by the configuration alone, leave updates to a rollout if it says so, and send"
+        " its notification",
+    )
     parser.add_argument("--max-hops", metavar="N", type=shared.count, help="stop after N hops")
     parser.add_argument("--dry-run", action="store_true", help="do everything up to staging; nothing is changed")
     parser.add_argument(
@@ -61,11 +83,34 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> ExitCode:
     """Perform a plan on the host and report the result."""
+    shared.check_output(options)
+    refuse_user(options)
+    config = _configuration(options)
+    if config and options.configured:
+        from seamstep.cli.apply_configured import as_service
+
+        return as_service(options, config, _run)
+    return _run(options, config)
+
+
+def _configuration(options: argparse.Namespace) -> Configuration | None:
+    """The configuration of the host; None if there is none. A saved plan and a rehearsal take nothing from it."""
+    if options.configured:
+        from seamstep.cli.apply_configured import require_configured_alone
+
+        require_configured_alone(options)
+    if options.simulate:
+        return None
+    if not options.plan:
+        return configuration.configure(options, trusted=True, needed=options.configured)
+    return configuration.configuration_of(options, trusted=True)
+
+
+def _run(options: argparse.Namespace, config: Configuration | None, ended: Ended = _ignore) -> ExitCode:
+    """Perform a plan; ``ended`` takes its end."""
     from seamstep.run.journald import SOCKET, JournalReporter
     from seamstep.show.progress import LineReporter
 
-    shared.check_output(options)
-    _refuse_user(options)
     approved = _approved(options)
     saved = _saved_plan(options)
     host = _host(options, saved and saved.plan)
@@ -84,25 +129,10 @@ def run(options: argparse.Namespace) -> ExitCode:
                 begun.make_up(at_hand.plan, heard)
             if approved:
                 approved.require(at_hand.plan)
-            _respect_hold(options, folder, begun, at_hand)
-            return _perform(options, begun, at_hand, journal)
-
-
-def _respect_hold(options: argparse.Namespace, folder: str, begun: Transaction, at_hand: AtHand) -> None:
-    """Raise HeldError if the host is held and the plan has an update; with ``--despite-hold`` record that instead."""
-    from seamstep.plan.document import PlanOutcome
-    from seamstep.run import hold
-
-    found = None if options.simulate or at_hand.plan.outcome is not PlanOutcome.UPDATE else hold.read(folder)
-    if found is None:
-        return
-    if not options.despite_hold:
-        raise HeldError(f"{found}; nothing was changed; see seamstep hold --release, or give --despite-hold")
-    if begun.journal:
-        try:
-            begun.journal.append("despite-hold", message=str(found))
-        except OSError as error:
-            raise RefusedError(f"can't record --despite-hold: {error.strerror}; nothing was changed") from None
+            apply_holds.respect_hold(options, folder, begun, at_hand)
+            if config and options.configured:
+                apply_holds.respect_rollout(config, at_hand)
+            return _perform(options, begun, at_hand, Told(journal, ended), apply_holds.reasons(options, folder))
 
 
 def _is_real(options: argparse.Namespace) -> bool:
@@ -118,7 +148,9 @@ def _beside(reporter: Reporter, journal: JournalReporter) -> Reporter:
     return journal if stderr_is_journal() else Reporters(reporter, journal)
 
 
-def _perform(options: argparse.Namespace, begun: Transaction, at_hand: AtHand, journal: JournalReporter) -> ExitCode:
+def _perform(
+    options: argparse.Namespace, begun: Transaction, at_hand: AtHand, told: Told, held: Callable[[], str]
+) -> ExitCode:
     from seamstep.plan.document import PlanOutcome
     from seamstep.run.executor import Stop
     from seamstep.run.judging import Judge
@@ -126,34 +158,34 @@ def _perform(options: argparse.Namespace, begun: Transaction, at_hand: AtHand, j
 
     plan = at_hand.plan
     if plan.outcome is not PlanOutcome.UPDATE:
-        return _nothing_to_do(options, plan, begun)
+        return _nothing_to_do(options, plan, begun, told)
     judge = Judge(at_hand.policy.applied_rules(), {release.version: release for release in at_hand.releases})
     if not options.yes and not options.dry_run:
         result = begun.check(
             plan, judge, limit=options.max_hops, retry_failed=options.retry_failed, rehearsal=options.simulate
         )
         if result.stopped is not Stop.DRY_RUN:
-            return _tell(options, begun, plan, result, journal)
+            return _tell(options, begun, plan, result, told)
         _confirm(at_hand, begun, rehearsal=options.simulate)
     with reporter() as progress:
         result = begun.perform(
             plan,
             judge,
-            reporter=_beside(progress, journal),
+            reporter=_beside(progress, told.journal),
             limit=options.max_hops,
             retry_failed=options.retry_failed,
             rehearsal=options.simulate,
             committed=_committed(options),
             commands=not options.simulate,
+            held=held,
         )
-    return _tell(options, begun, plan, result, journal)
+    return _tell(options, begun, plan, result, told)
 
 
-def _tell(
-    options: argparse.Namespace, begun: Transaction, plan: Plan, result: RunResult, journal: JournalReporter
-) -> ExitCode:
+def _tell(options: argparse.Namespace, begun: Transaction, plan: Plan, result: RunResult, told: Told) -> ExitCode:
     """Report the result of a run."""
-    journal.ended(result)
+    told.journal.ended(result)
+    told.ended(result.exit_code, result.message, result, begun)
     document = {
         "schema": "seamstep/run/v1",
         "transaction": begun.journal.transaction if begun.journal else None,
@@ -223,7 +255,7 @@ def _report(document: object, text: str, options: argparse.Namespace, code: Exit
             print(f"seamstep: {printable(error)}", file=sys.stderr)
 
 
-def _nothing_to_do(options: argparse.Namespace, plan: Plan, begun: Transaction) -> ExitCode:
+def _nothing_to_do(options: argparse.Namespace, plan: Plan, begun: Transaction, told: Told) -> ExitCode:
     """Show a plan without an update. Raises StalePlanError if the host's facts differ from those in the plan, and
     RefusedError if the plan was made as of another day: it then says nothing about the host."""
     from seamstep.host.read_facts import read_facts
@@ -234,6 +266,7 @@ def _nothing_to_do(options: argparse.Namespace, plan: Plan, begun: Transaction) 
     if differences:
         raise StalePlanError(f"stale plan: the host changed since the plan was made: {'; '.join(differences)}")
     code = plan.exit_code
+    told.ended(code, plan.document["reason"], None, begun)
     emit(
         plan.document,
         plan_for_people(plan.document, sys.stdout),
@@ -245,34 +278,6 @@ def _nothing_to_do(options: argparse.Namespace, plan: Plan, begun: Transaction) 
         stands=True,
     )
     return code
-
-
-def _refuse_user(options: argparse.Namespace) -> None:
-    """Raise RefusedError on the real host unless the process is root and has CAP_SYS_RAWIO."""
-    if options.simulate or not shared.is_real(options):
-        return
-    if os.geteuid() != 0:
-        raise RefusedError(
-            "an update needs root: the P-SEAMLDR's version is readable by root only, and staging an image takes"
-            " CAP_SYS_RAWIO; use sudo, or --simulate to rehearse a saved plan"
-        )
-    if not _has_rawio():
-        raise RefusedError(
-            "this root lacks CAP_SYS_RAWIO, which staging an image takes: a container or a service's"
-            " CapabilityBoundingSet= took it away"
-        )
-
-
-def _has_rawio() -> bool:
-    """Whether the effective capabilities hold CAP_SYS_RAWIO, 17 in linux/capability.h. True if they can't be read: the
-    kernel decides then."""
-    try:
-        with open("/proc/self/status", encoding="ascii", errors="replace") as file:
-            status = file.read()
-    except OSError:
-        return True
-    found = re.search(r"^CapEff:\t([0-9a-f]+)$", status, re.MULTILINE)
-    return not found or bool(int(found[1], 16) >> 17 & 1)
 
 
 def _refuse_signers(plan: Plan, options: argparse.Namespace) -> None:
@@ -299,7 +304,7 @@ def _saved_plan(options: argparse.Namespace) -> AtHand | None:
     plan = document.load(options.plan)
     _refuse_signers(plan, options)
     target = shared.target(options)
-    named = Named(mapping, bool(options.catalog), images, options.policy or (), target)
+    named = Named(mapping, bool(options.catalog), images, options.policy or (), target, options.tcb_info)
     return at_hand(plan, named, shared.today(), strict=not options.simulate)
 
 
@@ -322,6 +327,16 @@ def _host(options: argparse.Namespace, plan: Plan | None) -> Host:
     return shared.sysfs_host(options)
 
 
+def _standing(at_hand: AtHand, first: ModuleVersion, last: ModuleVersion) -> dict[str, Any] | None:
+    """The TCB status before and after the update by the documents at hand; what a saved plan says of it is not
+    shown."""
+    if at_hand.tcb is None:
+        return None
+    from seamstep.planning.advisories import tcb_document
+
+    return tcb_document(at_hand.releases, first, last, at_hand.tcb)
+
+
 def _confirm(at_hand: AtHand, begun: Transaction, *, rehearsal: bool) -> None:
     """Show what is going to be done on this host, and ask. A saved plan is a proposal, so nothing that it says of its
     hops is shown: the rules are asked about them, on this host."""
@@ -337,6 +352,7 @@ def _confirm(at_hand: AtHand, begun: Transaction, *, rehearsal: bool) -> None:
         "hops": hops,
         "reason": f"{' → '.join(versions)}, {len(hops)} hop{'' if len(hops) == 1 else 's'}",
         "policy": {**plan.document["policy"], "name": at_hand.policy.name},
+        "tcb": _standing(at_hand, plan.source, plan.hops[-1].target),
     }
     print(plan_for_people({**plan.document, **shown}, sys.stderr), file=sys.stderr)
     if not sys.stdin or not sys.stdin.isatty():

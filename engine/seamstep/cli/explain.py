@@ -25,6 +25,7 @@ def add(commands: Any) -> None:
         " verdicts of every step that matters, the runner-up, and the smallest changes that would open a path.",
     )
     shared.add_planning(parser)
+    shared.add_config(parser)
     parser.add_argument("--to", metavar="VERSION", type=shared.given, help="a release, instead of the target")
     parser.add_argument("--unmet", action="store_true", help="show only the rules that are not met; JSON has all")
     parser.add_argument("--without-images", action="store_true", help="leave rules that need an image open")
@@ -37,8 +38,9 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> ExitCode:
     """Explain. NO where there is no path."""
-    from seamstep.planning import explain
-    from seamstep.planning.planner import why_nothing_newer
+    from seamstep.plan.document import PlanOutcome
+    from seamstep.planning import advisories, explain
+    from seamstep.planning.planner import nothing_wanted, why_nothing_newer
     from seamstep.show.explanation import unmet
 
     shared.check_output(options)
@@ -51,9 +53,11 @@ def run(options: argparse.Namespace) -> ExitCode:
     graph = situation.graph(to)
     if to and to not in graph.steps:
         raise InputError(Problem("--to", f"the mapping file does not list {to}"))
+    if inputs.policy.target.closes:
+        advisories.check_known(graph, inputs.policy)
     router = situation.router(graph)
     best = router.best(inputs.policy.choice)
-    goal = to or router.target or max(router.wanted, default=None)
+    goal = to or router.target or (router.wanted[-1] if router.wanted else None)
     steps = explain.steps_that_matter(graph, router, goal, best) if goal else []
     reachable = best is not None and best.versions[-1] == goal
     second = router.runner_up(inputs.policy.choice) if reachable else None
@@ -73,7 +77,12 @@ def run(options: argparse.Namespace) -> ExitCode:
         "changes_untried": changes.untried,
     }
     document["expired"] = _expired(document, inputs)
-    code = ExitCode.DONE if reachable or (goal is None and graph.listed) else ExitCode.NO
+    if inputs.tcb:
+        document["tcb"] = advisories.tcb_document(
+            inputs.catalog.releases, graph.running, goal or graph.running, inputs.tcb
+        )
+    done = reachable or (goal is None and nothing_wanted(graph, inputs.policy) is PlanOutcome.UP_TO_DATE)
+    code = ExitCode.DONE if done else ExitCode.NO
     emit(
         document,
         _for_people(unmet(document) if options.unmet else document),

@@ -88,7 +88,7 @@ def run_plan(options: argparse.Namespace) -> ExitCode:
     from seamstep.show.fleet_progress import progress
 
     _check(options)
-    catalog, policy, as_of = shared.catalog_and_policy(options, without_images=options.without_images)
+    catalog, policy, as_of, tcb = shared.catalog_and_policy(options, without_images=options.without_images)
     waves = _Waves(options.rollout) if options.rollout else None
     findings, classes = Findings(), Classes()
     with spool(options.output) as hosts_file, spool(options.output) as plans_file:
@@ -99,7 +99,7 @@ def run_plan(options: argparse.Namespace) -> ExitCode:
             members = Members(hosts, findings, by_file, hosts_file)
             planned = shown.stage("planning", len(members.groups))
             ground = planning.Ground(
-                catalog.mapping, catalog.releases, policy, as_of, as_of != shared.today(), options.without_images
+                catalog.mapping, catalog.releases, policy, as_of, as_of != shared.today(), options.without_images, tcb
             )
             plan = planning.FleetPlan(ground, classes.facts, members.groups, plans_file, lambda: planned(1))
             if options.output:

@@ -41,6 +41,7 @@ def add(commands: Any) -> None:
         " what is refused and why, and the path that the policy chooses.",
     )
     shared.add_planning(parser)
+    shared.add_config(parser)
     parser.add_argument("--without-images", action="store_true", help="leave rules that need an image open")
     source = parser.add_argument_group("the host (default: this one)")
     source.add_argument("--facts", metavar="FILE", type=shared.given, help="facts that seamstep facts --json wrote")

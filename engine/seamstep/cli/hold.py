@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from seamstep.base.errors import ExitCode, InputError, Problem
+from seamstep.cli import configuration
 from seamstep.cli import options as shared
 from seamstep.cli.output import emit
 
@@ -39,12 +40,13 @@ def run(options: argparse.Namespace) -> ExitCode:
     folder = shared.state_folder(options)
     if options.release:
         before = hold.release(folder)
-        held = None
-        text = f"released; it was held: {before.reason}" if before else "this host was not held"
+        held = configuration.held(folder)  # the configuration may hold it too
+        lines = [f"released; it was held: {before.reason}" if before else "this host was not held"]
+        lines += [f"but its configuration holds it: {held}"] if held else []
     else:
         before = hold.read(folder)
-        held = hold.put(folder, options.reason, options.by) if options.reason else before
-        text = str(held) if held else "this host is not held"
+        held = hold.put(folder, options.reason, options.by) if options.reason else configuration.held(folder)
+        lines = [str(held) if held else "this host is not held"]
     document = {
         "schema": "seamstep/held/v1",
         "held": held is not None,
@@ -52,5 +54,11 @@ def run(options: argparse.Namespace) -> ExitCode:
         "before": before._asdict() if before else None,
         "by": options.by,
     }
-    emit(document, printable(text), as_json=options.json, output=options.output, replace=options.force)
+    emit(
+        document,
+        "\n".join(map(printable, lines)),
+        as_json=options.json,
+        output=options.output,
+        replace=options.force,
+    )
     return ExitCode.DONE

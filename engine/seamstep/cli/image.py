@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from seamstep.base.errors import ExitCode, InputError, Problem
 from seamstep.cli import options as shared
+from seamstep.cli import tcb_options
 from seamstep.cli.output import emit
 from seamstep.show.text import printable
 
@@ -22,6 +23,9 @@ def add(commands: Any) -> None:
 
     inspect = actions.add_parser("inspect", help="show what images say of themselves; verifies nothing")
     inspect.add_argument("files", nargs="+", metavar="FILE", help=".blob, or .bin with its .sigstruct beside it")
+    tcb_options.add(inspect)
+    tcb_options.add_evaluation(inspect)
+    tcb_options.add_day(inspect)
     inspect.add_argument("--json", action="store_true", help="print JSON, errors included")
     inspect.set_defaults(run=run_inspect)
 
@@ -64,8 +68,9 @@ def run_inspect(options: argparse.Namespace) -> ExitCode:
             problems += error.problems
     if problems:
         raise InputError(problems)
-    document = {"schema": "seamstep/images/v1", "images": [image_document(image) for image in images]}
-    emit(document, "\n\n".join(map(image_text, images)), as_json=options.json)
+    tcb = tcb_options.view(options, shared.day(options))
+    document = {"schema": "seamstep/images/v1", "images": [image_document(image, tcb) for image in images]}
+    emit(document, "\n\n".join(image_text(image, tcb) for image in images), as_json=options.json)
     return ExitCode.DONE
 
 

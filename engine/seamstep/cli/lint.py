@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from seamstep.base.errors import ExitCode, InputError, Problem
 from seamstep.cli import options as shared
+from seamstep.cli import tcb_options
 from seamstep.cli.output import save, say, to_json
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--images", metavar="DIR", type=shared.given, help="the images of the mapping file")
     shared.add_signer(parser)
+    tcb_options.add(parser)
     parser.add_argument(
         "--config",
         metavar="FILE",
@@ -121,6 +123,7 @@ def _lint(options: argparse.Namespace, as_of: Any, known: Counter[str]) -> Linte
     if options.images and len(options.paths) > 1:
         raise InputError(Problem("--images", "is for one mapping file; give folders that hold both"))
     trusted = frozenset({INTEL_SIGNER}) | shared.signers(options)
+    tcb = tcb_options.view(options, as_of)
     targets: list[linter.Target] = []
     unreadable: list[Problem] = []
     incomplete: list[str] = []
@@ -135,7 +138,7 @@ def _lint(options: argparse.Namespace, as_of: Any, known: Counter[str]) -> Linte
     findings: dict[str | None, list[Finding]] = {file: [] for file in chosen}
     for target, file in zip(targets, files, strict=True):
         try:
-            found = linter.lint(target, trusted)
+            found = linter.lint(target, trusted, tcb)
         except InputError as error:
             unreadable += error.problems
             continue

@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from seamstep.base.errors import ExitCode, InputError, Problem
+from seamstep.cli import configuration, tcb_options
 from seamstep.cli import options as shared
 from seamstep.cli.output import deliver, to_json
 
@@ -25,7 +26,11 @@ def add(commands: Any) -> None:
         " before, during and after the update.",
     )
     shared.add_catalog(parser)
+    shared.add_config(parser)
     shared.add_signer(parser)
+    tcb_options.add(parser)
+    tcb_options.add_evaluation(parser)
+    tcb_options.add_day(parser)
     parser.add_argument("--plan", metavar="FILE", type=shared.given, help="a saved plan")
     ask = parser.add_mutually_exclusive_group()
     ask.add_argument(
@@ -80,12 +85,17 @@ def _of_plan(options: argparse.Namespace) -> Answer:
     if options.also:
         raise InputError(Problem("--also", "a plan knows its modules; give it with --check, --which or a catalog"))
     loaded = plan.load(options.plan)
-    phases = measurements.of_plan(loaded.document)
+    tcb = tcb_options.view(options, shared.day(options))
+    phases = {
+        phase: [measurements.with_status(row, tcb) for row in listed]
+        for phase, listed in measurements.of_plan(loaded.document).items()
+    }
     if options.format == "json":
         return to_json({"schema": "seamstep/measurements/v1", "plan": loaded.id, **phases}), ExitCode.DONE
     if options.format == "csv":
         rows = [{"phase": phase, **row} for phase, listed in phases.items() for row in listed]
-        return csv_text(measurements.PHASE_COLUMNS, rows), ExitCode.DONE
+        more = measurements.PHASE_TCB_COLUMNS if tcb else ()
+        return csv_text((*measurements.PHASE_COLUMNS, *more), rows), ExitCode.DONE
     return phases_text(phases) + "\n", ExitCode.DONE
 
 
@@ -95,11 +105,13 @@ def _of_catalog(options: argparse.Namespace) -> Answer:
 
     loaded, rows, code = catalog_rows(options)
     rows = known_modules.with_given(rows, known_modules.given(options.also, rows))
+    tcb = tcb_options.view(options, shared.day(options))
+    rows = [measurements.with_status(row, tcb) for row in rows]
     if options.format == "json":
         document = {"schema": "seamstep/measurements/v1", "mapping": loaded.mapping.sha256, "releases": rows}
         return to_json(document), code
     if options.format == "csv":
-        return csv_text(measurements.COLUMNS, rows), code
+        return csv_text((*measurements.COLUMNS, *(measurements.TCB_COLUMNS if tcb else ())), rows), code
     return measurements_text(rows) + "\n", code
 
 
@@ -110,6 +122,7 @@ def catalog_rows(options: argparse.Namespace) -> tuple[Catalog, list[Row], ExitC
     from seamstep.image.files import TRUSTED
     from seamstep.plan import measurements
 
+    configuration.configure(options)
     mapping, images = shared.sources(options, why="measurements stand in the images")
     loaded = catalog.load(mapping, images, TRUSTED | shared.signers(options), found=bool(options.catalog))
     shared.tell_of_images(loaded)

@@ -6,6 +6,8 @@ import argparse
 from typing import TYPE_CHECKING
 
 from seamstep.base.errors import ExitCode, InputError, Problem
+from seamstep.cli import options as shared
+from seamstep.cli import tcb_options
 from seamstep.cli.measurements import Answer, catalog_rows
 from seamstep.cli.output import to_json
 from seamstep.plan import allow_list, allow_list_file, known_modules, measurements
@@ -46,6 +48,9 @@ def check(options: argparse.Namespace) -> Answer:
     entries = allow_list_file.load(options.check)
     code = ExitCode.DONE
     left_out: Sequence[str] = ()
+    joined: Sequence[allow_list.Quote] | None = None
+    if options.tcb_info and not options.plan:
+        raise InputError(Problem("--tcb-info", "is joined with a list for the stages of a plan; give --plan too"))
     if options.plan:
         loaded = plan.load(options.plan)
         stages = measurements.of_plan(loaded.document)
@@ -53,6 +58,10 @@ def check(options: argparse.Namespace) -> Answer:
         modules = known_modules.of_rows(stages["during"], Origin.PLAN)
         others = [] if loaded.host.simulated else published_modules()  # made-up images have MRSEAMs of their own
         found = allow_list.with_plan(entries, stages, Known([*modules, *given, *others]), given)
+        tcb = tcb_options.view(options, shared.day(options))
+        if tcb:
+            told = {stage: [measurements.with_status(row, tcb) for row in rows] for stage, rows in stages.items()}
+            joined = allow_list.quotes(entries, told)
     else:
         _, rows, code = catalog_rows(options)
         given = known_modules.given(options.also, rows)
@@ -61,5 +70,6 @@ def check(options: argparse.Namespace) -> Answer:
         found = allow_list.with_catalog(entries, wanted, Known([*modules, *given, *published_modules()]))
     code = code if found.accepts_all else ExitCode.NO
     if options.format == "json":
-        return to_json(show.comparison_document(options.check, len(entries), found, left_out)), code
-    return show.comparison_text(options.check, len(entries), found, left_out) + "\n", code
+        return to_json(show.comparison_document(options.check, len(entries), found, left_out, joined)), code
+    lines = show.joined_lines(joined) if joined else ()
+    return "\n".join([*lines, show.comparison_text(options.check, len(entries), found, left_out)]) + "\n", code

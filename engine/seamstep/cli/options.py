@@ -7,19 +7,21 @@ import re
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
+from seamstep.base import places
 from seamstep.base.errors import InputError, NotUpdatableError, Problem, TdxLostError
+from seamstep.cli import configuration
 from seamstep.domain import facts as facts_document
 from seamstep.domain.facts import HostFacts
 
 if TYPE_CHECKING:
+    from seamstep.domain.tcb import TcbView
     from seamstep.host.base import Host
     from seamstep.image.catalog import Catalog
     from seamstep.plan.at_hand import AtHand
     from seamstep.policy.policy import Policy, Target
 
-DEFAULT_POLICY = "fewest-hops"
 _TOLD_MAX = 10
-_STATE_FOLDER = "/var/lib/seamstep"
+STATE_FOLDER = "/var/lib/seamstep"
 
 
 def given(text: str) -> str:
@@ -96,8 +98,8 @@ def state_folder(options: argparse.Namespace) -> str:
     if options.state_dir:
         return str(options.state_dir)
     if is_real(options):
-        return os.environ.get("STATE_DIRECTORY", "").partition(":")[0] or _STATE_FOLDER
-    return f"{options.sysroot}{_STATE_FOLDER}"
+        return os.environ.get("STATE_DIRECTORY", "").partition(":")[0] or STATE_FOLDER
+    return f"{options.sysroot}{STATE_FOLDER}"
 
 
 def count(text: str) -> int:
@@ -120,7 +122,7 @@ def add_catalog(parser: argparse._ActionsContainer) -> None:
 
 def add_policy(parser: argparse._ActionsContainer) -> None:
     """``--policy`` and ``--as-of``."""
-    text = f"the policy to go by (default: {DEFAULT_POLICY}); given several times, all have to be satisfied"
+    text = f"the policy to go by (default: {places.POLICY}); given several times, all have to be satisfied"
     parser.add_argument("--policy", metavar="NAME|FILE", type=given, action="append", help=text)
     parser.add_argument(
         "--as-of", metavar="DAY", type=given, help="judge what has expired as of this day (default: today, UTC)"
@@ -129,13 +131,26 @@ def add_policy(parser: argparse._ActionsContainer) -> None:
 
 def add_planning(parser: argparse.ArgumentParser) -> None:
     """The options for the inputs of a plan."""
+    from seamstep.cli import tcb_options
+
     group = parser.add_argument_group("what the plan is made from")
     add_catalog(group)
     add_policy(group)
     add_signer(group)
+    tcb_options.add(group)
     group.add_argument(
-        "--target", metavar="TARGET", type=given, help="newest, a version or a specifier, instead of the policy's"
+        "--target",
+        metavar="TARGET",
+        type=given,
+        help="newest, a version, a specifier or 'closes ADVISORY', instead of the policy's",
     )
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """``--config``; see :mod:`seamstep.cli.configuration`."""
+    parser.set_defaults(read_configuration=None)
+    text = f"the configuration that names what the options don't (default: {places.CONFIG}, for facts of this host)"
+    parser.add_argument("--config", metavar="FILE", dest="configuration", type=given, help=text)
 
 
 def add_signer(parser: argparse._ActionsContainer) -> None:
@@ -183,12 +198,14 @@ def host_facts(options: argparse.Namespace) -> HostFacts:
 
 class Inputs(NamedTuple):
     """The inputs of a plan: the ``catalog`` of releases, the facts of the ``host``, the ``policy`` with all its layers,
-    and the day ``as_of`` that decides which entries have expired."""
+    the day ``as_of`` that decides which entries have expired, and the TCB Info from which the releases have their
+    standings."""
 
     catalog: Catalog
     host: HostFacts
     policy: Policy
     as_of: date
+    tcb: TcbView | None = None
 
 
 def inputs(options: argparse.Namespace, *, without_images: bool = False, host: HostFacts | None = None) -> Inputs:
@@ -198,21 +215,26 @@ def inputs(options: argparse.Namespace, *, without_images: bool = False, host: H
         InputError: an input is unreadable or invalid, or options contradict each other.
         TdxLostError, NotUpdatableError: as :func:`host_facts`.
     """
+    configuration.configure(options)
     mapping, images = _planning_sources(options, without_images=without_images)
     as_of = day(options)
     chosen = policy(options, as_of)
     host = host or host_facts(options)
     _refuse_signers(options, chosen, host)
-    return Inputs(_catalog(options, mapping, images, chosen), host, chosen, as_of)
+    tcb = _tcb(options, as_of, chosen)
+    return Inputs(_catalog(options, mapping, images, chosen, tcb), host, chosen, as_of, tcb)
 
 
-def catalog_and_policy(options: argparse.Namespace, *, without_images: bool = False) -> tuple[Catalog, Policy, date]:
-    """The inputs of plans for many hosts: the catalog, the policy, and the day as of which it was read. Raises
-    InputError as :func:`inputs`."""
+def catalog_and_policy(
+    options: argparse.Namespace, *, without_images: bool = False
+) -> tuple[Catalog, Policy, date, TcbView | None]:
+    """The inputs of plans for many hosts: the catalog, the policy, the day as of which it was read, and the TCB Info.
+    Raises InputError as :func:`inputs`."""
     mapping, images = _planning_sources(options, without_images=without_images)
     as_of = day(options)
     chosen = policy(options, as_of)
-    return _catalog(options, mapping, images, chosen), chosen, as_of
+    tcb = _tcb(options, as_of, chosen)
+    return _catalog(options, mapping, images, chosen, tcb), chosen, as_of, tcb
 
 
 def _planning_sources(options: argparse.Namespace, *, without_images: bool) -> tuple[str, str | None]:
@@ -223,13 +245,25 @@ def _planning_sources(options: argparse.Namespace, *, without_images: bool) -> t
     return mapping, None if without_images else images
 
 
-def _catalog(options: argparse.Namespace, mapping: str, images: str | None, chosen: Policy) -> Catalog:
+def _catalog(
+    options: argparse.Namespace, mapping: str, images: str | None, chosen: Policy, tcb: TcbView | None = None
+) -> Catalog:
     from seamstep.image import catalog
     from seamstep.image.files import TRUSTED
 
     loaded = catalog.load(mapping, images, TRUSTED | chosen.signers, found=bool(options.catalog))
     tell_of_images(loaded)
-    return loaded
+    if tcb is None:
+        return loaded
+    from seamstep.tcb.releases import with_tcb
+
+    return loaded._replace(releases=with_tcb(loaded.releases, tcb))
+
+
+def _tcb(options: argparse.Namespace, as_of: date, chosen: Policy) -> TcbView | None:
+    from seamstep.cli import tcb_options
+
+    return tcb_options.view(options, as_of, chosen.tcb_stale_until, decides=chosen.uses_tcb)
 
 
 def _refuse_signers(options: argparse.Namespace, chosen: Policy, host: HostFacts) -> None:
@@ -247,11 +281,15 @@ def _named(chosen: Policy) -> str:
 
 def plan_from(options: argparse.Namespace, *, without_images: bool = False) -> AtHand:
     """Make the plan that the options ask for. Raises as :func:`inputs`, and InputError for an unlisted target."""
+    return plan_of(inputs(options, without_images=without_images), without_images=without_images)
+
+
+def plan_of(given_: Inputs, *, without_images: bool = False) -> AtHand:
+    """Make the plan for some inputs. Raises InputError for an unlisted target."""
     from seamstep.plan.at_hand import AtHand
     from seamstep.plan.document import PlanOutcome
     from seamstep.planning import planner
 
-    given_ = inputs(options, without_images=without_images)
     plan = planner.make_plan(
         given_.catalog.mapping,
         given_.catalog.releases,
@@ -260,10 +298,11 @@ def plan_from(options: argparse.Namespace, *, without_images: bool = False) -> A
         as_of=given_.as_of,
         hypothetical=given_.as_of != today(),
         without_images=without_images,
+        tcb=given_.tcb,
     )
     if plan.outcome is PlanOutcome.NOT_LISTED:
         _tell_of_age(given_.catalog.mapping.path)
-    return AtHand(plan, given_.policy, given_.catalog.releases)
+    return AtHand(plan, given_.policy, given_.catalog.releases, given_.tcb)
 
 
 def _tell_of_age(path: str) -> None:
@@ -304,7 +343,7 @@ def policy(options: argparse.Namespace, as_of: date) -> Policy:
     from seamstep.policy import layers as policy_layers
     from seamstep.policy import policy_file
 
-    chosen = policy_layers.merge([policy_file.layer(name, as_of) for name in options.policy or [DEFAULT_POLICY]])
+    chosen = policy_layers.merge([policy_file.layer(name, as_of) for name in options.policy or [places.POLICY]])
     wanted = target(options)
     chosen = chosen.with_target(wanted) if wanted else chosen
     return chosen.with_signers(signers(options))
@@ -317,7 +356,7 @@ def target(options: argparse.Namespace) -> Target | None:
     try:
         return Target.parse(options.target) if options.target else None
     except ValueError as error:
-        raise InputError(Problem("--target", f"{error}, or 'newest'")) from None
+        raise InputError(Problem("--target", f"{error}, or 'newest', or 'closes' with an advisory")) from None
 
 
 def today() -> date:
@@ -344,7 +383,10 @@ def sources(options: argparse.Namespace, *, why: str) -> tuple[str, str | None]:
     """
     mapping, images = named_sources(options)
     if not mapping:
-        raise InputError(Problem("--mapping", "a mapping file is needed: give --mapping FILE or --catalog DIR"))
+        message = "a mapping file is needed: give --mapping FILE or --catalog DIR"
+        if hasattr(options, "configuration"):
+            message += f", or on a host have {places.CONFIG} name a catalog; {places.CATALOG} is the default"
+        raise InputError(Problem("--mapping", message))
     if why and not images:
         raise InputError(Problem("--images", f"give --images DIR or --catalog DIR: {why}"))
     return mapping, images

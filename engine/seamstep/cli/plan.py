@@ -17,6 +17,7 @@ def add(commands: Any) -> None:
         description="Plan the update of one host: which releases, in which steps, and why not otherwise.",
     )
     shared.add_planning(parser)
+    shared.add_config(parser)
     parser.add_argument("--without-images", action="store_true", help="leave rules that need an image open")
     source = parser.add_mutually_exclusive_group()
     source.add_argument(

@@ -47,7 +47,7 @@ def add(commands: Any) -> None:
         help="the linter's settings (default: the nearest .seamstep-lint.yaml, from the mapping file's folder upwards)",
     )
     shared.add_destination(parser)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, configuration=None, read_configuration=None)
 
 
 def run(options: argparse.Namespace) -> ExitCode:
@@ -71,7 +71,13 @@ def run(options: argparse.Namespace) -> ExitCode:
 
     def planned(policy: Policy) -> Planned:
         plan = planner.make_plan(
-            mapping, releases, inputs.host, policy, as_of=inputs.as_of, without_images=options.without_images
+            mapping,
+            releases,
+            inputs.host,
+            policy,
+            as_of=inputs.as_of,
+            without_images=options.without_images,
+            tcb=inputs.tcb,
         )
         return Planned(policy, plan)
 
@@ -86,6 +92,7 @@ def run(options: argparse.Namespace) -> ExitCode:
         made=made,
         as_of=inputs.as_of,
         version=__version__,
+        tcb=inputs.tcb,
     )
     text = report(material)
     deliver(text, options.output, replace=options.force)
@@ -98,7 +105,10 @@ def _remedies(situation: Situation) -> tuple[str, ...]:
     from seamstep.show.explanation import remedies
 
     graph = situation.graph()
-    goal = max(situation.router(graph).wanted)
+    wanted = situation.router(graph).wanted
+    if not wanted:
+        return ()
+    goal = wanted[-1]
     changes = explain.smallest_changes(situation, graph, goal)
     return tuple(remedies(goal, changes.sets, changes.untried))
 
@@ -136,7 +146,7 @@ def _linted(options: argparse.Namespace, inputs: shared.Inputs) -> Linted:
 
     path, images = shared.sources(options, why="")
     target = linter.Target(path, None if options.without_images else images, bool(options.catalog))
-    found = linter.lint(target, frozenset({INTEL_SIGNER}) | inputs.policy.signers)
+    found = linter.lint(target, frozenset({INTEL_SIGNER}) | inputs.policy.signers, inputs.tcb)
     chosen = load_settings(settings_file(options, path), found=not options.config)
     results = settings.judge(found, chosen, inputs.as_of, Counter())
     return Linted((target,), results, incomplete=[path] if linter.incomplete(found) else [])

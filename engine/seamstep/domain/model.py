@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from seamstep.base.errors import InputError, Problem
 from seamstep.base.versions import ModuleVersion, SeamldrVersion
+
+if TYPE_CHECKING:
+    from seamstep.domain.tcb import Standing
 
 #: SHA-256 of the modulus of the key that signed all TDX modules Intel published; measured on the images.
 INTEL_SIGNER = "c821f41f83e0dc73e272852ffc176bcd9ae1e93a4fccec88772c9b4ff2eaa75f"
@@ -257,6 +260,7 @@ class Release(NamedTuple):
         image: the image, if there is one.
         image_problem: the reason why ``image`` is None.
         extra: the keys of the release that seamstep does not know, with their values.
+        tcb: what each TCB Info document says of the release; None if there is none at hand.
     """
 
     version: ModuleVersion
@@ -267,6 +271,7 @@ class Release(NamedTuple):
     image: Image | None = None
     image_problem: str = NO_IMAGE
     extra: Mapping[str, Any] = MappingProxyType({})
+    tcb: tuple[Standing, ...] | None = None
 
     def __hash__(self) -> int:
         return hash(self.version)  # a mapping, such as ``extra``, has no hash

@@ -18,6 +18,7 @@ from seamstep.base.versions import ModuleVersion
 from seamstep.domain.facts import HostFacts
 from seamstep.domain.mapping import MappingFile
 from seamstep.domain.model import Release
+from seamstep.domain.tcb import TcbView
 from seamstep.fleet.findings import Findings
 from seamstep.fleet.members import Group
 from seamstep.plan.document import Plan, PlanOutcome
@@ -40,6 +41,7 @@ class Ground(NamedTuple):
     as_of: date
     hypothetical: bool
     without_images: bool
+    tcb: TcbView | None = None
 
 
 class Class(NamedTuple):
@@ -154,6 +156,7 @@ class FleetPlan:
             as_of=ground.as_of,
             hypothetical=ground.hypothetical,
             without_images=ground.without_images,
+            tcb=ground.tcb,
         )
 
     def _step_ids(self, draft: _Draft) -> list[str | None]:
@@ -208,7 +211,9 @@ def _about(facts: HostFacts, outcome: str, reason: str, plan: Plan | None = None
     host = facts.to_document()
     made: Mapping[str, Any] = plan.document if plan else {}
     hops = made.get("hops", ())
+    tcb = made["tcb"]["before"] if "tcb" in made else None
     return {
+        **({"tcb": {key: tcb[key] for key in ("status", "since", "advisories", "reason")}} if tcb else {}),
         "platform": host["cpu_signatures"] or [],
         "module": host["module_version"],
         "seamldr": host["seamldr_version"],
@@ -231,7 +236,12 @@ def _rank(facts: HostFacts) -> tuple[int, str]:
 def _totals(classes: Sequence[Class]) -> dict[str, Any]:
     outcomes: Counter[str] = Counter()
     rules: Counter[str] = Counter()
+    statuses: Counter[str] = Counter()
+    advisories: Counter[str] = Counter()
     for one in classes:
+        if "tcb" in one.document:
+            statuses[one.document["tcb"]["status"] or "unknown"] += one.hosts
+            advisories.update(dict.fromkeys(one.document["tcb"]["advisories"], one.hosts))
         outcomes[one.document["outcome"]] += one.hosts
         for rule in dict.fromkeys((one.document["held_up"] or {}).get("rules", ())):
             rules[rule] += one.hosts
@@ -242,5 +252,10 @@ def _totals(classes: Sequence[Class]) -> dict[str, Any]:
         "tds": sum(tds) if tds else None,
         "tds_unknown": sum(one.document["tds_unknown"] for one in classes),
         "by_outcome": {outcome: outcomes[outcome] for outcome in OUTCOMES if outcomes[outcome]},
-        "by_rule": dict(sorted(rules.items(), key=lambda item: (-item[1], item[0]))),
+        "by_rule": _most_first(rules),
+        **({"by_tcb_status": _most_first(statuses), "by_advisory": _most_first(advisories)} if statuses else {}),
     }
+
+
+def _most_first(counts: Counter[str]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))

@@ -1,7 +1,8 @@
-"""The releases of the published MRSEAMs.
+"""The releases of the published MRSEAMs, and the SVNs of published releases.
 
 An MRSEAM is the only link from an image's content to a version, since no field of an image holds the version. Measured
-on the sigstructs of the eleven releases that Intel had published by February 2026.
+on the sigstructs of the eleven releases that Intel had published by February 2026. The SVNs of later releases are those
+of Intel's release notes and source.
 """
 
 from __future__ import annotations
@@ -22,6 +23,32 @@ _VERSIONS = {
     "6f65e570e3bc418d2576f31aada40f7f7ce1ea810f964aa9bc70066a89ac1fc6e0d6b76d3f86a16405172b2c3e078528": "2.0.05",
     "476a2997c62bccc78370913d0a80b956e3721b24272bc66c4d6307ced4be2865c40e26afac75f12df3425b03eb59ea7c": "2.0.08",
 }
+
+_SVNS = {
+    "1.5.01": 0x104,
+    "1.5.05": 0x105,
+    "1.5.06": 0x106,
+    "1.5.08": 0x107,
+    "1.5.09": 0x108,
+    "1.5.13": 0x10A,
+    "1.5.16": 0x10B,
+    "1.5.20": 0x10C,
+    "1.5.24": 0x10D,
+    "1.5.25": 0x10D,
+    "1.5.28": 0x10E,
+    "1.5.34": 0x10F,
+    "2.0.02": 0x303,
+    "2.0.04": 0x304,
+    "2.0.05": 0x304,
+    "2.0.08": 0x305,
+    "2.0.14": 0x307,
+    "2.0.18": 0x309,
+}
+
+
+def svn_of(version: str) -> int | None:
+    """The raw seamsvn of a published release; None if it is not known here."""
+    return _SVNS.get(version)
 
 
 def version_of(mrseam: str) -> str | None:

@@ -73,6 +73,24 @@ def with_plan(
     return _compare(entries, {**stages} if staged else {None: stages[_WHOLE]}, known, given)
 
 
+class Quote(NamedTuple):
+    """A quote of a ``stage`` of a plan: its ``row``, and whether the list has an entry that ``accepted`` it."""
+
+    stage: str
+    row: Row
+    accepted: bool
+
+
+def quotes(entries: Sequence[Entry], stages: Mapping[str, Sequence[Row]]) -> list[Quote]:
+    """Every quote around a plan. A list with stages accepts it by the entries of its stage, any other by all."""
+    staged = any(entry.stage for entry in entries)
+    return [
+        Quote(stage, row, any(_accepts(one, row) for one in entries if not staged or one.stage == stage))
+        for stage, rows in stages.items()
+        for row in rows
+    ]
+
+
 def _compare(
     entries: Sequence[Entry], expected: Mapping[Any, Sequence[Row]], known: Known, given: Iterable[Module]
 ) -> Comparison:

@@ -16,16 +16,17 @@ from seamstep.base.errors import PROBLEMS_MAX, InputError, KeyPath, Problem
 from seamstep.base.validation import check, did_you_mean, shown
 from seamstep.base.versions import ModuleVersion
 from seamstep.plan.allow_list import Entry
-from seamstep.plan.measurements import COLUMNS, PHASE_COLUMNS, Row
+from seamstep.plan.measurements import COLUMNS, PHASE_COLUMNS, PHASE_TCB_COLUMNS, Row
 
 _SIZE_LIMIT = 4 << 20
 _WHAT = "list of measurements"
 _STAGES = ("before", "during", "after", "settled")
 _MRSEAM = re.compile(r"[0-9A-Fa-f]{96}", re.ASCII)
-_KNOWN = dict.fromkeys([*COLUMNS, *PHASE_COLUMNS])
+_KNOWN = dict.fromkeys([*COLUMNS, *PHASE_COLUMNS, *PHASE_TCB_COLUMNS])
 _NUMBERS = {"seamsvn", "svn_minor", "svn_major", "tee_tcb_svn_2", "svn_2_minor", "svn_2_major"}
-#: Columns about the image, which no quote shows.
-_UNSEEN = {"build_date", "debug", "platforms", "sha256", "signature"}
+_LISTS = {"platforms", "advisories", "advisories_2"}
+#: Columns about the image and of TCB Info, which no quote shows.
+_UNSEEN = {"build_date", "debug", "platforms", "sha256", "signature", "tcb", "tcb_2", *PHASE_TCB_COLUMNS}
 _VERSIONS = ("version", "launched_on", "running")
 
 
@@ -115,7 +116,7 @@ def _value(column: str, cell: str) -> Any:
         return int(cell, 0 if cell.startswith("0x") else 10)
     if column == "debug":
         return {"True": True, "False": False}.get(cell, cell)
-    return cell.split("; ") if column == "platforms" else cell
+    return cell.split("; ") if column in _LISTS else cell
 
 
 def _from_lines(text: str, path: str) -> list[Entry]:

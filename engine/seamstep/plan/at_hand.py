@@ -7,24 +7,26 @@ made from, and have to be named by the caller, or to be files that only root can
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seamstep.base.documents import require_regular
 from seamstep.base.errors import InputError, Problem, RefusedError, StalePlanError
-from seamstep.base.ownership import others_can_change
 from seamstep.base.versions import ModuleVersion
 from seamstep.domain import mapping
 from seamstep.domain.model import Release
 from seamstep.image import catalog
 from seamstep.image.files import TRUSTED
 from seamstep.plan.document import Hop, Plan
+from seamstep.plan.own_files import own_file
 from seamstep.policy import layers as policy_layers
 from seamstep.policy import policy_file
 from seamstep.policy.layers import Layer
 from seamstep.policy.policy import Policy, Target
+
+if TYPE_CHECKING:
+    from seamstep.domain.tcb import TcbView
 
 
 class Named(NamedTuple):
@@ -36,6 +38,7 @@ class Named(NamedTuple):
         images: a folder with the images; None for the plan's files.
         policies: the policies, in the order of the plan's layers; empty for the plan's.
         target: the releases to go to, instead of those that the policy names; None for those of the policy.
+        tcb_info: files and folders with TCB Info; empty for the plan's files.
     """
 
     mapping: str | None = None
@@ -43,6 +46,7 @@ class Named(NamedTuple):
     images: str | None = None
     policies: Sequence[str] = ()
     target: Target | None = None
+    tcb_info: Sequence[str] = ()
 
 
 class AtHand(NamedTuple):
@@ -52,11 +56,13 @@ class AtHand(NamedTuple):
         plan: the plan; its hops have the paths of the images at hand.
         policy: the merged policy, as of today.
         releases: the releases that the plan names, as the mapping file has them, with their images.
+        tcb: the TCB Info from which the releases have their standings; None if the policy does not go by it.
     """
 
     plan: Plan
     policy: Policy
     releases: tuple[Release, ...]
+    tcb: TcbView | None = None
 
 
 def at_hand(plan: Plan, named: Named, today: date, *, strict: bool = True) -> AtHand:
@@ -78,7 +84,9 @@ def at_hand(plan: Plan, named: Named, today: date, *, strict: bool = True) -> At
     layers = _layers(plan, named, today, strict=strict)
     _refuse_drift_of_time(plan, layers, then, today)
     policy = policy_layers.merge(layers)
-    _refuse_contradictions(plan, policy.with_target(named.target) if named.target else policy)
+    wanting = policy.with_target(named.target) if named.target else policy
+    tcb = _tcb(plan, named, wanting, today, strict=strict) if wanting.uses_tcb else None
+    _refuse_contradictions(plan, wanting, tcb)
     if policy.apply and not named.policies:
         given = " ".join(f"--policy {one.file or one.name}" for one in policy.sources)
         message = f"the policy {policy.name} has windows, a soak time, retries or commands, and a plan is no authority"
@@ -92,7 +100,17 @@ def at_hand(plan: Plan, named: Named, today: date, *, strict: bool = True) -> At
     else:
         paths = list(dict.fromkeys(_image_paths(plan)))
     releases = catalog.with_paths(bare, paths, TRUSTED | plan.signers).releases
-    return AtHand(_moved(plan, releases) if named.images else plan, policy, releases)
+    if tcb:
+        from seamstep.plan import tcb_at_hand
+
+        releases = tcb_at_hand.with_standings(plan, wanting, releases, tcb)
+    return AtHand(_moved(plan, releases) if named.images else plan, policy, releases, tcb)
+
+
+def _tcb(plan: Plan, named: Named, policy: Policy, today: date, *, strict: bool) -> TcbView:
+    from seamstep.plan import tcb_at_hand
+
+    return tcb_at_hand.view(plan, named.tcb_info, policy, today, strict=strict)
 
 
 def _layers(plan: Plan, named: Named, today: date, *, strict: bool) -> list[Layer]:
@@ -124,7 +142,7 @@ def _of_layer(layer: Mapping[str, Any], *, strict: bool) -> str:
     """The policy of a layer, as the plan names it: a file, or one that ships."""
     path, name = layer["path"], layer["name"]
     if path:
-        return _own("policy", "--policy", path) if strict else str(path)
+        return own_file("policy", "--policy", path) if strict else str(path)
     if policy_file.is_file(name):
         raise StalePlanError(f"stale plan: {name} is a file, and the plan says that it ships with seamstep; plan again")
     return str(name)
@@ -151,18 +169,19 @@ def _changes(layer: Layer, then: date, today: date) -> Iterator[Problem]:
                 yield layer.document.problem((key, index, "until"), told)
 
 
-def _refuse_contradictions(plan: Plan, policy: Policy) -> None:
+def _refuse_contradictions(plan: Plan, policy: Policy, tcb: TcbView | None) -> None:
     """Raise StalePlanError if the plan repeats its policy wrongly, or uses more updates than it permits."""
-    wrong = next(_contradictions(plan, policy), None)
+    wrong = next(_contradictions(plan, policy, tcb), None)
     if wrong:
         raise StalePlanError(f"stale plan: {wrong}: it was changed after it was made; plan again")
 
 
-def _contradictions(plan: Plan, policy: Policy) -> Iterator[str]:
+def _contradictions(plan: Plan, policy: Policy, tcb: TcbView | None) -> Iterator[str]:
     if plan.document["apply"] != dict(policy.apply) or plan.creation_held != policy.creation_held:
         yield "its settings are not those of its policy"
-    if plan.document["valid_until"] != policy.valid_until:
-        yield f"its policy decides alike until {policy.valid_until or 'any day'}, and the plan does not say so"
+    until = policy.valid_until_with(tcb)
+    if plan.document["valid_until"] != until:
+        yield f"its policy decides alike until {until or 'any day'}, and the plan does not say so"
     hops, left = len(plan.hops), (plan.host.remaining_updates or 0) - len(plan.hops)
     if policy.max_hops is not None and hops > policy.max_hops:
         yield f"it has {hops} hops, and its policy permits at most {policy.max_hops}"
@@ -177,7 +196,7 @@ def _mapping(plan: Plan, named: Named, *, strict: bool) -> mapping.MappingFile:
     if not path:
         raise RefusedError("the plan does not say where its mapping file is: name it, with --mapping")
     if strict and not named.mapping:
-        path = _own("mapping file", "--mapping", path)
+        path = own_file("mapping file", "--mapping", path)
     try:
         if not named.mapping:
             require_regular(path, mapping.WHAT)
@@ -199,20 +218,6 @@ def _other(what: str, path: str, planned: str | None, *, named: bool) -> str:
         return f"the {what} changed: {path}"
     was = f", {planned}, as it was then" if planned else ""
     return f"the {what} {path} is not the one that it was made from{was}"
-
-
-def _own(what: str, option: str, path: str) -> str:
-    """The file that a path in the plan leads to, as a path without links: these could lead elsewhere by the time that
-    the file is read. Raises RefusedError if another user can change the file."""
-    try:
-        place = os.path.realpath(path)
-        why = others_can_change(place)
-    except (OSError, ValueError) as error:  # a working directory that was removed, a NUL in the path
-        place, why = path, str(error)
-    if why:
-        message = f"the plan names the {what} {path}, and {why}; if you trust it, name it yourself"
-        raise RefusedError(f"{message}: {option} {path}")
-    return place
 
 
 def _image_paths(plan: Plan) -> Iterator[str]:

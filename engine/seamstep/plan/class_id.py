@@ -34,11 +34,16 @@ def decisions(plan: Mapping[str, Any]) -> dict[str, Any]:
         "host": _facts(plan["host"]),
         "policy": {**plan["policy"], "layers": [_without(layer, "path") for layer in plan["policy"]["layers"]]},
         "mapping": {"sha256": plan["mapping"]["sha256"]},
+        **({"tcb": _tcb(plan["tcb"])} if plan.get("tcb") else {}),
         "source_image": image and {"sha256": image["sha256"]},
         "hops": [_hop(hop) for hop in plan["hops"]],
         "held_up": held and _without(held, "reason"),
         "rejected": [{**step, "verdicts": _outcomes(step["verdicts"])} for step in plan["rejected"]],
     }
+
+
+def _tcb(tcb: Mapping[str, Any]) -> dict[str, Any]:
+    return {**tcb, "documents": [_without(document, "path") for document in tcb["documents"]]}
 
 
 def differences(approved: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:

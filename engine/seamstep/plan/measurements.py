@@ -15,6 +15,7 @@ from seamstep.base import cpus
 from seamstep.base.errors import RefusedError
 from seamstep.base.versions import ModuleVersion
 from seamstep.domain.model import Release
+from seamstep.domain.tcb import TcbView, quote_status, summary
 
 COLUMNS = (
     "version",
@@ -29,6 +30,9 @@ COLUMNS = (
     "sha256",
     "signature",
 )
+#: The columns that TCB Info adds to both: the status of the module of launch, in stages also of the running one.
+TCB_COLUMNS = ("tcb_status", "tcb_date", "advisories")
+PHASE_TCB_COLUMNS = (*TCB_COLUMNS, "tcb_status_2", "tcb_date_2", "advisories_2", "quote_status")
 PHASE_COLUMNS = (
     "phase",
     "version",
@@ -52,6 +56,29 @@ def of_releases(releases: Iterable[Release]) -> list[Row]:
     ``svn_major`` TEE_TCB_SVN[1]. ``signature`` is ``ok``, or the reason why there is no verified image; the row then
     has None everywhere else but ``version``, so that no verifier accepts values of a doubtful image."""
     return [_row(release) for release in releases]
+
+
+def with_status(row: Row, tcb: TcbView | None) -> Row:
+    """A row with the columns that TCB Info adds, and under ``tcb`` what each document says; as it is without TCB Info.
+    A status is None where the SVN or the status is unknown. TEE_TCB_SVN_2 has columns of its own; ``quote_status`` is
+    what a verifier makes of both."""
+    if tcb is None:
+        return row
+    columns = {**row, **_status_columns(row["seamsvn"], tcb, "")}
+    if "tee_tcb_svn_2" not in row:
+        return columns
+    both = tcb.standings(row["seamsvn"]), tcb.standings(row["tee_tcb_svn_2"])
+    return {**columns, **_status_columns(row["tee_tcb_svn_2"], tcb, "_2"), "quote_status": quote_status(*both)}
+
+
+def _status_columns(seamsvn: int | None, tcb: TcbView, suffix: str) -> Row:
+    said = None if seamsvn is None else summary(tcb.standings(seamsvn))
+    return {
+        f"tcb_status{suffix}": said and said["status"],
+        f"tcb_date{suffix}": said and said["date"],
+        f"advisories{suffix}": said and said["advisories"],
+        f"tcb{suffix}": said,
+    }
 
 
 def of_given(version: ModuleVersion, mrseam: str, seamsvn: int) -> Row:

@@ -11,12 +11,10 @@ import hashlib
 import json
 from collections.abc import Mapping
 from datetime import time
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
+from seamstep.base.zones import zone
 from seamstep.plan.windows import DAYS, Window
-
-if TYPE_CHECKING:
-    from zoneinfo import ZoneInfo
 
 Command = tuple[str, ...]
 
@@ -69,15 +67,6 @@ def _window(data: Mapping[str, Any]) -> Window:
         start=time.fromisoformat(data["from"]),
         end=time.fromisoformat(data["to"]),
         days=frozenset(map(DAYS.index, data.get("days", DAYS))),
-        zone=_zone(data.get("timezone", "UTC")),
+        zone=zone(data.get("timezone", "UTC")),
         layer=data.get("layer", 0),
     )
-
-
-def _zone(text: str) -> ZoneInfo:
-    from zoneinfo import ZoneInfo
-
-    try:
-        return ZoneInfo(text)
-    except (KeyError, ValueError, OSError):
-        raise ValueError(f"{text!r} is not a time zone that this host knows (is tzdata installed?)") from None

@@ -44,8 +44,8 @@ class Route(NamedTuple):
 class Router:
     """Finds routes from a release of a graph, the running one unless ``start`` is given, in at most ``budget`` hops.
 
-    ``wanted`` are the releases to lead to, ascending; ``reached`` all versions within the budget, with the fewest hops
-    to each; ``target`` is the newest of ``wanted`` among them, None if there is none.
+    ``wanted`` are the releases to lead to, the most wanted last; ``reached`` all versions within the budget, with the
+    fewest hops to each; ``target`` is the last of ``wanted`` among them, None if there is none.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Router:
         self.reached: dict[ModuleVersion, int] = nx.single_source_shortest_path_length(
             self._steps, self._start, cutoff=self._most
         )
-        self.target = max((version for version in wanted if version in self.reached), default=None)
+        self.target = next((version for version in reversed(wanted) if version in self.reached), None)
 
     def best(self, choice: PathChoice) -> Route | None:
         """The best route to the target; None if there is no target."""

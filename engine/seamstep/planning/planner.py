@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import date
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seamstep.base.documents import absolute
 from seamstep.base.errors import InputError, Problem, RefusedError
@@ -29,6 +29,9 @@ from seamstep.rules.asking import ask
 from seamstep.rules.seam_memory import SeamMemory
 from seamstep.rules.td_build import TdBuild, safe_while_tds_are_created
 
+if TYPE_CHECKING:
+    from seamstep.domain.tcb import TcbView
+
 
 class Answer(NamedTuple):
     """The result of looking for a path.
@@ -45,8 +48,12 @@ class Answer(NamedTuple):
 
 
 def router(graph: VersionGraph, policy: Policy, start: ModuleVersion | None = None) -> Router:
-    """The Router from the running module, or from ``start``, to the newer releases that the policy wants."""
-    wanted = [version for version in graph.newer(start or graph.running) if policy.target.names(version)]
+    """The Router from the running module, or from ``start``, to the newer releases that the policy wants: the newest is
+    wanted most, or, where advisories are to be closed, the nearest."""
+    source = graph.release(start or graph.running)
+    wanted = [version for version in graph.newer(source.version) if policy.target.wants(graph.release(version))]
+    if policy.target.closes:
+        wanted = [] if policy.target.wants(source) else wanted[::-1]
     return Router(graph, wanted, budget_of(graph.host, policy), start)
 
 
@@ -54,9 +61,17 @@ def find_way(graph: VersionGraph, policy: Policy, start: ModuleVersion | None = 
     """The best path for the host under the policy, from its running module or from ``start``."""
     found = router(graph, policy, start)
     best = found.best(policy.choice)
-    nothing_newer = PlanOutcome.UP_TO_DATE if graph.listed else PlanOutcome.NOT_LISTED
-    outcome = PlanOutcome.UPDATE if best else PlanOutcome.NO_PATH if found.wanted else nothing_newer
+    outcome = (
+        PlanOutcome.UPDATE if best else PlanOutcome.NO_PATH if found.wanted else nothing_wanted(graph, policy, start)
+    )
     return Answer(outcome, found, best)
+
+
+def nothing_wanted(graph: VersionGraph, policy: Policy, start: ModuleVersion | None = None) -> PlanOutcome:
+    """The outcome where the policy wants no newer release. That no release is known to close an advisory is no-path."""
+    if policy.target.closes and not policy.target.wants(graph.release(start or graph.running)):
+        return PlanOutcome.NO_PATH
+    return PlanOutcome.UP_TO_DATE if graph.listed else PlanOutcome.NOT_LISTED
 
 
 def make_plan(
@@ -68,6 +83,7 @@ def make_plan(
     as_of: date,
     hypothetical: bool = False,
     without_images: bool = False,
+    tcb: TcbView | None = None,
 ) -> Plan:
     """The plan for a host under a policy.
 
@@ -79,6 +95,7 @@ def make_plan(
         as_of: the day for which the policy was read; the plan records it.
         hypothetical: whether that is another day than today; such a plan is not applied.
         without_images: leave rules open that need a missing image, and mark the plan provisional.
+        tcb: the TCB Info that the releases' standings come from; the plan records its documents.
 
     Raises:
         InputError: the policy's target is one version of the running series that no release has, or a series has too
@@ -102,7 +119,7 @@ def make_plan(
             "layers": [{"name": one.name, "sha256": one.sha256, "path": one.file} for one in policy.sources],
         },
         "as_of": as_of.isoformat(),
-        "valid_until": policy.valid_until,
+        "valid_until": policy.valid_until_with(tcb),
         "hypothetical": hypothetical,
         "mapping": {"sha256": mapping.sha256, "path": absolute(mapping.path)},
         "source": str(graph.running),
@@ -122,6 +139,11 @@ def make_plan(
         "apply": dict(policy.apply),
     }
     document["expired"] = expiry.that_matter(policy, document)
+    if tcb:
+        from seamstep.planning import advisories
+
+        last = best.versions[-1] if best else graph.running
+        document["tcb"] = advisories.tcb_document(graph.ladder(graph.running.series), graph.running, last, tcb)
     return seal(document, host)
 
 
@@ -144,12 +166,16 @@ def _reason(graph: VersionGraph, policy: Policy, mapping: MappingFile, found: Ro
     if best:
         return f"{' → '.join(map(str, best.versions))}, {_count(best.hops, 'hop')}"
     if found.wanted:
-        return _why_no_path(graph, policy, found.wanted, budget_of(graph.host, policy))
+        return _why_no_path(graph, policy, sorted(found.wanted), budget_of(graph.host, policy))
     return why_nothing_newer(graph, policy, mapping)
 
 
 def check_target(graph: VersionGraph, policy: Policy) -> None:
     """Raise InputError if the target is one version, newer than the running module, that its series lacks."""
+    if policy.target.closes:
+        from seamstep.planning import advisories
+
+        advisories.check_known(graph, policy)
     version = policy.target.version
     if version is None or version in graph.steps:
         return
@@ -162,6 +188,10 @@ def check_target(graph: VersionGraph, policy: Policy) -> None:
 
 def why_nothing_newer(graph: VersionGraph, policy: Policy, mapping: MappingFile) -> str:
     """Why the policy wants no newer release for a host: it is up to date, or its module is not listed."""
+    if policy.target.closes:
+        from seamstep.planning import advisories
+
+        return advisories.why_none_closes(graph, policy)
     series, running = graph.running.series, graph.running
     listed = [release.version for release in mapping.releases if release.version.series == series]
     if not graph.listed:
@@ -176,9 +206,9 @@ def why_nothing_newer(graph: VersionGraph, policy: Policy, mapping: MappingFile)
 
 
 def _held_up(graph: VersionGraph, found: Router) -> dict[str, Any] | None:
-    """The newest release that is wanted and out of reach, with the rules that refuse the step into it that the fewest
+    """The release that is wanted most and out of reach, with the rules that refuse the step into it that the fewest
     refuse; None if it can be reached. ``known`` is false if no rule says more than that it can't tell."""
-    wanted = max(found.wanted, default=None)
+    wanted = found.wanted[-1] if found.wanted else None
     if wanted is None or found.target == wanted:
         return None
     sources = sorted(version for version in found.reached if version < wanted)

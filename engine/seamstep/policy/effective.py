@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 from seamstep.base.errors import KeyPath
 from seamstep.base.versions import ModuleVersion
 from seamstep.policy.layers import Layer, choosing, merge
-from seamstep.policy.policy import Policy
-from seamstep.policy.words import apply_words, duration
-from seamstep.rules import AppliedRule, Level, Rule
+from seamstep.policy.policy import Policy, Target
+from seamstep.policy.words import apply_words, duration, tcb_words
+from seamstep.rules import AppliedRule, Level, Rule, TcbStatusRule
 from seamstep.rules.td_build import TdBuild
 
 
@@ -46,13 +46,16 @@ def _limits(layers: Sequence[Layer], merged: Policy) -> Iterator[Effective]:
     hops = "no limit" if merged.max_hops is None else str(merged.max_hops)
     held = "held" if merged.creation_held else "not held"
     chooser = choosing(layers)
-    yield _row(layers, "target", merged.target.text, lambda layer: bool(layer.policy.target.specifiers))
+    yield _row(layers, "target", merged.target.text, lambda layer: layer.policy.target != Target())
     yield _row(layers, "path", merged.choice.value, lambda layer: layer is chooser)
     yield _row(layers, "max_hops", hops, lambda layer: layer.policy.max_hops == merged.max_hops)
     yield _row(
         layers, "keep_updates", str(merged.keep_updates), lambda layer: layer.policy.keep_updates == merged.keep_updates
     )
     yield _row(layers, "td_creation", held, lambda layer: layer.policy.creation_held == merged.creation_held)
+    if merged.uses_tcb or any(layer.states("tcb_info") for layer in layers):
+        until = merged.tcb_stale_until
+        yield _row(layers, "tcb_info", tcb_words(merged), lambda layer: layer.policy.tcb_stale_until == until)
 
 
 def _row(layers: Sequence[Layer], key: str, value: str, gives: Callable[[Layer], bool]) -> Effective:
@@ -88,6 +91,8 @@ def _weight(applied: AppliedRule) -> tuple[object, ...]:
 
 
 def _parameters(rule: Rule) -> str:
+    if isinstance(rule, TcbStatusRule):
+        return f", {rule.wanted}"
     return f", at least 0x{rule.strictness()[0]:x}" if rule.parameters and rule.strictness() else ""
 
 

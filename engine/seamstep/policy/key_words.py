@@ -14,6 +14,7 @@ SYNONYMS = {
     "max_hops": ("hop", "limit", "max_update", "maximum_hop"),
     "keep_updates": ("reserve", "keep", "spare"),
     "td_creation": ("hold", "held", "creation"),
+    "tcb_info": ("tcb", "tcb_stale_until", "stale_until", "advisory"),
     "rules": ("check", "level"),
     "signers": ("key", "trust", "trusted", "trusted_key"),
     "deny": ("denied", "denial", "forbid", "forbidden", "block", "blocked", "exclude", "blocklist", "blacklist"),

@@ -4,7 +4,9 @@ No order of layers permits a step, a time or an omission that another order forb
 
 - Rules: the highest level, the strictest parameters. A waiver is in force only if every layer that sets the rule
   accepts the step.
-- Targets and signers: those that all layers name. Denials and waypoints: those of any layer.
+- Targets and signers: those that all layers name, and releases that close the advisories of all layers.
+- ``tcb_info``: the first ``stale_until``, and none if a layer that uses TCB Info has none.
+- Denials and waypoints: those of any layer.
 - ``max_hops``: the smallest. ``keep_updates``: the largest. ``td_creation``: held if all layers with ``td-build`` say
   so.
 - Windows: each layer that has any needs one open. ``soak``: the longest. ``busy``: the fewest retries and the longest
@@ -18,6 +20,7 @@ chooses among the permitted paths) and the ``description`` (that of the first la
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any, NamedTuple
 
 from seamstep.base import resources
@@ -59,7 +62,10 @@ def merge(layers: Sequence[Layer]) -> Policy:
     limits = [policy.max_hops for policy in policies if policy.max_hops is not None]
     return Policy(
         sources=tuple(source for policy in policies for source in policy.sources),
-        target=Target(tuple(specifier for policy in policies for specifier in policy.target.specifiers)),
+        target=Target(
+            tuple(specifier for policy in policies for specifier in policy.target.specifiers),
+            tuple(dict.fromkeys(advisory for policy in policies for advisory in policy.target.closes)),
+        ),
         choice=choosing(layers).policy.choice,
         max_hops=min(limits, default=None),
         keep_updates=max(policy.keep_updates for policy in policies),
@@ -71,6 +77,7 @@ def merge(layers: Sequence[Layer]) -> Policy:
         creation_held=held,
         expired=tuple(entry for policy in policies for entry in policy.expired),
         description=first.description,
+        tcb_stale_until=_stale_until(policies),
     )
 
 
@@ -112,6 +119,13 @@ def _creation_held(policies: Sequence[Policy]) -> bool:
     """Whether the layers together say that no TD is created: all with ``td-build`` in force, or all if none has it."""
     asking = [policy for policy in policies if any(applied.rule.name == TdBuild.name for applied in policy.rules)]
     return all(policy.creation_held for policy in asking or policies)
+
+
+def _stale_until(policies: Sequence[Policy]) -> date | None:
+    """The first of the days that the layers name; None if a layer that uses TCB Info names none."""
+    if any(policy.uses_tcb and policy.tcb_stale_until is None for policy in policies):
+        return None
+    return min((policy.tcb_stale_until for policy in policies if policy.tcb_stale_until), default=None)
 
 
 def _with_held(applied: AppliedRule, *, held: bool) -> AppliedRule:

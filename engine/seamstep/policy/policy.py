@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
+from datetime import date
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seamstep.base.errors import Problem
 from seamstep.base.versions import ModuleVersion, Specifier
-from seamstep.rules import HARD_RULES, AppliedRule, Denial, Deny, Waypoint
+from seamstep.rules import HARD_RULES, AppliedRule, Denial, Deny, TcbStatusRule, Waypoint
+
+if TYPE_CHECKING:
+    from seamstep.domain.model import Release
+    from seamstep.domain.tcb import TcbView
 
 NEWEST = "newest"
+_CLOSES = "closes "
+_ADVISORY = re.compile(r"[A-Z0-9][A-Z0-9-]{0,63}", re.ASCII)
 
 
 class PathChoice(StrEnum):
@@ -23,19 +31,25 @@ class PathChoice(StrEnum):
 
 
 class Target(NamedTuple):
-    """The releases that a policy wants, preferably the newest: those in each of ``specifiers``, any if it is empty."""
+    """The releases that a policy wants: those in each of ``specifiers``, any if it is empty, that close each of the
+    advisories in ``closes`` by TCB Info. Preferably the newest, or the nearest if there are advisories."""
 
     specifiers: tuple[Specifier, ...] = ()
+    closes: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> Target:
-        """The target for ``newest``, a version or a specifier. Raises ValueError for any other text."""
+        """The target for ``newest``, a version, a specifier, or ``closes`` with advisories. Raises ValueError for any
+        other text."""
+        if text.startswith(_CLOSES):
+            return cls(closes=_advisories(text.removeprefix(_CLOSES)))
         return cls() if text == NEWEST else cls((Specifier(text),))
 
     @property
     def text(self) -> str:
         """The target as the policy has it."""
-        return " and ".join(specifier.text for specifier in self.specifiers) or NEWEST
+        closing = [f"{_CLOSES}{', '.join(self.closes)}"] if self.closes else []
+        return " and ".join([*(specifier.text for specifier in self.specifiers), *closing]) or NEWEST
 
     @property
     def version(self) -> ModuleVersion | None:
@@ -45,6 +59,24 @@ class Target(NamedTuple):
     def names(self, version: ModuleVersion) -> bool:
         """Whether the policy wants ``version``."""
         return all(version in specifier for specifier in self.specifiers)
+
+    def wants(self, release: Release) -> bool:
+        """Whether the policy wants ``release``: its version, and what it closes."""
+        return self.names(release.version) and (not self.closes or _closes_all(release, self.closes))
+
+
+def _closes_all(release: Release, advisories: Iterable[str]) -> bool:
+    from seamstep.domain.tcb import closes
+
+    return all(closes(release.tcb, advisory) for advisory in advisories)
+
+
+def _advisories(text: str) -> tuple[str, ...]:
+    found = [part.strip() for part in text.split(",")]
+    for advisory in found:
+        if not _ADVISORY.fullmatch(advisory):
+            raise ValueError(f"{advisory!r} is not an advisory such as INTEL-SA-01099")
+    return tuple(dict.fromkeys(found))
 
 
 class Source(NamedTuple):
@@ -96,6 +128,7 @@ class Policy(NamedTuple):
         creation_held: whether the policy says that no TD is created while hops are performed.
         expired: the denials and waivers that have expired.
         description: the text for readers of the policy.
+        tcb_stale_until: the last day on which TCB Info that has expired still counts; None if it never does.
     """
 
     sources: tuple[Source, ...]
@@ -111,6 +144,18 @@ class Policy(NamedTuple):
     creation_held: bool = False
     expired: tuple[Expired, ...] = ()
     description: str = ""
+    tcb_stale_until: date | None = None
+
+    @property
+    def uses_tcb(self) -> bool:
+        """Whether TCB Info decides what the policy permits or wants."""
+        return bool(self.target.closes) or any(isinstance(one.rule, TcbStatusRule) for one in self.rules)
+
+    def valid_until_with(self, tcb: TcbView | None) -> str | None:
+        """The last day, as ISO 8601, until which policy and TCB Info decide alike; None for ever."""
+        ends = tcb.valid_until if tcb and self.uses_tcb else None
+        days = [self.valid_until, ends.isoformat() if ends else None]
+        return min((day for day in days if day), default=None)
 
     @property
     def name(self) -> str:

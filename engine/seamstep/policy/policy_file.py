@@ -13,6 +13,8 @@ from seamstep.base.durations import seconds
 from seamstep.base.errors import InputError, KeyPath, Problem, in_reading_order
 from seamstep.base.validation import check, did_you_mean
 from seamstep.base.versions import ModuleVersion, Specifier
+from seamstep.base.zones import zone
+from seamstep.domain.tcb import TcbStatus
 from seamstep.policy.key_words import SYNONYMS
 from seamstep.policy.layers import Layer
 from seamstep.policy.policy import Expired, PathChoice, Policy, Source, Target
@@ -25,6 +27,7 @@ from seamstep.rules import (
     Level,
     Rule,
     Scope,
+    TcbStatusRule,
     Waiver,
     policy_rules,
 )
@@ -161,7 +164,9 @@ class _Reader:
         self.waivers()
         self.contradictions(self.denials(), self.waypoints())
         self.apply()
+        self.stale_until()
         rules = self.data.get("rules")
+        self.tcb_status(rules.get(TcbStatusRule.name) if isinstance(rules, dict) else None)
         for name, setting in rules.items() if isinstance(rules, dict) else ():
             if isinstance(setting, dict) and "cost" in setting and setting.get("level", Level.PREFER) != Level.PREFER:
                 self.complain(("rules", name, "cost"), "a cost has a meaning with the level 'prefer' only")
@@ -189,6 +194,7 @@ class _Reader:
             creation_held=held,
             expired=tuple(self.lapsed(file, *entry) for entry in self.expired),
             description=data.get("description", ""),
+            tcb_stale_until=self.stale_until(),
         )
 
     def lapsed(self, file: str | None, rule: str, versions: Specifier, problem: Problem) -> Expired:
@@ -198,6 +204,18 @@ class _Reader:
     def target(self) -> Target:
         target: Target = self.text(("target",), _target, Target())
         return target
+
+    def stale_until(self) -> date | None:
+        day: date | None = self.text(("tcb_info", "stale_until"), _day)
+        return day
+
+    def tcb_status(self, setting: object) -> None:
+        """Complain of a day that is none, or that has no meaning."""
+        if isinstance(setting, dict) and "as_of" in setting:
+            path = ("rules", TcbStatusRule.name, "as_of")
+            self.text(path, _day)
+            if setting.get("status") == TcbStatus.OUT_OF_DATE:
+                self.complain(path, "has a meaning with the status UpToDate only")
 
     def denials(self) -> list[Denial]:
         found = []
@@ -288,7 +306,7 @@ def _target(text: str) -> Target:
     try:
         return Target.parse(text)
     except ValueError as error:
-        raise ValueError(f"{error}, or 'newest'") from None
+        raise ValueError(f"{error}, or 'newest', or 'closes' with an advisory") from None
 
 
 def _applied(settings: Mapping[str, Any], waivers: Sequence[Waiver], *, held: bool) -> tuple[AppliedRule, ...]:
@@ -318,10 +336,9 @@ def _day(text: str) -> date:
 
 
 def _timezone(text: str) -> str:
-    from zoneinfo import ZoneInfo
-
     try:
-        ZoneInfo(text)
-    except (KeyError, ValueError, OSError):
-        raise ValueError(f"{text!r} is not a time zone such as Europe/Berlin or UTC") from None
+        zone(text)
+    except ValueError:
+        known = "such as Europe/Berlin or UTC (is tzdata installed?)"
+        raise ValueError(f"{text!r} is not a time zone {known}") from None
     return text

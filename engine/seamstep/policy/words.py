@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from seamstep.policy.policy import Policy
 from seamstep.rules import AppliedRule, Level
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -22,6 +23,12 @@ def rule_words(applied: AppliedRule | None, setting: object) -> str:
     given = setting if isinstance(setting, Mapping) else {}
     parameters = [f"{key} {_parameter(key, value)}" for key, value in given.items() if key not in {"level", "cost"}]
     return ", ".join([applied.level.value, *cost, *parameters])
+
+
+def tcb_words(policy: Policy) -> str:
+    """Until when a policy lets TCB Info count that has expired."""
+    until = policy.tcb_stale_until
+    return f"expired TCB Info counts until {until}" if until else "expired TCB Info does not count"
 
 
 def _parameter(key: str, value: object) -> str:

@@ -22,6 +22,7 @@ from seamstep.rules.same_series import SameSeries
 from seamstep.rules.seam_memory import SeamMemory
 from seamstep.rules.seamldr_minimum import SeamldrMinimum
 from seamstep.rules.svn import Svn
+from seamstep.rules.tcb_status import TcbStatusRule
 from seamstep.rules.td_build import TdBuild
 from seamstep.rules.updates_remaining import UpdatesRemaining
 from seamstep.rules.upload_interface import UploadInterface
@@ -36,6 +37,7 @@ __all__ = [
     "Level",
     "Rule",
     "Scope",
+    "TcbStatusRule",
     "Waiver",
     "Waypoint",
     "policy_rules",
@@ -112,6 +114,7 @@ POLICY_RULES: dict[str, type[Rule]] = {
         FeatureLoss,
         SeamMemory,
         MinimumSvn,
+        TcbStatusRule,
         Preproduction,
         NoStranding,
     )

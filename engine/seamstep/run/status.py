@@ -19,8 +19,9 @@ earlier run recorded a larger number: a P-SEAMLDR without support for updates re
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from seamstep.base.errors import ExitCode
@@ -72,7 +73,9 @@ def status(
     running: int | None,
     permitted: dict[str, Any] | None,
     *,
-    folder: str = "",
+    held: hold.Hold | None = None,
+    tcb: dict[str, Any] | None = None,
+    more_unknown: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """The status document of a host.
 
@@ -82,12 +85,14 @@ def status(
         unreadable: the reason why the journal can't be read; empty otherwise.
         running: the process that holds the lock; None if the lock is free.
         permitted: the document's ``permitted``; None if it was not computed.
-        folder: the state folder, where a hold is kept; empty if there is none.
+        held: the hold on the host; None if there is none.
+        tcb: the document's ``tcb``, the TCB status of the running module; None if there is no TCB Info.
+        more_unknown: the reasons why other parts of the document are not known.
     """
     past = past_runs.runs(history.records) if history else []
     unsettled = past_runs.unsettled(past, facts.boot_id or "")
     tdx = _tdx(facts)
-    unknown = dict(facts.unknown)
+    unknown = {**facts.unknown, **more_unknown}
     if unreadable:
         unknown["last_run"] = unknown["hold"] = unreadable
     return {
@@ -97,7 +102,8 @@ def status(
         "upload_status": facts.upload.status if facts.upload else None,
         "last_run": _last_run(past, facts.boot_id, running) if past else None,
         "permitted": permitted,
-        "hold": _hold(folder, unreadable),
+        "tcb": tcb,
+        "hold": held._asdict() if held and not unreadable else None,
         "reboot_needed": _reboot_needed(
             facts,
             tdx,
@@ -118,12 +124,6 @@ def window(listed: Sequence[windows.Window], now: float) -> dict[str, Any] | Non
     opening = windows.opens(listed, now) if closed else None
     next_ = None if opening is None else datetime.fromtimestamp(opening, UTC).isoformat()
     return {"open": not closed, "opens": next_, "reason": closed or "a maintenance window is open"}
-
-
-def _hold(folder: str, unreadable: str) -> dict[str, Any] | None:
-    """The hold; null where there is none, and where the state folder can't be read by this user (see ``unknown``)."""
-    found = hold.read(folder) if folder and not unreadable else None
-    return found._asdict() if found else None
 
 
 def exit_code(document: dict[str, Any]) -> ExitCode:

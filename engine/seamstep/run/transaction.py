@@ -89,6 +89,7 @@ class Transaction(NamedTuple):
         rehearsal: bool = False,
         committed: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext,
         commands: bool = True,
+        held: Callable[[], str] = str,
     ) -> RunResult:
         """Perform ``plan``, starting after the hops that earlier runs of the same plan applied in this boot.
 
@@ -101,6 +102,7 @@ class Transaction(NamedTuple):
             rehearsal: see :class:`Executor`; without a journal every run is one.
             committed: see :class:`Executor`.
             commands: whether to run the policy's commands.
+            held: see :class:`Executor`.
 
         Raises:
             TdxLostError: TDX is lost.
@@ -127,6 +129,7 @@ class Transaction(NamedTuple):
             committed=committed,
             commands=Commands(plan.settings, self._variables(plan, start), journal.append) if commands else None,
             last_applied=past_runs.last_applied(self.past, self.boot_id),
+            held=held,
         )
         result = executor.run(plan, start=start, limit=limit)
         try:

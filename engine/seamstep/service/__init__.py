@@ -1,4 +1,4 @@
-"""The systemd units that ship with seamstep, and their installation.
+"""The systemd units that ship with seamstep, and their installation, with the host's configuration.
 
 Each installed unit carries the digest of its own text, so a unit that was changed by hand is recognized without a
 separate record. docs/service.md describes the units, docs/adr/0013-service.md the reasons for their settings.
@@ -17,8 +17,14 @@ from seamstep.base.documents import read_regular
 from seamstep.base.errors import InputError, Problem, RefusedError
 from seamstep.base.writing import write_atomic
 
-UNITS = ("seamstep.service", "seamstep.timer", "seamstep-metrics.service", "seamstep-metrics.timer")
-SETTINGS = "etc/seamstep/seamstep.env"
+UNITS = (
+    "seamstep.service",
+    "seamstep.timer",
+    "seamstep-look.service",
+    "seamstep-metrics.service",
+    "seamstep-metrics.timer",
+)
+CONFIG = "etc/seamstep/config.yaml"
 _LOCAL, _VENDOR = "etc/systemd/system", "usr/lib/systemd/system"
 _PLACEHOLDER = "@SEAMSTEP@"
 _MARK = "# Written by seamstep service install; what you change belongs in a drop-in (systemctl edit). sha256: "
@@ -32,8 +38,17 @@ class Fate(StrEnum):
     """The effect of an installation on one file; the value is its text for users."""
 
     WRITTEN = "written"
+    CARRIED = "written, with the settings of etc/seamstep/seamstep.env, which is not read any more"
     UNCHANGED = "unchanged"
     KEPT = "kept, it is yours"
+
+
+class State(StrEnum):
+    """How the text of an installed unit compares with that of this version."""
+
+    CURRENT = "current"
+    OTHER_VERSION = "other-version"
+    CHANGED = "changed"
 
 
 class Installed(NamedTuple):
@@ -61,19 +76,37 @@ def unit(name: str, command: str) -> str:
     if not _PLAIN.fullmatch(command) or ".." in command.split("/"):
         message = f"{command!r} must be an absolute path of plain characters (letters, digits and _ . / + @ -)"
         raise InputError(Problem("--exec", message))
-    if command.startswith(_UNSEEN):
+    if is_unseen(command):
         message = f"{command} can't be run by the service, which does not see /home, /root and /tmp; install seamstep "
         raise InputError(Problem("--exec", f"{message}elsewhere, such as in a virtual environment below /opt"))
     return _resource(name).replace(_PLACEHOLDER, command)
 
 
-def settings() -> str:
-    """The text of the settings file that ships with seamstep."""
-    return _resource("seamstep.env")
+def is_unseen(path: str) -> bool:
+    """Whether the sandbox hides ``path`` from the service."""
+    return f"{path}/".startswith(_UNSEEN)
+
+
+def compared(name: str, text: str) -> tuple[State, str]:
+    """How the ``text`` of the installed unit ``name`` compares with that of this version, and the seamstep command that
+    it runs (empty if it runs none, or the text is another). A package may leave the digest out."""
+    first, _, rest = text.partition("\n")
+    bare = rest if first.startswith(_MARK) else text
+    template = re.escape(_resource(name)).replace(re.escape(_PLACEHOLDER), f"(?P<command>{_PLAIN.pattern})", 1)
+    match = re.fullmatch(template, bare, re.ASCII)
+    if match and (bare is text or is_ours(text)):
+        return State.CURRENT, match.groupdict().get("command") or ""
+    return State.OTHER_VERSION if is_ours(text) else State.CHANGED, ""
+
+
+def default_config() -> str:
+    """The text of the configuration that ships with seamstep, which leaves every key at its default."""
+    return _resource("config.yaml")
 
 
 def install(root: Path, command: str, *, force: bool = False) -> list[Installed]:
-    """Write the units below ``root``, and the settings file if it does not exist. All checks precede the first write.
+    """Write the units below ``root``, and the configuration if it does not exist, with the settings of earlier versions
+    if there are any. All checks precede the first write.
 
     With root "/" the units are written to /etc/systemd/system, the folder of the machine's administrator. With another
     root they are written to usr/lib/systemd/system, the folder of packages and images, which /etc overrides.
@@ -84,7 +117,8 @@ def install(root: Path, command: str, *, force: bool = False) -> list[Installed]
         force: whether to replace units that were changed by hand.
 
     Raises:
-        InputError: ``root`` is not a folder, the service can't run ``command``, or a file can't be written.
+        InputError: ``root`` is not a folder, the service can't run ``command``, a file can't be written, or settings of
+            earlier versions can't be carried over.
         RefusedError: a unit was changed by hand and ``force`` is false, a path is a symbolic link, or
             leads out of ``root`` by one.
     """
@@ -93,19 +127,36 @@ def install(root: Path, command: str, *, force: bool = False) -> list[Installed]
     folder = root / (_LOCAL if root.resolve() == Path("/") else _VENDOR)
     if folder == root / _LOCAL and not (os.access(command, os.X_OK) and Path(command).is_file()):
         raise InputError(Problem("--exec", f"{command} is no program on this machine"))
-    wanted = {folder / name: _signed(unit(name, command)) for name in UNITS}
-    _refuse_links([path for path in (*wanted, root / SETTINGS) if path.is_symlink()])
-    _refuse_escapes(root, (folder, (root / SETTINGS).parent))
-    present = {path: _present(path) for path in wanted}
-    changed = [path for path, text in present.items() if text not in {None, wanted[path]} and not _is_ours(text or "")]
+    wanted = {folder / name: signed(unit(name, command)) for name in UNITS}
+    _refuse_links([path for path in (*wanted, root / CONFIG) if path.is_symlink()])
+    _refuse_escapes(root, (folder, (root / CONFIG).parent))
+    before = {path: present(path) for path in wanted}
+    changed = [path for path, text in before.items() if text not in {None, wanted[path]} and not is_ours(text or "")]
     if changed and not force:
         names = ", ".join(map(str, changed))
         raise RefusedError(f"changed by hand, so left alone, and nothing was written: {names}; give --force to replace")
-    done = [_write(path, text, present[path]) for path, text in wanted.items()]
-    configured = root / SETTINGS
-    if _present(configured) is not None:
+    configured = root / CONFIG
+    text = None if present(configured) is not None else _first_config(root)
+    done = [_write(path, text, before[path]) for path, text in wanted.items()]
+    if text is None:
         return [*done, Installed(configured, Fate.KEPT)]
-    return [*done, _write(configured, settings(), None)]
+    written = _write(configured, text, None)
+    return [*done, written if text == default_config() else written._replace(fate=Fate.CARRIED)]
+
+
+def _first_config(root: Path) -> str:
+    """The text of a configuration where there is none: all defaults, or the settings of earlier versions. Raises
+    InputError if some of those can't be carried over."""
+    from seamstep.service import old_settings
+
+    old = old_settings.load(str(root / old_settings.NAME))
+    if old is None:
+        return default_config()
+    if old.unfit:
+        message = "see to these, or remove the file, and install again; nothing was written"
+        raise InputError([*old.unfit, Problem(old.file, message)])
+    carried = "\n".join(["# Carried over from /etc/seamstep/seamstep.env:", *old.lines()])
+    return f"{default_config()}\n{carried}\n"
 
 
 def _refuse_links(links: list[Path]) -> None:
@@ -124,8 +175,8 @@ def _refuse_escapes(root: Path, folders: tuple[Path, ...]) -> None:
             raise RefusedError(f"{folder} leads out of {root} by a symbolic link, and nothing was written")
 
 
-def _write(path: Path, text: str, present: str | None) -> Installed:
-    if present == text:
+def _write(path: Path, text: str, before: str | None) -> Installed:
+    if before == text:
         return Installed(path, Fate.UNCHANGED)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -135,8 +186,8 @@ def _write(path: Path, text: str, present: str | None) -> Installed:
     return Installed(path, Fate.WRITTEN)
 
 
-def _present(path: Path) -> str | None:
-    """The file's text; None if the file does not exist."""
+def present(path: Path) -> str | None:
+    """The file's text; None if the file does not exist. Raises InputError if it can't be read."""
     try:
         if not path.stat().st_size:
             return ""
@@ -147,14 +198,15 @@ def _present(path: Path) -> str | None:
     return read_regular(str(path), _SIZE_MAX, "unit").decode("utf-8", "replace")
 
 
-def _signed(text: str) -> str:
+def signed(text: str) -> str:
+    """The text of a unit as it is installed: below the digest of its text."""
     return f"{_MARK}{hashlib.sha256(text.encode()).hexdigest()}\n{text}"
 
 
-def _is_ours(text: str) -> bool:
+def is_ours(text: str) -> bool:
     """Whether ``text`` is a unit as a version of seamstep wrote it, unchanged since."""
     first, _, rest = text.partition("\n")
-    return first.startswith(_MARK) and _signed(rest) == text
+    return first.startswith(_MARK) and signed(rest) == text
 
 
 def _resource(name: str) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from seamstep.plan.allow_list import Comparison, Finding, Lack
+from seamstep.plan.allow_list import Comparison, Finding, Lack, Quote
 from seamstep.plan.known_modules import Match
+from seamstep.show.tcb import tcb_text
 from seamstep.show.text import printable
 
 _QUOTE = ("version", "mrseam", "seamsvn", "running", "tee_tcb_svn_2")
@@ -37,10 +39,13 @@ def matches_text(matches: Sequence[Match], searched: Sequence[str]) -> str:
     return "\n".join(f"{match.version}  {match.mrseam}  ({', '.join(match.origins)})" for match in matches)
 
 
-def comparison_document(path: str, entries: int, found: Comparison, left_out: Sequence[str]) -> dict[str, Any]:
+def comparison_document(
+    path: str, entries: int, found: Comparison, left_out: Sequence[str], joined: Sequence[Quote] | None = None
+) -> dict[str, Any]:
     """The findings on the allow-list in a file. ``left_out`` are the releases of which nothing is known, so that
-    nothing was compared."""
+    nothing was compared. ``joined`` are the quotes around a plan with their TCB status, None without TCB Info."""
     return {
+        **({"quotes": [_joined(one) for one in joined]} if joined is not None else {}),
         "schema": "seamstep/allow-list/v1",
         "list": path,
         "entries": entries,
@@ -51,6 +56,24 @@ def comparison_document(path: str, entries: int, found: Comparison, left_out: Se
         "too_much": [_finding(one) for one in found.too_much],
         "not_compared": list(left_out),
     }
+
+
+def _joined(quote: Quote) -> dict[str, Any]:
+    keys = (*_QUOTE, "launched_on", "quote_status", "tcb", "tcb_2")
+    return {"stage": quote.stage, "accepted": quote.accepted, **{key: quote.row[key] for key in keys}}
+
+
+def joined_lines(quotes: Sequence[Quote]) -> Iterator[str]:
+    """For each stage of a plan every quote: whether the list accepts it, and what a verifier calls it."""
+    for stage, group in itertools.groupby(quotes, key=lambda quote: quote.stage):
+        yield f"{stage}:"
+        for quote in group:
+            row = quote.row
+            listed = "accepted by the list" if quote.accepted else "NOT in the list"
+            called = row["quote_status"] or "unknown"
+            yield f"  launched on {row['launched_on']} while {row['running']} runs: {listed}; called {called}"
+            yield printable(f"    TEE_TCB_SVN 0x{row['seamsvn']:x}: {tcb_text(row['tcb'])}")
+            yield printable(f"    TEE_TCB_SVN_2 0x{row['tee_tcb_svn_2']:x}: {tcb_text(row['tcb_2'])}")
 
 
 def _finding(found: Finding) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from seamstep.show.causes import short
-from seamstep.show.text import Note, printable, way, way_of
+from seamstep.show.text import Note, printable, tcb_lines, way, way_of
 
 _MARKS = {"blocks": "BLOCKS", "waived": "waived", "open": "open", "none": "note"}
 
@@ -74,6 +74,7 @@ def findings(document: Mapping[str, Any]) -> Iterator[str]:
         yield f"no path from {running} to {goal} under the policy {document['policy']}"
         if path:
             yield f"the newest that can be reached is {path[-1]}"
+    yield from tcb_lines(document, goal)
     yield from (f"expired: {sentence}" for sentence in document.get("expired", ()))
 
 

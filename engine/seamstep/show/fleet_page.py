@@ -32,6 +32,10 @@ def _totals(head: Mapping[str, Any]) -> Element:
     totals = head["totals"]
     outcomes = ([OUTCOMES[one], f"{count:,}"] for one, count in totals["by_outcome"].items())
     parts = [table("Hosts by outcome", ("outcome", "hosts"), outcomes)]
+    for title, key in (("What runs, by TCB status", "by_tcb_status"), ("Open advisories", "by_advisory")):
+        if totals.get(key):
+            counts = ([name, f"{count:,}"] for name, count in totals[key].items())
+            parts.append(table(title, ("", "hosts"), counts))
     if totals["by_rule"]:
         rules = ([rule, f"{count:,}"] for rule, count in totals["by_rule"].items())
         parts.append(table("Hosts held up, by rule", ("held up by", "hosts"), rules))

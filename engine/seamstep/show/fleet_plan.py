@@ -29,6 +29,8 @@ def fleet_text(head: Mapping[str, Any], classes: Sequence[Mapping[str, Any]]) ->
     lines = [summary(head), *notes(head)]
     lines += _numbers("", {OUTCOMES[outcome]: count for outcome, count in head["totals"]["by_outcome"].items()})
     lines += _numbers("held up by", head["totals"]["by_rule"])
+    lines += _numbers("what runs, by TCB status", head["totals"].get("by_tcb_status", {}))
+    lines += _numbers("open advisories", head["totals"].get("by_advisory", {}))
     rows = [[_cut(cell) for cell in cells(one)] for one in classes[:SHOWN_CLASSES]]
     if rows:
         lines += ["", *_table([list(COLUMNS), *rows])]

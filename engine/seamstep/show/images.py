@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 
 from seamstep.base import cpus
 from seamstep.domain.model import Check, Image
+from seamstep.domain.tcb import TcbView, summary
 from seamstep.show.causes import short
+from seamstep.show.tcb import tcb_text
 from seamstep.show.text import printable
 
 #: The phases of a plan, each with its heading, an instruction to verifiers.
@@ -44,10 +46,12 @@ class Verified(NamedTuple):
     debug: bool
 
 
-def image_document(image: Image) -> dict[str, Any]:
-    """The fields of an image and its sigstruct as JSON-able data; none of them is verified."""
+def image_document(image: Image, tcb: TcbView | None = None) -> dict[str, Any]:
+    """The fields of an image and its sigstruct as JSON-able data; none of them is verified. With TCB Info, ``tcb`` is
+    what it says of the SVN."""
     says = image.sigstruct
     return {
+        **({"tcb": summary(tcb.standings(says.seamsvn))} if tcb else {}),
         "path": image.path,
         "sigstruct": image.sigstruct_path,
         "format": image.format,
@@ -94,9 +98,11 @@ def image_document(image: Image) -> dict[str, Any]:
     }
 
 
-def image_text(image: Image) -> str:
-    """The fields of an image and its sigstruct, a line each."""
-    document = image_document(image)
+def image_text(image: Image, tcb: TcbView | None = None) -> str:
+    """The fields of an image and its sigstruct, a line each, the TCB status last."""
+    document = image_document(image, tcb)
+    if tcb:
+        document["tcb"] = tcb_text(document.pop("tcb"))
     document["build_date"] = _date(document["build_date"])
     document["cpuid"] = ", ".join(cpus.describe(signature) for signature in image.sigstruct.cpuid) or "none"
     document["debug"] = "YES, a debug module" if document["debug"] else "no"
@@ -152,7 +158,7 @@ def phases_text(phases: Mapping[str, Iterable[Mapping[str, Any]]]) -> str:
         for _, group in itertools.groupby(rows, key=itemgetter("launched_on")):
             same = list(group)
             lines += _measurement_lines(same[0])
-            lines += (f"  while {row['running']} runs, TEE_TCB_SVN_2 {svn_2_text(row)}" for row in same)
+            lines += (f"  while {row['running']} runs, TEE_TCB_SVN_2 {svn_2_text(row)}{_status_2(row)}" for row in same)
         parts.append("\n".join(lines))
     return "\n\n".join([*parts, SVN_2_QUOTES])
 
@@ -160,6 +166,12 @@ def phases_text(phases: Mapping[str, Iterable[Mapping[str, Any]]]) -> str:
 def svn_2_text(row: Mapping[str, Any]) -> str:
     """TEE_TCB_SVN_2 of a measurement in hex, with its minor and major part."""
     return f"0x{row['tee_tcb_svn_2']:x} (minor {row['svn_2_minor']}, major {row['svn_2_major']})"
+
+
+def _status_2(row: Mapping[str, Any]) -> str:
+    if not row.get("tcb_2"):
+        return ""
+    return printable(f", {tcb_text(row['tcb_2'])}; a quote is called {row['quote_status'] or 'unknown'}")
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
@@ -180,6 +192,8 @@ def _measurement_lines(row: Mapping[str, Any]) -> Iterable[str]:
     svn = f"seamsvn 0x{row['seamsvn']:x} (minor {row['svn_minor']}, major {row['svn_major']}), {row['identity']}"
     yield f"{row['version']}  {svn}" + (f", built {_date(row['build_date'])}" if row.get("build_date") else "")
     yield f"  MRSEAM     {printable(row['mrseam'])}"
+    if row.get("tcb"):
+        yield f"  TCB        {printable(tcb_text(row['tcb']))}"
     if row.get("signature") == "given":
         yield "  named by the user, no image of it was verified"
     elif "platforms" in row:

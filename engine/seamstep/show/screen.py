@@ -30,6 +30,7 @@ from seamstep.show.text import (
     passed,
     performing,
     printable,
+    tcb_lines,
     way,
     way_of,
 )
@@ -161,6 +162,7 @@ def _plan_parts(plan: Mapping[str, Any], screen: _Screen, now: float | None) -> 
     else:
         yield screen.text(plan["reason"])
     yield from map(screen.text, held_up(plan["held_up"], why=False))
+    yield from map(screen.text, tcb_lines(plan, plan["target"]))
     yield from (screen.text(f"expired: {sentence}") for sentence in plan.get("expired", ()))
     for signer in plan["signers"]:
         yield Text()

@@ -14,7 +14,7 @@ _TDX = {
     "absent": "absent: no TDX module runs here",
     "unknown": "unknown",
 }
-_NOT_LOOKED_UP = "not looked up; give --catalog DIR, or --mapping FILE"
+_NOT_LOOKED_UP = "not looked up; give --catalog DIR, or --mapping FILE, or have the configuration name a catalog"
 #: The fields in the line of a record, after its time, transaction, event and step.
 _TOLD = ("state", "version", "remaining", "remaining_before", "reported", "phase", "argv", "name", "message", "output")
 
@@ -37,6 +37,7 @@ def status_text(document: Mapping[str, Any]) -> str:
         ("upload", shown("upload_status", "upload")),
         *_last_run(document),
         *_permitted(document),
+        *_tcb(document),
         *_hold(document),
         *(("expired", sentence) for sentence in (document["permitted"] or {}).get("expired", ())),
         ("reboot needed", _reboot(document)),
@@ -70,7 +71,9 @@ def _permitted(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     permitted = document["permitted"]
     if permitted is None:
         unknown = document["module_version"] is None
-        yield "permitted", "not known, as the module's version is not" if unknown else _NOT_LOOKED_UP
+        why = document["unknown"].get("permitted")
+        why = f"not known: {why}" if why else _NOT_LOOKED_UP
+        yield "permitted", "not known, as the module's version is not" if unknown else why
         return
     policy = f"by policy {permitted['policy']}"
     if permitted["target"]:
@@ -84,6 +87,15 @@ def _permitted(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from (("", line) for line in held_up(permitted["held_up"]))
     if permitted["window"]:
         yield "", f"{'now' if permitted['window']['open'] else 'not now'}: {permitted['window']['reason']}"
+
+
+def _tcb(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    tcb = document.get("tcb")
+    if tcb:
+        from seamstep.show.tcb import closing_text, tcb_text
+
+        closing = "; ".join(closing_text(tcb))
+        yield "TCB", f"module {tcb_text(tcb)}{f'; {closing}' if closing else ''}"
 
 
 def _hold(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

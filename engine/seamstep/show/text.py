@@ -94,6 +94,7 @@ def plan_text(plan: Mapping[str, Any], now: float | None = None) -> str:
         "",
         plan["reason"] + ("" if cost is None else f", cost {cost}"),
         *held_up(plan["held_up"], why=False),
+        *tcb_lines(plan, plan["target"]),
         *(f"expired: {sentence}" for sentence in plan.get("expired", ())),
     ]
     for hop in plan["hops"]:
@@ -119,6 +120,16 @@ def plan_text(plan: Mapping[str, Any], now: float | None = None) -> str:
         lines += [f"  {cause.steps}  {cause.rules}: {cause.reason}" for cause in found[:SHOWN_CAUSES]]
         lines += [f"  {more}" for more in not_shown(found)]
     return "\n".join([*told, *(short(printable(line)) for line in lines)])
+
+
+def tcb_lines(document: Mapping[str, Any], target: object) -> Iterable[str]:
+    """The TCB status before and after an update, as in :func:`seamstep.show.tcb.update_lines`; nothing if the document
+    was made without TCB Info."""
+    if not document.get("tcb"):
+        return ()
+    from seamstep.show.tcb import update_lines
+
+    return update_lines(document["tcb"], target)
 
 
 def held_up(held: Mapping[str, Any] | None, *, why: bool = True) -> Iterator[str]:
@@ -151,7 +162,10 @@ def performing(plan: Mapping[str, Any], now: float | None = None) -> Iterator[st
     if plan["hypothetical"]:
         yield f"it can't be: the plan was made as of {plan['as_of']}, another day"
     elif plan["valid_until"] and plan["hops"]:
-        yield f"until {plan['valid_until']}: a denial or waiver of the policy ends then"
+        tcb = plan.get("tcb")
+        by_tcb = tcb and tcb["valid_until"] == plan["valid_until"]
+        ends = "TCB Info is due to be renewed" if by_tcb else "a denial or waiver of the policy ends"
+        yield f"until {plan['valid_until']}: {ends} then"
 
 
 def conditions(plan: Mapping[str, Any]) -> str:

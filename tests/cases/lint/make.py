@@ -163,6 +163,27 @@ CATALOGS: dict[str, Callable[[], Catalog]] = {
 }
 
 
+#: The signer of the catalogs that are linted with TCB Info, of which each has the file ``signer``.
+TCB_SIGNER = Signer()
+
+
+def with_svns(build_date: str, *svns: int) -> Catalog:
+    """The images with these SVNs, built on one day."""
+    versions = {"v0": "1.5.24", "v1": "1.5.28", "v2": "1.5.34"}
+    made = zip(versions.items(), svns, strict=True)
+    return catalog(
+        **{key: image(version, TCB_SIGNER, seamsvn=svn, build_date=build_date) for (key, version), svn in made}
+    )
+
+
+#: For each code on TCB Info the bad catalog; tests/data/tcb has the document of evaluation number 18.
+TCB_CATALOGS: dict[str, Callable[[], Catalog]] = {
+    "tcb-svn-unknown": lambda: with_svns("20240101", 0x101, 0x10D, 0x10D),
+    "tcb-date-contradicts": lambda: with_svns("20241114", 0x105, 0x10D, 0x10D),
+    "tcb-advisory-open": lambda: with_svns("20240101", 0x104, 0x104, 0x105),
+}
+
+
 def write(folder: Path, document: Mapping, images: Catalog) -> None:
     """A catalog."""
     for path, content in images.items():
@@ -205,6 +226,12 @@ def main(codes: list[str]) -> None:
         write(HERE / code / "bad", good(), bad_images())
         if code == "image-passed-over":
             (HERE / code / "bad" / "newest").symlink_to("joined_files/1.5")
+    for code, bad_images in TCB_CATALOGS.items():
+        if codes and code not in codes:
+            continue
+        write(HERE / code / "good", good(), with_svns("20240101", 0x10D, 0x10D, 0x10D))
+        write(HERE / code / "bad", good(), bad_images())
+        (HERE / code / "signer").write_text(TCB_SIGNER.fingerprint + "\n")
     for code, until, name in (
         ("suppression-unused", "2099-12-31", "release-unreachable"),
         ("suppression-expired", "2025-12-31", "release-stranded"),

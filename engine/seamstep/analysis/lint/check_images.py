@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from seamstep.analysis.environments import judged
-from seamstep.analysis.lint import check_reach
+from seamstep.analysis.lint import check_reach, check_tcb
 from seamstep.analysis.lint.findings import Code, Finding, Severity
 from seamstep.analysis.lint.subject import Subject, TooManyQuestionsError
 from seamstep.base import cpus
@@ -17,6 +17,7 @@ from seamstep.base.errors import InputError
 from seamstep.domain.facts import HostFacts
 from seamstep.domain.mapping import VERSION
 from seamstep.domain.model import Release
+from seamstep.domain.tcb import TcbView
 from seamstep.image import catalog, files, verify
 from seamstep.image.catalog import Kind
 
@@ -178,16 +179,17 @@ class _WithImages(NamedTuple):
             yield series, [usable[release.version] for release in ladder if release.version in usable]
 
 
-def check(subject: Subject, folder: str, trusted: frozenset[str]) -> Iterator[Finding]:
-    """What is wrong with the images below ``folder``, named as the folder is. Raises InputError if it can't be read."""
+def check(subject: Subject, folder: str, trusted: frozenset[str], tcb: TcbView | None = None) -> Iterator[Finding]:
+    """What is wrong with the images below ``folder``, named as the folder is, and what TCB Info says against them.
+    Raises InputError if the folder can't be read."""
     absolute = Path(folder).absolute()
-    for finding in _found(subject, folder, trusted):
+    for finding in _found(subject, folder, trusted, tcb):
         path = Path(finding.source)
         inside = finding.line is None and path.is_absolute() and path.is_relative_to(absolute)
         yield finding._replace(source=str(Path(folder) / path.relative_to(absolute))) if inside else finding
 
 
-def _found(subject: Subject, folder: str, trusted: frozenset[str]) -> Iterator[Finding]:
+def _found(subject: Subject, folder: str, trusted: frozenset[str], tcb: TcbView | None) -> Iterator[Finding]:
     for path in catalog.find(folder)[0]:
         yield from _verified(path, trusted)
         yield from _place(path, folder)
@@ -212,6 +214,8 @@ def _found(subject: Subject, folder: str, trusted: frozenset[str]) -> Iterator[F
             yield from _forbidden(pictured, ladder)
         except TooManyQuestionsError as error:
             yield check_reach.not_examined(subject, error)
+    if tcb:
+        yield from check_tcb.check(subject, [ladder for _, ladder in pictured.ladders()], tcb)
 
 
 def _verified(path: str, trusted: frozenset[str]) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from seamstep.analysis.lint.source import Source
 from seamstep.analysis.lint.subject import Subject
 from seamstep.base.errors import InputError, Problem
 from seamstep.domain.model import INTEL_SIGNER
+from seamstep.domain.tcb import TcbView
 
 #: How many findings of one code are told of a file. By code, so that none of them hides another.
 FINDINGS_MAX = 1_000
@@ -61,7 +62,9 @@ def _images(folder: str) -> str | None:
     return folder if catalog.find(folder)[0] else None
 
 
-def lint(target: Target, trusted: frozenset[str] = frozenset({INTEL_SIGNER})) -> list[Finding]:
+def lint(
+    target: Target, trusted: frozenset[str] = frozenset({INTEL_SIGNER}), tcb: TcbView | None = None
+) -> list[Finding]:
     """All findings in the order of the file, those on images last. Of a code with more than 1,000 findings the rest is
     told as one, which counts them in its evidence (``untold``): it is another when there is one more mistake.
 
@@ -70,7 +73,7 @@ def lint(target: Target, trusted: frozenset[str] = frozenset({INTEL_SIGNER})) ->
     """
     found: dict[Finding, None] = {}
     counts: Counter[Code] = Counter()
-    for examined, finding in enumerate(_findings(Source(target.mapping, found=target.found), target.images, trusted)):
+    for examined, finding in enumerate(_findings(target, trusted, tcb)):
         if examined == _EXAMINED_MAX:
             message = f"more than {_EXAMINED_MAX} findings; this can't be meant to be a mapping file"
             raise InputError(Problem(target.mapping, message))
@@ -102,14 +105,15 @@ def _reading_order(finding: Finding) -> tuple[bool, str, int, int, str, str]:
     )
 
 
-def _findings(source: Source, images: str | None, trusted: frozenset[str]) -> Iterator[Finding]:
+def _findings(target: Target, trusted: frozenset[str], tcb: TcbView | None) -> Iterator[Finding]:
+    source = Source(target.mapping, found=target.found)
     yield from check_text.check(source)
     subject = Subject(source)
     if not subject.releases:
         return
     for check in (check_releases.check, check_compat.check, check_features.check, check_reach.check):
         yield from check(subject)
-    if images:
+    if target.images:
         from seamstep.analysis.lint import check_images
 
-        yield from check_images.check(subject, images, trusted)
+        yield from check_images.check(subject, target.images, trusted, tcb)

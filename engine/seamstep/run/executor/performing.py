@@ -51,6 +51,7 @@ class Executor:
         last_applied: the time of the last applied hop of this boot, in seconds on the host's monotonic clock; None if
             there is none.
         jitter: returns a number from 0 to 1 that shortens the wait before a retry; None for a random one.
+        held: returns the reason why no hop may begin, as a sentence; empty if one may. Asked before each attempt.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Executor:
         commands: Commands | None = None,
         last_applied: float | None = None,
         jitter: Callable[[], float] | None = None,
+        held: Callable[[], str] = str,
     ) -> None:
         self._host = host
         self._tell = Quietly(reporter or Reporter())
@@ -77,6 +79,7 @@ class Executor:
         self._commands = commands
         self._last_applied = last_applied
         self._jitter = jitter or _random
+        self._held = held
         self._machine = Machine(self._tell.moved)
         self._trusted = TRUSTED
         self._warnings: list[str] = []
@@ -210,7 +213,7 @@ class Executor:
         return self._image_bytes(hop.image, self._trusted)
 
     def _wait_to_begin(self, plan: Plan, hop: Hop, interrupted: Interrupted) -> RunResult | None:
-        """Wait for the soak time, then check the maintenance windows. Returns None if the hop may begin."""
+        """Wait for the soak time, then check the windows and the hold. Returns None if the hop may begin."""
         left = self.soak_left(plan)
         if left > 0:
             self._tell.waiting(f"soaking {plan.settings.soak} s after the last hop", left)
@@ -230,7 +233,8 @@ class Executor:
         if why and self._rehearsal:
             self._tell.note(f"a real run would not begin {hop} now: {why}")
             return None
-        return self._stopped(Stop.NOT_NOW, f"{hop} was not begun: {why}") if why else None
+        why = why or self._held()
+        return self._stopped(Stop.NOT_NOW, f"{hop} was not begun: {why}; {hop.source} runs") if why else None
 
     def _preflight(self, plan: Plan, number: int) -> RunResult | None:
         """Read all facts again, and check the rest of the plan against them. Returns None if the hop may begin."""

@@ -11,13 +11,15 @@ from seamstep.analysis.environments import check_size, judged
 from seamstep.base import cpus
 from seamstep.base.versions import ModuleVersion
 from seamstep.domain.facts import HostFacts
-from seamstep.domain.model import Outcome, ladders
+from seamstep.domain.model import Outcome, Release, ladders
+from seamstep.domain.tcb import summary
 from seamstep.planning.explain import Situation
 from seamstep.planning.graph import Judgement, VersionGraph
 from seamstep.planning.paths import Route, Router
 from seamstep.planning.planner import td_creation
 from seamstep.rules.td_build import TdBuild
 from seamstep.show.drawing.scene import LARGE, Arc, Lane, Mark, Node, Reason, Scene, State, route_text
+from seamstep.show.tcb import tcb_text
 
 Pair = tuple[int, int]
 #: The most steps out of the running release, and into the goal, that are drawn where there is a limit.
@@ -58,7 +60,7 @@ class _Chooser:
         choice = situation.policy.choice
         self.best: Route | None = self.router.best(choice) if self.router else None
         self.second: Route | None = self.router.runner_up(choice) if self.router else None
-        self.wanted = max(self.router.wanted, default=None) if self.router else None
+        self.wanted = self.router.wanted[-1] if self.router and self.router.wanted else None
         self.goal = (self.router.target if self.router else None) or self.wanted
         self.reached = self.router.reached if self.router else {}
 
@@ -73,7 +75,11 @@ class _Chooser:
             aside = self.fold and not arc.role and not judgement.permitted and not self._on_the_way(judgement)
             reasons = (*arc.reasons, self._creation(judgement)) if arc.role else arc.reasons
             arcs.append(arc._replace(aside=aside, reasons=reasons))
-        nodes = tuple(Node(str(version), self._mark(version), self.reached.get(version)) for version in ladder)
+        releases = {release.version: release for release in self.graph.ladder(series)}
+        nodes = tuple(
+            _with_tcb(Node(str(version), self._mark(version), self.reached.get(version)), releases.get(version))
+            for version in ladder
+        )
         foreign = self.located and series != self.graph.running.series
         note = f"no update leads here from series {self.graph.running.series}" if foreign else ""
         return Lane(series, nodes, tuple(arcs), len(ladder) * (len(ladder) - 1) // 2, note, self.fold)
@@ -232,6 +238,16 @@ def _facts(host: HostFacts, *, real: bool) -> Iterator[str]:
         yield f"{'unknown' if remaining is None else remaining} remaining update{'' if remaining == 1 else 's'}"
 
 
+def _with_tcb(node: Node, release: Release | None) -> Node:
+    """The node with the TCB status of its release."""
+    if release is None or release.tcb is None:
+        return node
+    said = summary(release.tcb)
+    return node._replace(
+        tcb=tcb_text(said), tcb_status=said["status"] or "unknown", advisories=tuple(said["advisories"])
+    )
+
+
 def _sentences(chooser: _Chooser, name: str) -> Iterator[str]:
     best, second = chooser.best, chooser.second
     if not chooser.located:
@@ -248,3 +264,6 @@ def _sentences(chooser: _Chooser, name: str) -> Iterator[str]:
         yield f"No permitted path leads to any release that is wanted; the newest wanted is {chooser.wanted}."
     else:
         yield "No newer release is wanted."
+    running = chooser.graph.release(chooser.graph.running)
+    if running.tcb is not None:
+        yield f"TCB status of {running.version}: {tcb_text(summary(running.tcb))}."

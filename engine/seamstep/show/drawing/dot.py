@@ -41,9 +41,10 @@ def _cluster(lane: Lane) -> Iterator[str]:
             style = {"label": f"{group.label}\n{group.ends}", "style": "rounded,dashed"}
             yield f"  {_quoted(node.version)} [{_listed(style)}]"
             continue
-        label = f"{node.version}\n{node.mark}" if node.mark else node.version
+        label = "\n".join(filter(None, (node.version, node.mark.value, node.tcb_status)))
         style = {"label": label, "style": _SHAPES.get(node.mark, "rounded,bold")}
         more = {"peripheries": "2"} if node.mark in {Mark.TARGET, Mark.WANTED} else {}
+        more |= {"tooltip": node.tcb} if node.tcb else {}
         yield f"  {_quoted(node.version)} [{_listed(style | more)}]"
     if len(groups) > 1:  # an invisible chain keeps the releases in order
         yield f"  {' -> '.join(_quoted(group.nodes[0].version) for group in groups)} [{_listed({'style': 'invis'})}]"

@@ -43,6 +43,7 @@ def node_link(scene: Scene) -> dict[str, Any]:
                 "rank": rank,
                 "mark": node.mark.value or None,
                 "hops": node.hops,
+                **({"tcb_status": node.tcb_status, "advisories": list(node.advisories)} if node.tcb else {}),
             }
             for lane in scene.lanes
             for rank, node in enumerate(lane.nodes)
@@ -65,6 +66,11 @@ def node_link(scene: Scene) -> dict[str, Any]:
     }
 
 
+def _advisories(node: dict[str, Any]) -> dict[str, str]:
+    """The open advisories of a node as one text, which GraphML can hold."""
+    return {"advisories": ", ".join(node["advisories"])} if "advisories" in node else {}
+
+
 def graphml(scene: Scene) -> str:
     """The same graph as GraphML. Values that are null in JSON are left out, and the reasons of a step are one text."""
     import networkx
@@ -75,7 +81,8 @@ def graphml(scene: Scene) -> str:
         value = document["graph"][name]
         graph.graph[name] = printable(value if isinstance(value, str) else "; ".join(value))
     for node in document["nodes"]:
-        graph.add_node(node["id"], **_plain(node, {"id"}))
+        values = _plain(node, {"id", "advisories"})
+        graph.add_node(node["id"], **values, **_advisories(node))
     for (lane, arc), edge in zip(scene.arcs(), document["edges"], strict=True):
         values = _plain(edge, {"source", "target", "reasons"}) | {"reasons": lane.describe(arc)}
         graph.add_edge(edge["source"], edge["target"], **values)

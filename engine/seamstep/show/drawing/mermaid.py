@@ -42,7 +42,7 @@ def _nodes(number: int, lane: Lane) -> Iterator[str]:
     position = 0
     for group in lane.groups():
         node = group.nodes[0]
-        label = f"{node.version}: {node.mark}" if node.mark else node.version
+        label = ": ".join(filter(None, (node.version, ", ".join(filter(None, (node.mark.value, node.tcb_status))))))
         mark = f":::{node.mark}" if node.mark is not Mark.NONE else ""
         if group.folded:
             label, mark = f"{group.label}: {group.nodes[0].version} - {group.nodes[-1].version}", ":::folded"

@@ -49,11 +49,15 @@ class Reason(NamedTuple):
 
 class Node(NamedTuple):
     """A release. ``mark`` is its role for the host, ``hops`` the number of updates that lead to it, None if none do or
-    no path was searched."""
+    no path was searched. ``tcb`` is its TCB status in words, ``tcb_status`` in one word and ``advisories`` what is open
+    in it, each empty without TCB Info."""
 
     version: str
     mark: Mark = Mark.NONE
     hops: int | None = None
+    tcb: str = ""
+    tcb_status: str = ""
+    advisories: tuple[str, ...] = ()
 
 
 class Group(NamedTuple):

@@ -208,6 +208,7 @@ def _slot(slot: Slot, y: float, *, links: bool) -> Element:
     else:
         reach = "" if node.hops is None or node.mark is Mark.RUNNING else f", reached by {node.hops} updates"
         said = f"{node.version}{f' ({node.mark.value})' if node.mark else ''}{reach.replace(' 1 updates', ' 1 update')}"
+        said += f"; TCB status {node.tcb}" if node.tcb else ""
     left, top = slot.x - slot.width / 2, y - NODE_HEIGHT / 2
     box: dict[str, Attribute] = {"x": left, "y": top, "width": slot.width, "height": NODE_HEIGHT, "rx": 10}
     below = slot.group.ends if several else _MARKS[node.mark]

@@ -25,6 +25,8 @@ OUTCOMES = (
     "interrupted",
     "running",
 )
+#: The statuses of a module, and ``unknown``. Each has a series.
+TCB_STATUSES = ("UpToDate", "OutOfDate", "Revoked", "unknown")
 Labels = tuple[tuple[str, str], ...]
 
 
@@ -49,7 +51,13 @@ class Metric(NamedTuple):
 
 def exposition(status: Mapping[str, Any], written: float) -> str:
     """A status document (``seamstep/status/v1``) as metrics; ``written`` is the time of writing in Unix seconds."""
-    metrics = (*_host(status), *_hold(status), *_last_run(status.get("last_run")), *_record(status, written))
+    metrics = (
+        *_host(status),
+        *_tcb(status.get("tcb")),
+        *_hold(status),
+        *_last_run(status.get("last_run")),
+        *_record(status, written),
+    )
     return "\n".join(line for metric in metrics for line in metric.lines()) + "\n"
 
 
@@ -81,6 +89,22 @@ def _host(status: Mapping[str, Any]) -> Iterator[Metric]:
     yield Metric("seamstep_window_open", "Whether a maintenance window is open.", _one(now) if window else ())
     opens = _one(_seconds(window["opens"])) if window else ()
     yield Metric("seamstep_window_opens_timestamp_seconds", "When a maintenance window opens next.", opens)
+
+
+def _tcb(tcb: Mapping[str, Any] | None) -> Iterator[Metric]:
+    if not tcb:
+        return
+    status = tcb["status"] or "unknown"
+    states = tuple(((("status", name),), float(name == status)) for name in TCB_STATUSES)
+    yield Metric("seamstep_tcb_status", "The running module's TCB status: 1 for it, 0 for the others.", states)
+    known = tcb["status"] and len(tcb["advisories"])
+    yield Metric("seamstep_tcb_open_advisories", "Advisories that are open in the running module.", _one(known))
+    closing = {one: by["version"] for one, by in (tcb["closed_by"] or {}).items() if by and by["reachable"]}
+    each = tuple(((("advisory", one), ("closed_by", closing.get(one) or "")), 1.0) for one in tcb["advisories"])
+    told = "An advisory that is open, and the nearest release within reach that closes it, or an empty text."
+    yield Metric("seamstep_tcb_advisory_info", told, each)
+    since = _one(_seconds(tcb["since"])) if tcb["status"] not in {None, "UpToDate"} else ()
+    yield Metric("seamstep_tcb_behind_since_timestamp_seconds", "Since when the running module is behind.", since)
 
 
 def _hold(status: Mapping[str, Any]) -> Iterator[Metric]:

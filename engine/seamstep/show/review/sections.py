@@ -19,7 +19,8 @@ from seamstep.show.drawing.scene import route_text
 from seamstep.show.findings import place
 from seamstep.show.images import PHASES, SVN_2_QUOTES, svn_2_text
 from seamstep.show.review.material import Material, Planned
-from seamstep.show.text import facts_rows, held_up, performing, way_of
+from seamstep.show.tcb import document_name, tcb_text
+from seamstep.show.text import facts_rows, held_up, performing, tcb_lines, way_of
 
 _OUTCOMES = {
     PlanOutcome.UPDATE: "update",
@@ -64,6 +65,7 @@ def _card(planned: Planned, *, chosen: bool) -> Element:
         facts += [("cost", str(document["objective"]["cost"]))]
     else:
         facts += [("why", document["reason"])]
+    facts += [("TCB", line.strip()) for line in tcb_lines(document, document["target"])]
     facts += [("held up", line) for line in held_up(document["held_up"])]
     facts += [("chosen by", document["objective"]["path"]), ("target", document["policy"]["target"])]
     facts += [("accepted", _waiver(waiver)) for hop in document["hops"] for waiver in hop["waived"]]
@@ -111,6 +113,7 @@ def measurements_section(material: Material) -> Element:
         "TDX module identity",
         "running",
         "TEE_TCB_SVN_2",
+        *(("TCB status", "by TEE_TCB_SVN_2") if material.tcb else ()),
     )
     parts = [
         paragraph(
@@ -118,7 +121,8 @@ def measurements_section(material: Material) -> Element:
             f" is gone. TEE_TCB_SVN_2 follows the running module. {SVN_2_QUOTES}"
         )
     ]
-    for phase, rows in phases.items():
+    for phase, listed in phases.items():
+        rows = [measurements.with_status(row, material.tcb) for row in listed]
         heading = PHASES[phase][:1].upper() + PHASES[phase][1:]
         parts.append(element("h3", {}, heading))
         parts.append(table(heading, columns, map(_measurement, rows)))
@@ -136,6 +140,7 @@ def _measurement(row: Mapping[str, Any]) -> list[Element | str]:
         row["identity"],
         row["running"],
         svn_2_text(row),
+        *(tcb_text(row[key]) for key in ("tcb", "tcb_2") if key in row),
     ]
 
 
@@ -210,6 +215,8 @@ def _sources(material: Material) -> Iterator[list[Element | str]]:
     images |= {source["path"]: source["sha256"]} if source else {}
     for path, digest in sorted(images.items()):
         yield _source("image", path, digest)
+    for tcb in document.get("tcb", {}).get("documents", ()):
+        yield _source("TCB Info", f"{document_name(tcb)} ({tcb['path']})", tcb["sha256"])
     for signer in document["signers"]:
         yield _source("signer trusted besides Intel", "modulus", signer)
 
