@@ -69,7 +69,7 @@ TESTS = Path(__file__).parents[1]
 DAY = date(2026, 11, 23)
 NOBODY: frozenset[str] = frozenset()
 FACTS = TESTS / "data" / "facts-spr.json"
-_FOLDER = tempfile.TemporaryDirectory(prefix="fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
+_FOLDER = tempfile.TemporaryDirectory(prefix="fuzz-")
 
 
 class Reader(NamedTuple):

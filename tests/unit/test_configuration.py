@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from test_host_facts import COMMON, DOUBLE, LAYOUTS, tree
 
-from conftest import FACTS, LATEST, SIGNER, Ran, Run
+from conftest import DATA, FACTS, LATEST, SIGNER, Ran, Run
 from seamstep import service
 from seamstep.base import places
 from seamstep.base.errors import ExitCode
@@ -260,6 +260,31 @@ def keep_the_same_old_settings(root: Path) -> None:
     (root / old_settings.NAME).write_text("SEAMSTEP_POLICY=/etc/seamstep/site.yaml\n")
 
 
+def keep_old_tcb_info(root: Path) -> None:
+    """A document that expired in July 2025."""
+    folder = root / "srv/tcb"
+    folder.mkdir(parents=True)
+    for path in (DATA / "tcb").glob("*-17.*"):
+        (folder / path.name).write_bytes(path.read_bytes())
+    config = root / service.CONFIG
+    config.write_text(config.read_text() + "tcb_info: /srv/tcb\n")
+
+
+def spoil_tcb_info(root: Path) -> None:
+    keep_old_tcb_info(root)
+    next((root / "srv/tcb").glob("*.pem")).write_text("x")
+
+
+def go_by_spoilt_tcb_info(root: Path) -> None:
+    spoil_tcb_info(root)
+    go_by_tcb_info(root)
+
+
+def go_by_tcb_info(root: Path) -> None:
+    policy = root / "etc/seamstep/site.yaml"
+    policy.write_text(policy.read_text() + "rules: {tcb-status: {level: require, status: UpToDate}}\n")
+
+
 def drop_unit(root: Path) -> None:
     (root / "usr/lib/systemd/system/seamstep.service").unlink()
 
@@ -302,6 +327,10 @@ def disable(root: Path) -> None:
         (name_what_the_service_can_not_see, 1, "/home/me/p.yaml can't be read by the service"),
         (name_no_program, 1, "/usr/bin/mailer is no program"),
         (name_no_program, 1, "config.yaml:4:1: tcb_info: /srv/tcb is not a folder"),
+        (keep_old_tcb_info, 0, "the document has expired: its nextUpdate was 2025-07-19; its answer is unknown"),
+        (spoil_tcb_info, 0, "chain: expected certificates in PEM and nothing else"),
+        (go_by_spoilt_tcb_info, 2, "chain: expected certificates in PEM and nothing else"),
+        (go_by_tcb_info, 1, "tcb_info: the policies go by TCB Info, and the configuration names no folder with it"),
         (name_no_unit, 1, "systemd has no unit mail@.service"),
         (keep_old_settings, 1, "says policies: [cautious], while the configuration comes to [/etc/seamstep/site.yaml]"),
         (keep_old_settings, 1, "seamstep.env:2:1: SEAMSTEP_OPTIONS has --signer, which can't be carried over"),

@@ -696,3 +696,20 @@ def test_what_layers_come_to_is_shown(run: Run, tmp_path: Path) -> None:
     assert re.search(r"^target: >=1\.5\.6 and closes X +# \S+/a/policy\.yaml:3, \S+/b/policy\.yaml:3$", shown, re.M)
     assert re.search(r"^tcb_info: expired TCB Info counts until 2099-12-31 ", shown, re.M)
     assert re.search(r"^rules\.tcb-status: require, UpToDate +# \S+/a/policy\.yaml:5$", shown, re.M)
+
+
+def test_policies_are_compared_with_tcb_info(run: Run, images: Path, tmp_path: Path) -> None:
+    files = []
+    for name, target in (("a", "1.5.06"), ("b", "closes INTEL-SA-01099")):
+        (tmp_path / name).mkdir()
+        files.append(write_policy(tmp_path / name, f"target: {target}\nsigners: [{TRUST[1]}]\n"))
+    options = ("policy", "diff", *files, "--catalog", images)
+    without = run(*options)
+    assert (without.code, "goes by TCB Info" in without.err) == (2, True)
+    changes = run(*options, "--tcb-info", NEW, *THEN).out
+    assert "0 steps and 0 paths change" in changes  # up to 1.5.06 both lead there, and nowhere from it on
+    rule = write_policy(tmp_path, f"target: 1.5.06\nsigners: [{TRUST[1]}]\n{RULE}")
+    compared = run("policy", "diff", files[0], rule, "--catalog", images, "--tcb-info", NEW, *THEN).out
+    assert "tcb-status" in compared
+    assert "1.5.01 → 1.5.05" in compared  # refused now: 1.5.05 is OutOfDate
+    assert "1.5.05 → 1.5.06" not in compared

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from seamstep.base.errors import ExitCode, InputError, Problem
 from seamstep.cli import options as shared
+from seamstep.cli import tcb_options
 from seamstep.cli.lint import FOR_CI, for_ci
 from seamstep.cli.output import emit, say, to_json
 from seamstep.show.text import printable
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from seamstep.policy.layers import Layer
     from seamstep.show.policies import PolicyDifference
 
-_SCHEMAS = ("policy", "scenario", "mapping", "facts", "plan", "measurements", "modules")
+_SCHEMAS = ("policy", "scenario", "mapping", "facts", "plan", "measurements", "modules", "tcb-info")
 
 
 def add(actions: Any) -> None:
@@ -54,6 +55,7 @@ def add(actions: Any) -> None:
 def _add_reading(parser: argparse.ArgumentParser) -> None:
     shared.add_catalog(parser)
     shared.add_signer(parser)
+    tcb_options.add(parser)
     _add_day(parser)
 
 
@@ -104,7 +106,13 @@ def _releases(options: argparse.Namespace, layer: Layer) -> Sequence[Release]:
 
     mapping, images = shared.sources(options, why="")
     trusted = TRUSTED | layer.policy.signers | shared.signers(options)
-    return catalog.load(mapping, images, trusted, found=bool(options.catalog)).releases
+    releases = catalog.load(mapping, images, trusted, found=bool(options.catalog)).releases
+    tcb = tcb_options.view(options, shared.day(options), layer.policy.tcb_stale_until)
+    if tcb is None:
+        return releases
+    from seamstep.tcb.releases import with_tcb
+
+    return with_tcb(releases, tcb)
 
 
 def run_show(options: argparse.Namespace) -> ExitCode:
@@ -138,6 +146,9 @@ def run_diff(options: argparse.Namespace) -> ExitCode:
     if unclear:
         message = f"the policies differ in what they ask of images ({', '.join(unclear)}), and only images can tell"
         raise InputError(Problem("--images", f"{message} what comes of it: give --images or --catalog"))
+    if not options.tcb_info and any(side.policy.uses_tcb for side in sides):
+        message = "a policy goes by TCB Info (tcb-status, or a target that closes advisories); give --tcb-info"
+        raise InputError(Problem("--tcb-info", message))
     kinds = list(environments.environments(sides[1].releases))
     found = PolicyDifference(*policy_review.changes(*sides), policy_changes.changes(old, new), kinds)
     wanted = {"opened": [True], "closed": [False], "any": [True, False], None: []}[options.fail_on]

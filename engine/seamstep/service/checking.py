@@ -77,6 +77,7 @@ def check(root: str, file: str | None, as_of: date) -> list[Finding]:
         found += _named(config, root, result)
         found += _old(below(root, f"/{old_settings.NAME}"), config)
         found += _policies(config, result.policy)
+        found += _tcb_info(config, root, result.policy, as_of)
         found += _linted(below(root, config.catalog), result, as_of)
     return [*found, *_units(Path(root))]
 
@@ -118,10 +119,34 @@ def _named(config: Configuration, root: str, result: Resolved) -> Iterator[Findi
     for part, path in named:
         if os.path.exists(below(root, path)):
             yield from _changeable(part, Severity.WARNING, below(root, path), path)
-    if config.tcb_info and not os.path.isdir(below(root, config.tcb_info)):
+    yield from _notification(config, root)
+
+
+def _tcb_info(config: Configuration, root: str, policy: Policy | None, as_of: date) -> Iterator[Finding]:
+    """Documents that do not verify, an error where the policies go by them; and those that have expired."""
+    decides = policy is not None and policy.uses_tcb
+    if not config.tcb_info:
+        if decides:
+            message = "the policies go by TCB Info, and the configuration names no folder with it"
+            yield Finding("tcb_info", Severity.ERROR, _at(config, "tcb_info", message))
+        return
+    folder = below(root, config.tcb_info)
+    if not os.path.isdir(folder):
         message = f"{config.tcb_info} is not a folder"
         yield Finding("tcb_info", Severity.ERROR, _at(config, "tcb_info", message))
-    yield from _notification(config, root)
+        return
+    from seamstep.tcb import files
+
+    stale_until = policy.tcb_stale_until if policy else None
+    try:
+        documents = files.view([folder], None, as_of, stale_until).documents
+    except InputError as error:
+        for problem in error.problems:
+            yield Finding("tcb_info", Severity.ERROR if decides else Severity.WARNING, problem, invalid=decides)
+        return
+    for document in documents:
+        if reason := document.why_unusable(as_of, stale_until):
+            yield Finding("tcb_info", Severity.WARNING, Problem(document.path, f"{reason}; its answer is unknown"))
 
 
 def _notification(config: Configuration, root: str) -> Iterator[Finding]:
