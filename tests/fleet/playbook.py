@@ -60,13 +60,29 @@ class Play:
     def kill(self) -> None:
         """Kill the playbook with all its processes, as a power cut of the controller does. Its workers have sessions of
         their own, so they are found by their environment."""
-        while found := list(_marked(self._mark)):
-            for process in found:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(process, signal.SIGKILL)
+        while self._signal(signal.SIGKILL):
             self._process.poll()
             time.sleep(0.01)
         self._process.wait()
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Context manager in which its processes stand still; hosts go on."""
+        before = 0
+        while before != (before := self._signal(signal.SIGSTOP)):
+            time.sleep(0.01)
+        try:
+            yield
+        finally:
+            self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> int:
+        """Send a signal to all its processes; returns how many there are."""
+        found = list(_marked(self._mark))
+        for process in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, number)
+        return len(found)
 
     def wait(self) -> int:
         """Its exit code."""

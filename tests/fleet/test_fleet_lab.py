@@ -14,8 +14,10 @@ from typing import Any
 
 import pytest
 
-from fleet.driver import LAB, Lab, Ran, run
+from fleet.driver import LAB, Lab, Ran, run, seamstep
+from fleet.engine import Engine
 from fleet.prepare import SEAMSTEP
+from fleet.proof import Proof
 
 pytestmark = pytest.mark.fleet
 
@@ -156,6 +158,25 @@ def test_what_a_host_writes_is_its_own(lab: Lab) -> None:
 
 def test_a_host_runs_nothing_of_this_machines_root(lab: Lab) -> None:
     assert lab.ssh("h01", "echo $HOME $0; ls -A").out == "/var/lib/lab-root sh\n"
+
+
+@pytest.mark.parametrize("lie", ["said and not done", "done and not said"])
+def test_a_rollout_that_lies_is_found_out(tmp_path: Path, lie: str) -> None:
+    with Lab(tmp_path / "lab", hosts=5) as lab:
+        engine = Engine(lab, tmp_path)
+        engine.start(lab.folder / "rollout.yaml")
+        Proof(lab, engine.ledger, tmp_path).check()
+        lease = seamstep("fleet", "next", "--ledger", engine.ledger, "--limit", 1, "--json").json["leases"][0]
+        about = ("--ledger", engine.ledger, "--host", lease["host"], "--lease", lease["lease"])
+        if lie == "said and not done":
+            assert seamstep("fleet", "begin", *about, "--boot-id", lease["boot_id"]).code == 0
+            said = {"schema": "seamstep/run/v1", "exit_code": 0, "module_version": lease["step"]["to"]}
+            (tmp_path / "said.json").write_text(json.dumps({**said, "boot_id": lease["boot_id"]}))
+            assert seamstep("fleet", "record", *about, tmp_path / "said.json").code == 0
+        else:
+            assert apply(lab, lease["host"]).code == 0
+        with pytest.raises(AssertionError, match="did nothing" if lie == "said and not done" else "was not begun"):
+            Proof(lab, engine.ledger, tmp_path).check()
 
 
 @pytest.mark.parametrize("fault", ["no-such", "lost=x", "busy=-1", "unreachable=3", "tds=many"])
