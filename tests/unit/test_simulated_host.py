@@ -157,6 +157,7 @@ def corrupted(offset: int, value: int = 0xFF) -> bytes:
 @pytest.mark.parametrize(
     "image",
     [b"short", IMAGE[:-1], IMAGE + b"\0", corrupted(1), corrupted(4), corrupted(12), corrupted(16), corrupted(4095)],
+    ids=["short", "cut", "longer", "byte 1", "byte 4", "byte 12", "byte 16", "byte 4095"],
 )
 def test_headers_that_the_kernel_refuses_are_harmless(spr: HostFacts, image: bytes) -> None:
     host = SimulatedHost(spr, MODULES)
