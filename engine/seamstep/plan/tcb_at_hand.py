@@ -36,7 +36,7 @@ def view(plan: Plan, named: Sequence[str], policy: Policy, today: date, *, stric
         The TCB Info; None if the plan was made without, under a policy that does not need it.
 
     Raises:
-        StalePlanError: the plan names none that is needed or named here, a document can't be read, or is not the plan's.
+        StalePlanError: the plan names none, which is needed or named here; a document can't be read, or is not its own.
         RefusedError: a file has to be named by the caller.
         InputError: a file that the caller names can't be read or does not verify.
     """
