@@ -53,7 +53,7 @@ def test_the_published_releases_stand_as_the_two_real_documents_say(release: dic
     svn = int(release["seamsvn"], 16)
     new = files.read(str(NEW), date(2026, 3, 20)).standing(svn, date(2026, 3, 20))
     assert (new.status, str(new.day), new.evaluation, new.fmspc) == (status, day, 18, "90C06F000000")
-    assert (new.advisories, new.closed) == ((BOTH, ()) if status == "OutOfDate" else ((), BOTH if svn < 0x200 else ()))
+    assert (new.advisories, new.closed) == ((BOTH, ()) if status == "OutOfDate" else ((), BOTH))
     assert str(new.since) == ("2024-11-13" if status == "OutOfDate" else "None")
     old = files.read(str(OLD), date(2025, 7, 19)).standing(svn, date(2025, 7, 19))
     assert (old.status, str(old.day), old.advisories, old.since) == (older, "2024-03-13", (), None)
@@ -169,6 +169,8 @@ def test_a_swapped_chain_is_refused(tmp_path: Path) -> None:
     assert "chain: expected certificates in PEM and nothing else" in refusal(path)
     path.with_suffix(".pem").write_text("-----BEGIN CERTIFICATE-----\nMAAA\n-----END CERTIFICATE-----\n" * 2)
     assert "chain: certificate 1 can't be read" in refusal(path)
+    path.with_suffix(".pem").write_text(quote(made.pem(signer.certificate(ROOT), top)) + "%FF")
+    assert "chain: expected certificates in PEM and nothing else" in refusal(path)
     path.with_suffix(".pem").unlink()
     assert "can't read the issuer chain" in refusal(path)
 

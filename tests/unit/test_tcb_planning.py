@@ -28,6 +28,7 @@ from seamstep.planning.planner import graph_of, make_plan
 from seamstep.policy import layers, policy_file
 from seamstep.policy.policy import Policy, Source, Target
 from seamstep.rules import AppliedRule, TcbStatusRule
+from seamstep.show.tcb import update_lines
 from seamstep.tcb.releases import with_tcb
 
 REAL = DATA / "tcb"
@@ -167,6 +168,40 @@ def test_the_day_on_which_a_document_expires_ends_what_it_decides() -> None:
     stale = tcb._replace(stale_until=date(2026, 4, 1))
     assert planned(LADDER, policy("newest", rule), stale)["valid_until"] == "2026-04-01"
     assert planned(LADDER, policy("newest", rule), tcb._replace(as_of=date(2026, 4, 2)))["valid_until"] is None
+
+
+def test_a_revoked_module_closes_nothing() -> None:
+    """Verifiers refuse it, and its level need not list what it has fixed."""
+    revoked = TcbLevel(6, DAY, TcbStatus.REVOKED)
+    tcb = view(level(7), revoked, level(4, *BOTH))
+    assert planned(LADDER, policy("closes INTEL-SA-01099"), tcb)["target"] == "1.5.08"
+    assert planned(LADDER, policy("closes INTEL-SA-01099"), tcb, module="1.5.06")["target"] == "1.5.08"
+
+
+def test_an_advisory_of_other_modules_is_closed_in_those_that_never_had_it() -> None:
+    """A policy may be that of a fleet with hosts of both series."""
+    levels = (("TDX_01", LEVELS_18), ("TDX_03", (level(3),)))
+    tcb = view()._replace(documents=(view().documents[0]._replace(identities=levels),))
+    newer = (made_release("2.0.02", image=made_image(svn=0x303)), made_release("2.0.04", image=made_image(svn=0x304)))
+    document = planned((*LADDER, *newer), policy("closes INTEL-SA-01099"), tcb, module="2.0.02")
+    assert (document["outcome"], document["reason"]) == ("up-to-date", "2.0.02 closes INTEL-SA-01099 already")
+    unlisted = tcb._replace(documents=(tcb.documents[0]._replace(identities=levels[:1]),))
+    assert planned((*LADDER, *newer), policy("closes INTEL-SA-01099"), unlisted, module="2.0.02")["hops"] == []
+    with pytest.raises(InputError, match="it knows INTEL-SA-01036, INTEL-SA-01099"):
+        planned((*LADDER, *newer), policy("closes X"), tcb, module="2.0.02")
+
+
+@pytest.mark.parametrize("after", [TcbStatus.REVOKED, None])
+def test_an_update_is_not_said_to_close_what_closes_would_not_take(after: TcbStatus | None) -> None:
+    """The second document answers unknown, or the module that is led to is revoked."""
+    levels = (TcbLevel(6, DAY, after or TcbStatus.OUT_OF_DATE, BOTH[:1]), level(4, *BOTH))
+    late = () if after else view(level(1), fmspc="B0C06F000000").documents
+    late = tuple(one._replace(next_update=datetime(2026, 2, 1, tzinfo=UTC)) for one in late)
+    tcb = TcbView((*view(level(9), *levels).documents, *late), DAY)
+    document = planned(LADDER[:3], policy("newest"), tcb)
+    lines = [*update_lines(document["tcb"], document["target"])]
+    assert document["target"] == "1.5.06"
+    assert not [line for line in lines if "closes" in line]
 
 
 # -- on the command line, with Intel's own documents
@@ -557,6 +592,19 @@ def test_a_plan_that_was_changed_to_close_nothing_is_refused(
     ran = rehearse(run, plan, "--policy", chosen, "--target", "closes INTEL-SA-99999")
     assert ran.code == 5
     assert "which its policy's target closes INTEL-SA-99999 does not want" in ran.err
+
+
+@pytest.mark.parametrize("level", ["warn", "prefer"])
+def test_a_plan_that_was_made_without_is_applied_under_a_rule_that_requires_nothing(
+    run: Run, host: Path, images: Path, tmp_path: Path, level: str
+) -> None:
+    chosen = write_policy(tmp_path, RULE.replace("require", level))
+    plan = tmp_path / "plan.json"
+    made = run("plan", "--catalog", images, *TRUST, "--facts", host, "--policy", chosen, "-o", plan)
+    assert (made.code, "open: tcb-status: no TCB Info is at hand" in made.out) == (0, True), made.out + made.err
+    assert rehearse(run, plan).code == 0
+    named = rehearse(run, plan, "--tcb-info", NEW)
+    assert (named.code, "it was made without; plan again with --tcb-info" in named.err) == (5, True)
 
 
 # -- fleets

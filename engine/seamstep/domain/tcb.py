@@ -50,7 +50,8 @@ class Standing(NamedTuple):
         day: the ``tcbDate`` of the level that applies.
         since: where a higher level exists, the ``tcbDate`` of the lowest of these: from then on the module is behind.
         advisories: the advisories that are open, sorted.
-        closed: the advisories of the identity that are closed, sorted.
+        closed: the other advisories of the document, sorted. One that the document lists for modules of other
+            identities alone was never open in this one.
         reason: why the status is unknown.
     """
 
@@ -134,22 +135,21 @@ class TcbInfo(NamedTuple):
         place = next((place for place, level in enumerate(levels) if level.isvsvn <= minor), None)
         if place is None:
             return unknown._replace(reason=f"isvsvn {minor} is below every level of {identity}")
-        return _at_level(unknown, levels, place)
+        return self._at_level(unknown, levels, place)
 
-
-def _at_level(unknown: Standing, levels: tuple[TcbLevel, ...], place: int) -> Standing:
-    """The standing at a level. An advisory is open if this level or a higher one lists it, so that none counts as
-    closed below a level that has it open."""
-    applies = levels[place]
-    open_here = {advisory for level in levels[: place + 1] for advisory in level.advisories}
-    known = {advisory for level in levels for advisory in level.advisories}
-    return unknown._replace(
-        status=applies.status,
-        day=applies.day,
-        since=levels[place - 1].day if place else None,
-        advisories=tuple(sorted(open_here)),
-        closed=tuple(sorted(known - open_here)),
-    )
+    def _at_level(self, unknown: Standing, levels: tuple[TcbLevel, ...], place: int) -> Standing:
+        """The standing at a level. An advisory is open if this level or a higher one lists it, so that none counts as
+        closed below a level that has it open."""
+        applies = levels[place]
+        open_here = {advisory for level in levels[: place + 1] for advisory in level.advisories}
+        known = {advisory for _, each in self.identities for level in each for advisory in level.advisories}
+        return unknown._replace(
+            status=applies.status,
+            day=applies.day,
+            since=levels[place - 1].day if place else None,
+            advisories=tuple(sorted(open_here)),
+            closed=tuple(sorted(known - open_here)),
+        )
 
 
 #: What verifiers call a quote of a TD that was launched on a module that is out of date, and runs on one that is not.
@@ -216,10 +216,12 @@ def newest(documents: Iterable[TcbInfo]) -> tuple[TcbInfo, ...]:
 
 def closes(standings: Iterable[Standing] | None, advisory: str) -> bool:
     """Whether an advisory is closed in a module: no document has it open, at least one knows it, and none answers
-    unknown. ``standings`` are those of the module; None if there is no TCB Info."""
+    unknown or Revoked, since verifiers refuse a revoked module whatever it has fixed. ``standings`` are those of the
+    module; None if there is no TCB Info."""
     found = tuple(standings or ())
     known = any(advisory in standing.closed for standing in found)
-    return known and all(standing.status and advisory not in standing.advisories for standing in found)
+    usable = all(standing.status not in {None, TcbStatus.REVOKED} for standing in found)
+    return known and usable and all(advisory not in standing.advisories for standing in found)
 
 
 def summary(standings: Iterable[Standing]) -> dict[str, Any]:

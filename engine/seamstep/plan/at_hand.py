@@ -107,7 +107,7 @@ def at_hand(plan: Plan, named: Named, today: date, *, strict: bool = True) -> At
     return AtHand(_moved(plan, releases) if named.images else plan, policy, releases, tcb)
 
 
-def _tcb(plan: Plan, named: Named, policy: Policy, today: date, *, strict: bool) -> TcbView:
+def _tcb(plan: Plan, named: Named, policy: Policy, today: date, *, strict: bool) -> TcbView | None:
     from seamstep.plan import tcb_at_hand
 
     return tcb_at_hand.view(plan, named.tcb_info, policy, today, strict=strict)

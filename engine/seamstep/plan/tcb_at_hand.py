@@ -17,11 +17,12 @@ from seamstep.domain.tcb import TcbView, newest
 from seamstep.plan.document import Plan
 from seamstep.plan.own_files import own_file
 from seamstep.policy.policy import Policy
+from seamstep.rules import Level, TcbStatusRule
 from seamstep.tcb import files
 from seamstep.tcb.releases import with_tcb
 
 
-def view(plan: Plan, named: Sequence[str], policy: Policy, today: date, *, strict: bool) -> TcbView:
+def view(plan: Plan, named: Sequence[str], policy: Policy, today: date, *, strict: bool) -> TcbView | None:
     """The TCB Info of a plan whose policy goes by it.
 
     Args:
@@ -31,14 +32,20 @@ def view(plan: Plan, named: Sequence[str], policy: Policy, today: date, *, stric
         today: the day on which certificates have to be valid, and documents not to have expired.
         strict: whether files that the plan names count only if root and the user alone can change them.
 
+    Returns:
+        The TCB Info; None if the plan was made without, under a policy that does not need it.
+
     Raises:
-        StalePlanError: the plan names none, a document can't be read, or is not the plan's.
+        StalePlanError: the plan names none, which is needed or named here; a document can't be read, or is not its own.
         RefusedError: a file has to be named by the caller.
         InputError: a file that the caller names can't be read or does not verify.
     """
     wanted = plan.document.get("tcb")
+    if not wanted and not named and not _needed(policy):
+        return None
     if not wanted:
-        raise StalePlanError("stale plan: its policy goes by TCB Info, and it was made without; plan again")
+        message = "stale plan: its policy goes by TCB Info, and it was made without; plan again with --tcb-info"
+        raise StalePlanError(message)
     listed = {document["fmspc"]: document for document in wanted["documents"]}
     try:
         paths = named or [_planned(document["path"], strict=strict) for document in listed.values()]
@@ -53,6 +60,12 @@ def view(plan: Plan, named: Sequence[str], policy: Policy, today: date, *, stric
     }:
         raise StalePlanError("stale plan: the TCB Info at hand is not what it was made with; plan again")
     return TcbView(chosen, today, policy.tcb_stale_until)
+
+
+def _needed(policy: Policy) -> bool:
+    """Whether the policy permits nothing without TCB Info. A rule that warns or prefers is left open without."""
+    required = (one.rule for one in policy.rules if one.level is Level.REQUIRE)
+    return bool(policy.target.closes) or any(isinstance(rule, TcbStatusRule) for rule in required)
 
 
 def _planned(path: str, *, strict: bool) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from seamstep.domain.tcb import TcbStatus
+
 
 def tcb_text(summary: Mapping[str, Any]) -> str:
     """The status of a module in a line. Where documents differ, the worst status comes first and then what each
@@ -35,7 +37,7 @@ def _told(standing: Mapping[str, Any]) -> str:
 def closing_text(tcb: Mapping[str, Any]) -> Iterator[str]:
     """Which release closes which of the open advisories, a clause for each release, or that none is open; nothing if
     the releases were not looked at."""
-    if tcb["status"] and not tcb["advisories"]:
+    if _all_tell(tcb) and not tcb["advisories"]:
         yield "no advisory is open in it"
     if not tcb["advisories"] or tcb["closed_by"] is None:
         return
@@ -60,5 +62,10 @@ def update_lines(tcb: Mapping[str, Any], target: object) -> Iterator[str]:
         return
     yield f"  of {target}: {tcb_text(after)}"
     closed = [advisory for advisory in before["advisories"] if advisory not in after["advisories"]]
-    if closed and after["status"]:
+    if closed and _all_tell(after) and after["status"] != TcbStatus.REVOKED:
         yield f"  {target} closes {', '.join(closed)}"
+
+
+def _all_tell(summary: Mapping[str, Any]) -> bool:
+    """Whether no document answers unknown: one that does may have any advisory open."""
+    return all(one["status"] for one in summary["documents"])

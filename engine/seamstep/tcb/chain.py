@@ -61,7 +61,8 @@ def read(path: str, *, found: bool = False) -> IssuerChain:
 
 def parse(text: str, source: str) -> IssuerChain:
     """The chain in a text. Raises InputError as :func:`read` does."""
-    text = unquote(text, errors="strict") if text.startswith("-----BEGIN%20") else text
+    if text.startswith("-----BEGIN%20"):
+        text = unquote(text)  # what is not UTF-8 becomes a character that no certificate has
     blocks = list(_PEM.finditer(text))
     if not blocks or "".join(block[0] for block in blocks) != text.lstrip(" \r\n"):
         raise InputError(Problem(source, "chain: expected certificates in PEM and nothing else"))
