@@ -128,6 +128,23 @@ def test_apply_trusts_no_file_that_others_can_change(
     assert run("apply", "--sysroot", host, "--dry-run", "--config", config).code in {0, 4}, "the caller names it"
 
 
+@pytest.mark.parametrize("there", ["nothing", "a link"])
+def test_apply_trusts_no_folder_that_others_can_change(
+    run: Run, host: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: str
+) -> None:
+    """Whoever can take the file away, or lead its name elsewhere, decides as well."""
+    folder = tmp_path / "etc"
+    folder.mkdir()
+    folder.chmod(0o777)
+    monkeypatch.setattr(places, "CONFIG", f"{folder}/config.yaml")
+    if there == "a link":
+        (tmp_path / "mine.yaml").write_text(HEAD)
+        (folder / "config.yaml").symlink_to(tmp_path / "mine.yaml")
+    for way in (("--yes", "--configured"), ("--yes", "--mapping", LATEST)):
+        ran = run("apply", "--sysroot", host, *way)
+        assert (ran.code, f"{folder} can be written by others" in ran.err) == (1, True), ran.err
+
+
 def test_status_goes_on_where_the_configuration_is_wrong(run: Run, config: Path, host: Path) -> None:
     """The facts are known all the same; what the configuration would say of them is not."""
     config.write_text(f"{HEAD}catalog: /nowhere\n")
