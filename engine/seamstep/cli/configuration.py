@@ -35,8 +35,8 @@ def configuration_of(options: argparse.Namespace, *, trusted: bool, needed: bool
 
 
 def held(folder: str, config: str | None = None) -> Hold | None:
-    """The hold in the state folder ``folder``, in the configuration ``config`` if one is named, or in that of this host,
-    which holds whatever is named; None if there is none."""
+    """The hold in the state folder ``folder``, in the configuration ``config`` if one is named, or in that of this
+    host, which holds whatever is named; None if there is none."""
     if not (config or os.path.lexists(places.CONFIG)):
         from seamstep.run import hold
 
