@@ -382,11 +382,14 @@ def test_mistakes_of_all_kinds_are_told_at_once(run: Run, root: Path) -> None:
 
 def test_files_that_others_can_change_are_told(run: Run, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("seamstep.service.checking.others_can_change", lambda place, _: f"{place} is another's")
+    with (root / service.CONFIG).open("a") as config:
+        config.write("notification: {on: [failed], command: [/usr/bin/seamstep]}\n")
     ran = check(run, root)
     assert ran.code == 1
     assert re.search(r"error: configuration: .*config\.yaml is another's", ran.out)
     assert re.search(r"warning: policies: .*site\.yaml is another's", ran.out)
     assert re.search(r"warning: catalog: .* is another's", ran.out)
+    assert re.search(r"warning: notification: /usr/bin/seamstep: is run as root, .* is another's", ran.out)
 
 
 @pytest.mark.parametrize("command", ["show", "check"])

@@ -100,7 +100,8 @@ def _changeable(part: str, severity: Severity, place: str, root: str, shown: str
     except OSError as error:
         why = str(error)
     if why:
-        message = f"decides on updates, so only root may be able to change it: {why}"
+        use = "is run as root" if part == "notification" else "decides on updates"
+        message = f"{use}, so only root may be able to change it: {why}"
         yield Finding(part, severity, Problem(shown or place, message))
 
 
@@ -119,7 +120,7 @@ def _named(config: Configuration, root: str, result: Resolved) -> Iterator[Findi
         if service.is_unseen(path):
             message = f"{path} can't be read by the service, which does not see /home, /root and /tmp"
             yield Finding(part, Severity.ERROR, _at(config, part, message))
-    for part, path in named:
+    for part, path in [*named, *(("notification", path) for path in program)]:
         if os.path.exists(below(root, path)):
             yield from _changeable(part, Severity.WARNING, below(root, path), root, path)
     yield from _notification(config, root)
