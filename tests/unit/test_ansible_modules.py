@@ -8,6 +8,7 @@ import io
 import json
 import os
 import stat
+import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ from fleet_plans import ROLLOUT, fleet_class, fleet_host, write_fleet
 
 from conftest import Run
 from seamstep.base.errors import ExitCode
+from seamstep.service import configuration
 
 if not os.environ.get("SEAMSTEP_REQUIRE_ANSIBLE"):
     pytest.importorskip("ansible.module_utils.testing", reason="needs ansible-core, 2.19 for Python 3.11")
@@ -415,3 +417,45 @@ def test_a_report_is_a_file_of_the_host_s_own(program: Program, tmp_path: Path) 
     report.rename(tmp_path / "elsewhere")
     report.symlink_to(tmp_path / "elsewhere")
     assert play("facts", **common).data["report"] == {}
+
+
+def test_the_role_writes_the_configuration_that_the_units_read(tmp_path: Path) -> None:
+    """The catalog and the policies are the role's; the rest is the administrator's, and no mistake is written."""
+    config = tmp_path / "config.yaml"
+    config.write_text("schema: seamstep/config/v1\n#catalog: /x\npolicies: [canary]\nhold: until Monday\n")
+    play = tmp_path / "play.yml"
+    play.write_text(
+        json.dumps(
+            [
+                {
+                    "hosts": "localhost",
+                    "gather_facts": False,
+                    "vars": {
+                        "ansible_python_interpreter": sys.executable,
+                        "seamstep_executable": SEAMSTEP,
+                        "seamstep_catalog": "/srv/the catalog",
+                        "seamstep_policy": ["cautious", "/etc/seamstep/site.yaml"],
+                    },
+                    "tasks": [
+                        {
+                            "ansible.builtin.include_role": {
+                                "name": "seamstep.tdx.seamstep",
+                                "tasks_from": "configuration",
+                            }
+                        }
+                    ],
+                }
+            ]
+        )
+    )
+    program = [sys.executable, "-m", "ansible.cli.playbook", "-c", "local", "-i", "localhost,", str(play)]
+    extra = ["-e", f"seamstep_configuration={config}"]
+    environment = os.environ | {"ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS), "ANSIBLE_HOME": str(tmp_path / "home")}
+    for more in ([], ["-e", '{"seamstep_policy": ["../x"]}']):
+        done = subprocess.run(
+            [*program, *extra, *more], env=environment, capture_output=True, text=True, check=False, timeout=60
+        )
+        assert (done.returncode != 0) == bool(more), done.stdout + done.stderr
+        found = configuration.load(str(config))
+        assert (found.catalog, found.policies) == ("/srv/the catalog", ("cautious", "/etc/seamstep/site.yaml"))
+        assert found.hold == "until Monday"

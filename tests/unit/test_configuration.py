@@ -5,7 +5,9 @@ Which documents are configurations is for tests/cases/*/config.
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from conftest import DATA, FACTS, LATEST, SIGNER, Ran, Run
 from seamstep import service
 from seamstep.base import places
 from seamstep.base.errors import ExitCode
+from seamstep.base.ownership import others_can_change
 from seamstep.service import configuration, old_settings
 
 HEAD = "schema: seamstep/config/v1\n"
@@ -128,6 +131,23 @@ def test_apply_trusts_no_file_that_others_can_change(
     assert run("apply", "--sysroot", host, "--dry-run", "--config", config).code in {0, 4}, "the caller names it"
 
 
+@pytest.mark.parametrize("there", ["nothing", "a link"])
+def test_apply_trusts_no_folder_that_others_can_change(
+    run: Run, host: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: str
+) -> None:
+    """Whoever can take the file away, or lead its name elsewhere, decides as well."""
+    folder = tmp_path / "etc"
+    folder.mkdir()
+    folder.chmod(0o777)
+    monkeypatch.setattr(places, "CONFIG", f"{folder}/config.yaml")
+    if there == "a link":
+        (tmp_path / "mine.yaml").write_text(HEAD)
+        (folder / "config.yaml").symlink_to(tmp_path / "mine.yaml")
+    for way in (("--yes", "--configured"), ("--yes", "--mapping", LATEST)):
+        ran = run("apply", "--sysroot", host, *way)
+        assert (ran.code, f"{folder} can be written by others" in ran.err) == (1, True), ran.err
+
+
 def test_status_goes_on_where_the_configuration_is_wrong(run: Run, config: Path, host: Path) -> None:
     """The facts are known all the same; what the configuration would say of them is not."""
     config.write_text(f"{HEAD}catalog: /nowhere\n")
@@ -168,12 +188,12 @@ def test_a_hold_of_the_configuration_is_shown_and_outlives_a_release(
 @pytest.fixture
 def root(run: Run, tmp_path: Path, images: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The root folder of a machine on which all is well."""
-    monkeypatch.setattr("seamstep.service.checking.others_can_change", lambda _: "")
+    monkeypatch.setattr("seamstep.service.checking.others_can_change", lambda *_: "")
     root = tmp_path / "root"
     for folder in ("usr/bin", "usr/lib/firmware/intel", "etc/systemd/system/multi-user.target.wants"):
         (root / folder).mkdir(parents=True)
     (root / "usr/bin/seamstep").touch(0o755)
-    (root / "usr/lib/firmware/intel/tdx-module").symlink_to(images)
+    shutil.copytree(images, root / "usr/lib/firmware/intel/tdx-module", copy_function=os.link)
     (root / "etc/systemd/system/multi-user.target.wants/seamstep.service").symlink_to("/nowhere")
     assert run("service", "install", "--root", root, "--exec", "/usr/bin/seamstep").code == 0
     (root / "etc/seamstep/site.yaml").write_text(POLICY)
@@ -233,7 +253,7 @@ def spoil_image(root: Path) -> None:
 
 
 def drop_catalog(root: Path) -> None:
-    (root / "usr/lib/firmware/intel/tdx-module").unlink()
+    shutil.rmtree(root / "usr/lib/firmware/intel/tdx-module")
 
 
 def name_what_the_service_can_not_see(root: Path) -> None:
@@ -361,12 +381,42 @@ def test_mistakes_of_all_kinds_are_told_at_once(run: Run, root: Path) -> None:
 
 
 def test_files_that_others_can_change_are_told(run: Run, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seamstep.service.checking.others_can_change", lambda place: f"{place} is another's")
+    monkeypatch.setattr("seamstep.service.checking.others_can_change", lambda place, _: f"{place} is another's")
+    with (root / service.CONFIG).open("a") as config:
+        config.write("notification: {on: [failed], command: [/usr/bin/seamstep]}\n")
     ran = check(run, root)
     assert ran.code == 1
     assert re.search(r"error: configuration: .*config\.yaml is another's", ran.out)
     assert re.search(r"warning: policies: .*site\.yaml is another's", ran.out)
     assert re.search(r"warning: catalog: .* is another's", ran.out)
+    assert re.search(r"warning: notification: /usr/bin/seamstep: is run as root, .* is another's", ran.out)
+
+
+@pytest.mark.parametrize("command", ["show", "check"])
+def test_links_in_another_root_stay_in_it(run: Run, root: Path, tmp_path: Path, command: str) -> None:
+    """An absolute link in an image means a file of the image; followed as usual, it would show a file of this host."""
+    (tmp_path / "secret").write_text("root: $y$hash\n")
+    config = root / service.CONFIG
+    config.unlink()
+    config.symlink_to(tmp_path / "secret")
+    ran = run("service", command, "--root", root)
+    assert (ran.code, "hash" in ran.out + ran.err) == (2, False)
+    assert f"{root}{tmp_path}/secret: can't read the configuration" in ran.out + ran.err
+    config.unlink()
+    config.symlink_to("/etc/seamstep/mine.yaml")
+    (config.parent / "mine.yaml").write_text(f"{HEAD}policies: [/etc/p.yaml]\n")
+    (root / "etc/p.yaml").symlink_to("../../../../../etc/seamstep/site.yaml")
+    ran = run("service", command, "--root", root)
+    assert (ran.code, "policy site" in ran.out) == (0, command == "show")
+    config.unlink()
+    config.symlink_to("/etc/seamstep/config.yaml")
+    assert "too many symbolic links" in run("service", command, "--root", root).err
+
+
+def test_who_owns_the_folders_above_another_root_does_not_matter(root: Path) -> None:
+    root.parent.chmod(0o777)
+    assert others_can_change(str(root / service.CONFIG), str(root)) == ""
+    assert "can be written by others" in others_can_change(str(root / service.CONFIG))
 
 
 # -- settings of earlier versions
@@ -386,6 +436,24 @@ def test_installing_carries_old_settings_over_once(run: Run, tmp_path: Path) -> 
     old.write_text("SEAMSTEP_POLICY=shortest-path\n")
     ran = run("service", "install", "--root", tmp_path, "--exec", "/usr/bin/seamstep")
     assert (ran.code, "not carried over: " in ran.out, "policies: [shortest-path]" in ran.out) == (0, True, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('SEAMSTEP_OPTIONS="--policy cautious --max-hops 2"', {"policies": ("cautious",), "max_hops": 2}),
+        ("SEAMSTEP_OPTIONS=--policy cautious \\\n  --max-hops 2\n", {"policies": ("cautious",), "max_hops": 2}),
+        ("SEAMSTEP_OPTIONS='--policy \"/etc/my policy.yaml\"'", {"policies": ("/etc/my policy.yaml",)}),
+        ("SEAMSTEP_CATALOG=/srv/a  b \r\n", {"catalog": "/srv/a  b"}),
+        ("# of old \\\nSEAMSTEP_POLICY=cautious", {"policies": ("cautious",)}),
+        ("SEAMSTEP_CATALOG=/srv/it's\nSEAMSTEP_POLICY=cautious", {"catalog": "/srv/it's", "policies": ("cautious",)}),
+    ],
+)
+def test_old_settings_are_read_as_systemd_read_them(tmp_path: Path, text: str, found: dict[str, object]) -> None:
+    (tmp_path / "old.env").write_text(text)
+    old = old_settings.load(str(tmp_path / "old.env"))
+    assert old
+    assert (old.values, old.unfit) == (found, ())
 
 
 @pytest.mark.parametrize(

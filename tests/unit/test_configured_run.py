@@ -107,7 +107,9 @@ def test_a_run_of_the_service_stops_after_max_hops(scene: Scene) -> None:
     assert "1.5.28 runs; stopped here as asked, 1 more hop" in scene.serve().out
 
 
-@pytest.mark.parametrize("more", [("--policy", "cautious"), ("--catalog", "/x"), ("--max-hops", "1"), ("x.json",)])
+@pytest.mark.parametrize(
+    "more", [("--policy", "cautious"), ("--catalog", "/x"), ("--max-hops", "1"), ("--tcb-info", "/x"), ("x.json",)]
+)
 def test_the_service_takes_nothing_from_elsewhere(scene: Scene, more: tuple[str, ...]) -> None:
     ran = scene.serve(*more)
     name = "PLAN" if len(more) == 1 else more[0]
@@ -154,6 +156,14 @@ def test_a_hold_of_the_configuration_stops_every_apply(scene: Scene) -> None:
         assert f"this host is held by {scene.folder}/config.yaml: until Monday" in ran.err
         assert "take the key 'hold' out of it" in ran.err
     assert scene.serve("--despite-hold").code == 0
+
+
+def test_a_configuration_that_is_named_does_not_lift_the_hold(scene: Scene) -> None:
+    text = (scene.folder / "config.yaml").read_text()
+    (scene.folder / "other.yaml").write_text(text)
+    scene.configure("hold: until Monday")
+    ran = scene.serve("--config", str(scene.folder / "other.yaml"))
+    assert (ran.code, scene.host.uploads, "take the key 'hold' out of it" in ran.err) == (4, 0, True)
 
 
 @pytest.mark.parametrize("where", ["state", "configuration", "broken configuration"])

@@ -23,6 +23,9 @@ class Systemctl:
         self._program.write_text(f"{script}start) echo no bus >&2; exit {start};;\nesac\n")
         self._program.chmod(0o755)
 
+    def hang(self) -> None:
+        self._program.write_text(f'#!/bin/sh\necho "$*" >> {self._asked}\nexec sleep 60\n')
+
     @property
     def asked(self) -> list[str]:
         return self._asked.read_text().splitlines() if self._asked.exists() else []
@@ -62,6 +65,17 @@ def test_a_failure_is_told_and_fails_nothing(run: Run, systemctl: Systemctl) -> 
     assert "ended with exit code 1: no bus; the service looks at its next start" in ran.out
 
 
+def test_a_systemctl_that_hangs_is_given_up_and_says_nothing_of_the_units(
+    run: Run, systemctl: Systemctl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A package manager waits for this, and what was not learned is not told."""
+    systemctl.hang()
+    monkeypatch.setattr(look, "_TIMEOUT", 0.3)
+    ran = run("service", "look")
+    assert (ran.code, systemctl.asked) == (0, ["is-enabled --quiet seamstep.service"])
+    assert "did not end within 0 s and was killed; the service is not asked" in ran.out
+
+
 @pytest.mark.parametrize("why", ["no systemd", "offline", "chroot", "no systemctl"])
 def test_where_there_is_no_service_to_ask_nothing_is_done(
     run: Run, systemctl: Systemctl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: str
@@ -69,7 +83,7 @@ def test_where_there_is_no_service_to_ask_nothing_is_done(
     if why == "no systemd":
         monkeypatch.setattr(look, "BOOTED", str(tmp_path / "nowhere"))
     elif why == "offline":
-        monkeypatch.setenv("SYSTEMD_OFFLINE", "1")
+        monkeypatch.setenv("SYSTEMD_OFFLINE", "True")
     elif why == "chroot":
         monkeypatch.setattr(look, "_in_chroot", lambda: True)
     else:
@@ -80,3 +94,8 @@ def test_where_there_is_no_service_to_ask_nothing_is_done(
 
 def test_this_process_is_in_no_chroot_of_its_own() -> None:
     assert look._in_chroot() is False
+
+
+def test_a_root_folder_without_processes_is_no_running_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(look, "_FIRST", "/nowhere/1/root/")
+    assert look._in_chroot() is True

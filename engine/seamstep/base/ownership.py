@@ -7,18 +7,20 @@ import stat
 from pathlib import PurePath
 
 
-def others_can_change(place: str) -> str:
+def others_can_change(place: str, top: str = "/") -> str:
     """The reason why a user other than root and the one of this process can change the file at ``place``, as a clause;
     empty if none can.
 
-    The file and all folders above it count; in a folder with the sticky bit only owners replace files. An unreadable
-    path counts as changeable, and so does a symbolic link, since its owner can make it lead to another file afterwards.
-    So ``place`` has to be the result of os.path.realpath(), and is the path to open.
+    The file and all folders above it up to ``top`` count; in a folder with the sticky bit only owners replace files. An
+    unreadable path counts as changeable, and so does a symbolic link, since its owner can make it lead to another file
+    afterwards. So ``place`` has to be the result of os.path.realpath(), and is the path to open.
     """
     mine = {0, os.geteuid()}
     path = PurePath(place)
     try:
         for part in reversed((path, *path.parents)):  # from the root down: the content of a folder of ours stays
+            if not part.is_relative_to(top):
+                continue
             found = os.lstat(part)
             if stat.S_ISLNK(found.st_mode):
                 return f"{part} is a symbolic link"

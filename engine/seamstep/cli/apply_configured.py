@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from seamstep.service.configuration import Configuration, Notification
 
 #: Options whose part the configuration takes.
-_TAKEN = ("plan", "mapping", "images", "catalog", "policy", "target", "as_of", "max_hops", "approved", "simulate")
+_TAKEN = (
+    *("plan", "mapping", "images", "catalog", "policy", "target", "as_of", "tcb_info", "max_hops", "approved"),
+    "simulate",
+)
 
 
 def require_configured_alone(options: argparse.Namespace) -> None:

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from seamstep.base import places
 from seamstep.base.errors import HeldError, RefusedError
 from seamstep.cli import configuration
 
@@ -24,7 +25,8 @@ def respect_hold(options: argparse.Namespace, folder: str, begun: Transaction, a
     if found is None:
         return
     if not options.despite_hold:
-        lifted = "take the key 'hold' out of it" if found.by == _config_file(options) else "see seamstep hold --release"
+        by_file = found.by in {options.configuration or places.CONFIG, places.CONFIG}
+        lifted = "take the key 'hold' out of it" if by_file else "see seamstep hold --release"
         raise HeldError(f"{found}; nothing was changed; {lifted}, or give --despite-hold")
     if begun.journal:
         try:
@@ -38,12 +40,6 @@ def _held(options: argparse.Namespace, folder: str) -> Hold | None:
     if options.simulate:
         return None
     return configuration.held(folder, options.configuration)
-
-
-def _config_file(options: argparse.Namespace) -> str:
-    from seamstep.base import places
-
-    return options.configuration or places.CONFIG
 
 
 def reasons(options: argparse.Namespace, folder: str) -> Callable[[], str]:

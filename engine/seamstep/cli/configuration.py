@@ -23,6 +23,10 @@ def configuration_of(options: argparse.Namespace, *, trusted: bool, needed: bool
     if options.read_configuration:
         return cast("Configuration", options.read_configuration)
     if not (needed or options.configuration or os.path.lexists(places.CONFIG)):
+        if trusted and os.path.isdir(os.path.dirname(places.CONFIG)):
+            from seamstep.service.configuration import load
+
+            load(trusted=True)  # another user may have taken the file away
         return None
     from seamstep.service.configuration import load
 
@@ -31,15 +35,15 @@ def configuration_of(options: argparse.Namespace, *, trusted: bool, needed: bool
 
 
 def held(folder: str, config: str | None = None) -> Hold | None:
-    """The hold in the state folder ``folder``, or in the configuration (the file ``config``, None for that of this
-    host); None if there is none."""
+    """The hold in the state folder ``folder``, in the configuration ``config`` if one is named, or in that of this
+    host, which holds whatever is named; None if there is none."""
     if not (config or os.path.lexists(places.CONFIG)):
         from seamstep.run import hold
 
         return hold.read(folder)
     from seamstep.service.configuration import held as held_by_either
 
-    return held_by_either(folder, config)
+    return held_by_either(folder, config) or (held_by_either(folder) if config else None)
 
 
 def configure(options: argparse.Namespace, *, trusted: bool = False, needed: bool = False) -> Configuration | None:

@@ -16,7 +16,8 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "hold",
         description="Hold this host: no update begins, also when it reboots and its own service would make one, until"
-        " the hold is released. A run that is under way goes on. Without --reason and --release, show the hold.",
+        " the hold is released. A run that is under way stops before its next hop. Without --reason and --release, show"
+        " the hold.",
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--reason", metavar="TEXT", type=shared.given, help="hold the host, for this reason")

@@ -123,10 +123,11 @@ def run_install(options: argparse.Namespace) -> ExitCode:
 
 def _not_carried(root: Path) -> list[str]:
     """The settings of earlier versions that the configuration does not have, as sentences."""
+    from seamstep.base.rooted import below
     from seamstep.service import CONFIG, configuration, old_settings
 
     try:
-        old = old_settings.load(str(root / old_settings.NAME))
+        old = old_settings.load(below(str(root), f"/{old_settings.NAME}"))
         return list(map(str, old.differences(configuration.load(str(root / CONFIG))))) if old else []
     except InputError as error:
         return list(map(str, error.problems))
@@ -139,13 +140,13 @@ def run_show(options: argparse.Namespace) -> ExitCode:
     if options.command:
         raise InputError(Problem("--exec", "is for --units"))
     from seamstep.base import places
+    from seamstep.base.rooted import below, is_there
     from seamstep.service import configuration
-    from seamstep.service.resolving import below
     from seamstep.service.showing import shown, shown_text
 
     root = _root(options)
     place = options.config or below(root, places.CONFIG)
-    present = bool(options.config) or os.path.lexists(place)
+    present = bool(options.config) or is_there(root, places.CONFIG)
     config = configuration.load(place) if present else configuration.Configuration(place)
     document = shown(config, root, below(root, shared.STATE_FOLDER), shared.today())
     say(to_json(document) if options.json else shown_text(document) + "\n")

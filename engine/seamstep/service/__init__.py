@@ -147,9 +147,10 @@ def install(root: Path, command: str, *, force: bool = False) -> list[Installed]
 def _first_config(root: Path) -> str:
     """The text of a configuration where there is none: all defaults, or the settings of earlier versions. Raises
     InputError if some of those can't be carried over."""
+    from seamstep.base.rooted import below
     from seamstep.service import old_settings
 
-    old = old_settings.load(str(root / old_settings.NAME))
+    old = old_settings.load(below(str(root), f"/{old_settings.NAME}"))
     if old is None:
         return default_config()
     if old.unfit:

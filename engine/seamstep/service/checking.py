@@ -22,12 +22,13 @@ from seamstep.analysis.lint.findings import Severity
 from seamstep.base import places
 from seamstep.base.errors import ExitCode, InputError, Problem
 from seamstep.base.ownership import others_can_change
+from seamstep.base.rooted import below, is_there
 from seamstep.image.files import TRUSTED
 from seamstep.policy import policy_file
 from seamstep.policy.policy import Policy
 from seamstep.service import configuration, old_settings
 from seamstep.service.configuration import Configuration
-from seamstep.service.resolving import Resolved, below, resolved
+from seamstep.service.resolving import Resolved, resolved
 
 SCHEMA = "seamstep/service-check/v1"
 _FOLDERS = ("etc/systemd/system", "run/systemd/system", "usr/lib/systemd/system", "lib/systemd/system")
@@ -66,12 +67,13 @@ def check(root: str, file: str | None, as_of: date) -> list[Finding]:
     config: Configuration | None = None
     found: list[Finding] = []
     try:
-        present = file is not None or os.path.lexists(place)
+        present = file is not None or is_there(root, places.CONFIG)
         config = configuration.load(place) if present else Configuration(place)
     except InputError as error:
         found += (Finding("configuration", Severity.ERROR, one, invalid=True) for one in error.problems)
-    if os.path.lexists(place):
-        found += _changeable("configuration", Severity.ERROR, place, place)
+    for path in (os.path.dirname(place), place):  # without a file as well: another user may take it away
+        if os.path.lexists(path):
+            found += _changeable("configuration", Severity.ERROR, path, "/" if file else root)
     if config:
         result = resolved(config, root, as_of)
         found += _named(config, root, result)
@@ -90,15 +92,17 @@ def exit_code(findings: Iterable[Finding]) -> ExitCode:
     return ExitCode.NO if errors else ExitCode.DONE
 
 
-def _changeable(part: str, severity: Severity, place: str, shown: str) -> Iterator[Finding]:
-    """A finding if a user other than root can change the file or folder at ``place``."""
+def _changeable(part: str, severity: Severity, place: str, root: str, shown: str = "") -> Iterator[Finding]:
+    """A finding if a user other than root can change the file or folder at ``place``. What is above ``root`` is no part
+    of the machine."""
     try:
-        why = others_can_change(os.path.realpath(place))
+        why = others_can_change(os.path.realpath(place), os.path.realpath(root))
     except OSError as error:
         why = str(error)
     if why:
-        message = f"decides on updates, so only root may be able to change it: {why}"
-        yield Finding(part, severity, Problem(shown, message))
+        use = "is run as root" if part == "notification" else "decides on updates"
+        message = f"{use}, so only root may be able to change it: {why}"
+        yield Finding(part, severity, Problem(shown or place, message))
 
 
 # -- what the configuration names
@@ -116,9 +120,9 @@ def _named(config: Configuration, root: str, result: Resolved) -> Iterator[Findi
         if service.is_unseen(path):
             message = f"{path} can't be read by the service, which does not see /home, /root and /tmp"
             yield Finding(part, Severity.ERROR, _at(config, part, message))
-    for part, path in named:
+    for part, path in [*named, *(("notification", path) for path in program)]:
         if os.path.exists(below(root, path)):
-            yield from _changeable(part, Severity.WARNING, below(root, path), path)
+            yield from _changeable(part, Severity.WARNING, below(root, path), root, path)
     yield from _notification(config, root)
 
 
@@ -237,11 +241,12 @@ def _units(root: Path) -> Iterator[Finding]:
 
 def _unit_file(root: Path, name: str) -> Path | None:
     """The file of a unit that systemd takes: /etc precedes the folders of packages."""
-    return next((root / folder / name for folder in _FOLDERS if os.path.lexists(root / folder / name)), None)
+    places = (Path(below(str(root), f"/{folder}"), name) for folder in _FOLDERS)
+    return next((place for place in places if os.path.lexists(place)), None)
 
 
 def _is_enabled(root: Path, name: str) -> bool:
-    return any(link for folder in _FOLDERS for link in (root / folder).glob(f"{_WANTED}/{name}"))
+    return any(link for folder in _FOLDERS for link in Path(below(str(root), f"/{folder}")).glob(f"{_WANTED}/{name}"))
 
 
 def _unit(root: Path, name: str, path: Path) -> Iterator[Finding]:

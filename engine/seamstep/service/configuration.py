@@ -89,25 +89,31 @@ def load(file: str | None = None, *, trusted: bool = False) -> Configuration:
 
     Args:
         file: the path of the file; None for that of this host, which need not exist.
-        trusted: whether the file of this host counts only if root and the user of this process alone can change it. A
-            ``file`` that is named counts in any case.
+        trusted: whether the file of this host, or that there is none, counts only if root and the user of this process
+            alone can change it. A ``file`` that is named counts in any case.
 
     Raises:
         InputError: the file is unreadable or invalid; lists all problems.
-        RefusedError: another user can change the file.
+        RefusedError: another user can change the file, or put one there, or take it away.
     """
+    if trusted and file is None and os.path.isdir(os.path.dirname(places.CONFIG)):
+        _require_own(os.path.dirname(places.CONFIG))  # also without a file, or with a link: it may be taken away
     if file is None and not os.path.lexists(places.CONFIG):
         return Configuration(places.CONFIG)
     named = file or places.CONFIG
-    place = named
-    if trusted and file is None:
-        place = os.path.realpath(places.CONFIG)
-        why = others_can_change(place)
-        if why:
-            message = f"{places.CONFIG} decides on updates, so only root may be able to change it, and {why}"
-            raise RefusedError(f"{message}; nothing was changed")
+    place = _require_own(places.CONFIG) if trusted and file is None else named
     content = read_regular(place, _SIZE_LIMIT, "configuration", links=place == named)
     return read(content, named)
+
+
+def _require_own(path: str) -> str:
+    """Where ``path`` leads to, which nothing can change but root and the user of this process. Raises RefusedError."""
+    place = os.path.realpath(path)
+    why = others_can_change(place)
+    if why:
+        message = f"{places.CONFIG} decides on updates, so only root may be able to change it, and {why}"
+        raise RefusedError(f"{message}; nothing was changed")
+    return place
 
 
 def read(content: bytes, file: str) -> Configuration:

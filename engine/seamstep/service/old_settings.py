@@ -67,7 +67,7 @@ def load(file: str) -> OldSettings | None:
     values: dict[str, Any] = {}
     unfit: list[Problem] = []
     assigned: dict[str, tuple[int, str]] = {}  # the last of several assignments counts
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in _lines(text):
         match = _ASSIGNMENT.fullmatch(line)
         if match:
             assigned[match[1]] = number, match[2].strip()
@@ -89,19 +89,42 @@ def must_agree(file: str, config: Configuration) -> None:
         raise InputError([*different, Problem(file, message)])
 
 
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    """The lines with their numbers; one that ends in a backslash goes on in the next, unless it is a comment."""
+    whole, first = "", 0
+    for number, line in enumerate(text.split("\n"), 1):
+        first = first if whole else number
+        whole += line.removesuffix("\r")
+        if whole.lstrip()[:1] not in set("#;") and (len(whole) - len(whole.rstrip("\\"))) % 2:
+            whole = whole[:-1]
+            continue
+        yield first, whole
+        whole = ""
+    if whole:
+        yield first, whole
+
+
+def _value(text: str) -> str:
+    """The value of an assignment as systemd reads it: quotes count where it begins with one. Raises ValueError."""
+    if text[:1] in {"'", '"'}:
+        return " ".join(shlex.split(text))
+    return re.sub(r"\\(.)", r"\1", text)
+
+
 def _take(name: str, text: str, values: dict[str, Any]) -> Iterator[str]:
     """Add what an assignment says to ``values``; give what the configuration has no key for."""
     try:
-        words = shlex.split(text)
+        value = _value(text)
+        words = shlex.split(value) if name == _OPTIONS else []
     except ValueError as error:
         yield f"{name} can't be carried over: {error}"
         return
-    if not words:
+    if not value:
         return
     if name == "SEAMSTEP_CATALOG":
-        values["catalog"] = " ".join(words)
+        values["catalog"] = value
     elif name == "SEAMSTEP_POLICY":
-        values["policies"] = [" ".join(words)]
+        values["policies"] = [value]
     elif name == _OPTIONS:
         yield from _take_options(words, values)
     else:

@@ -7,6 +7,7 @@ from datetime import date
 from typing import Any, NamedTuple
 
 from seamstep.base.errors import InputError, Problem
+from seamstep.base.rooted import below
 from seamstep.image import catalog as catalogs
 from seamstep.image.catalog import Catalog
 from seamstep.image.files import TRUSTED
@@ -27,11 +28,6 @@ class Resolved(NamedTuple):
     policy: Policy | None
     catalog: Catalog | None
     problems: dict[str, tuple[Problem, ...]]
-
-
-def below(root: str, path: str) -> str:
-    """An absolute path of the machine whose root folder is ``root``."""
-    return path if root == "/" else root.rstrip("/") + path
 
 
 def resolved(config: Configuration, root: str, as_of: date) -> Resolved:

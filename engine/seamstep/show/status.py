@@ -101,9 +101,9 @@ def _tcb(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _hold(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     held = document["hold"]
     if held:
-        by = f" by {held['by']}" if held["by"] else ""
-        since = f" since {held['since']}" if held["since"] else ""
-        yield "HELD", f"no update begins{since}{by}: {held['reason']}"
+        by = [f"by {held['by']}"] if held["by"] else []
+        since = [f"since {held['since']}"] if held["since"] else []
+        yield "HELD", f"{', '.join([*by, *since, 'no update begins'])}: {held['reason']}"
     elif "hold" in document["unknown"]:
         yield "hold", f"unknown ({document['unknown']['hold']})"
 
