@@ -194,7 +194,7 @@ def test_an_advisory_of_other_modules_is_closed_in_those_that_never_had_it() -> 
 @pytest.mark.parametrize("after", [TcbStatus.REVOKED, None])
 def test_an_update_is_not_said_to_close_what_closes_would_not_take(after: TcbStatus | None) -> None:
     """The second document answers unknown, or the module that is led to is revoked."""
-    levels = (TcbLevel(6, DAY, after or TcbStatus.OUT_OF_DATE, BOTH[:1]), level(4, *BOTH))
+    levels = (TcbLevel(6, DAY, after or TcbStatus.OUT_OF_DATE, tuple(BOTH[:1])), level(4, *BOTH))
     late = () if after else view(level(1), fmspc="B0C06F000000").documents
     late = tuple(one._replace(next_update=datetime(2026, 2, 1, tzinfo=UTC)) for one in late)
     tcb = TcbView((*view(level(9), *levels).documents, *late), DAY)
