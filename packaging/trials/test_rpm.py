@@ -112,9 +112,16 @@ class RpmRoot(Root):
     """A root folder in which rpm installs from outside."""
 
     def rpm(self, *words: str | Path, code: int = 0) -> str:
-        """Run this machine's rpm for the root."""
-        done = run("rpm", "--root", self.path, *words, code=code)
+        """Run this machine's rpm for the root. Where systemd seems to run, rpm is the first process of a namespace, and
+        in the root while a script runs: the root is that of the first process, as on a running system."""
+        first = ("unshare", "--pid", "--fork", "--kill-child", f"--mount-proc={self.path}/proc")
+        done = run(*(first if self.booted else ()), "rpm", "--root", self.path, *words, code=code)
         return done.stdout + done.stderr
+
+    @property
+    def booted(self) -> bool:
+        """Whether it looks as if systemd ran."""
+        return self.file("run/systemd/system").exists()
 
     def asked(self) -> list[str]:
         """What systemctl was asked since the last time, reloads and the state of a run apart."""
