@@ -118,6 +118,7 @@ def test_contents_and_scripts(built: Built, tmp_path: Path) -> None:
     ):
         assert f"./{name}" in files
     assert files["./var/lib/seamstep/"][0] == "drwx------"
+    assert files[f"./{ETC}/tcb-info/"][0] == "drwxr-xr-x"
     assert all(words[1] == "root/root" for words in files.values())
     assert not [name for name in files if "__pycache__" in name or name.startswith(f"./{PLACE}")]
     run("dpkg-deb", "-e", built.now, tmp_path)

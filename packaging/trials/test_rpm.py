@@ -219,6 +219,7 @@ def test_contents_and_scripts(built: Built) -> None:
     assert set(settings) == shipped | {f"/{ETC}/config.yaml"}
     assert all("cn" in words[1:] for words in settings.values()), "config(noreplace), each of them"
     assert files["/var/lib/seamstep"][0] == "drwx------"
+    assert files[f"/{ETC}/tcb-info"][0] == "drwxr-xr-x"
     assert all(line.split()[-2] == "root" for line in lines)
     assert not [name for name in files if "/tests/data" in name or name.startswith(f"/{PLACE}")], "no images"
     scripts = run("rpm", "-qp", "--scripts", "--filetriggers", built.now).stdout

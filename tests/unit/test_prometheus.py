@@ -179,6 +179,6 @@ def test_all_metrics_are_documented() -> None:
     documented = {name for row in rows for name in re.findall(r"`(seamstep_[a-z_]+)", row)}
     hold = {"reason": "x", "by": "y", "since": "2026-11-23T01:00:00+00:00"}
     advisories = ["INTEL-SA-01099"]
-    tcb = {"status": "OutOfDate", "since": "2024-11-13", "advisories": advisories, "closed_by": None}
+    tcb = {"status": "OutOfDate", "since": "2024-11-13", "advisories": advisories, "closed_by": None, "documents": []}
     full = samples({**KNOWN, "permitted": OUTSIDE, "hold": hold, "tcb": tcb})
     assert documented == {name for name, _ in samples(KNOWN) | samples(NOTHING) | full}

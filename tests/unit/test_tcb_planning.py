@@ -22,13 +22,14 @@ from seamstep.base.versions import ModuleVersion
 from seamstep.domain.facts import HostFacts
 from seamstep.domain.mapping import MappingFile
 from seamstep.domain.model import Release
-from seamstep.domain.tcb import TcbInfo, TcbLevel, TcbStatus, TcbView
+from seamstep.domain.tcb import TcbInfo, TcbLevel, TcbStatus, TcbView, summary
 from seamstep.plan.document import resealed
 from seamstep.planning.planner import graph_of, make_plan
 from seamstep.policy import layers, policy_file
 from seamstep.policy.policy import Policy, Source, Target
 from seamstep.rules import AppliedRule, TcbStatusRule
-from seamstep.show.tcb import update_lines
+from seamstep.show.formats import prometheus
+from seamstep.show.tcb import closing_text, update_lines
 from seamstep.tcb.releases import with_tcb
 
 REAL = DATA / "tcb"
@@ -422,8 +423,9 @@ def test_an_allow_list_is_joined_with_what_a_verifier_calls_each_quote(
         ("before", True, "OutOfDate")
     ]
     # a verifier that goes by number 17 sees nothing wrong, while that document counts
-    older = run(*options, REAL, "--tcb-evaluation", "17", "--as-of", "2025-07-01", "--json").json["quotes"]
-    assert {one["quote_status"] for one in older} == {"UpToDate"}
+    older = run(*options, REAL, "--tcb-evaluation", "17", "--as-of", "2025-07-01", "--json")
+    assert {one["quote_status"] for one in older.json["quotes"]} == {"UpToDate"}
+    assert "no TCB Info of number 17 for 90C06F000000; what it says of hosts of these is open" in older.err
     wrong = run(*options, REAL, "--tcb-evaluation", "16", *THEN)
     assert (wrong.code, "has this number; there is 17, 18" in wrong.err) == (2, True)
     alone = run("measurements", "--catalog", images, *TRUST, "--check", path, "--tcb-info", NEW, *THEN)
@@ -499,6 +501,18 @@ def test_what_closes_is_told_where_it_can_not_be_reached(run: Run, tmp_path: Pat
     options = ("--sysroot", root, "--tcb-info", NEW, *THEN, "--mapping", LATEST)
     assert "01099; 1.5.06 closes both, and can't be reached now\n" in run("status", *options).out
     assert 'INTEL-SA-01036",closed_by=""} 1' in run("status", *options, "--format", "prometheus").out
+
+
+@pytest.mark.parametrize(("documents", "told"), [(1, [0.0]), (2, [])])
+def test_no_number_is_told_where_a_document_could_have_any_advisory_open(documents: int, told: list[float]) -> None:
+    late = view(level(1), fmspc="B0C06F000000").documents[0]._replace(next_update=datetime(2026, 2, 1, tzinfo=UTC))
+    outdated = TcbLevel(5, DAY, TcbStatus.OUT_OF_DATE)
+    every = (view(level(6), outdated).documents[0], late)[:documents]
+    said = {**summary(TcbView(every, DAY).standings(0x105)), "closed_by": {}}
+    assert said["status"] == "OutOfDate"
+    by_name = {metric.name: metric.samples for metric in prometheus._tcb(said)}
+    assert [value for _, value in by_name["seamstep_tcb_open_advisories"]] == told
+    assert [*closing_text(said)] == (["no advisory is open in it"] if told else [])
 
 
 def test_metrics_have_the_status(run: Run, tmp_path: Path) -> None:

@@ -78,6 +78,10 @@ def view(
     for document in found.documents:
         if reason := document.why_unusable(as_of, stale_until):
             print(f"seamstep: note: {printable(document.path)}: {reason}; its answer is unknown", file=sys.stderr)
+    if found.left_out:
+        lacking = ", ".join(found.left_out)
+        told = f"no TCB Info of number {evaluation} for {lacking}; what it says of hosts of these is open"
+        print(f"seamstep: note: {told}", file=sys.stderr)
     return found
 
 

@@ -185,11 +185,13 @@ class TcbView(NamedTuple):
         documents: the newest document of each FMSPC that counts, ascending by FMSPC.
         as_of: the day.
         stale_until: the last day on which an expired document is still used; None for none.
+        left_out: the FMSPCs of which there are documents, but none of the evaluation number that was asked for.
     """
 
     documents: tuple[TcbInfo, ...]
     as_of: date
     stale_until: date | None = None
+    left_out: tuple[str, ...] = ()
 
     def standings(self, seamsvn: int) -> tuple[Standing, ...]:
         """What each document says of a raw ``seamsvn``."""
@@ -207,9 +209,9 @@ class TcbView(NamedTuple):
 
 def newest(documents: Iterable[TcbInfo]) -> tuple[TcbInfo, ...]:
     """The newest document of each FMSPC, ascending by FMSPC. A greater evaluation number is newer, then a later
-    ``issueDate``; expired or not, since an older document knows less."""
+    ``issueDate``; expired or not, since an older document knows less. The order in which they come does not matter."""
     found: dict[str, TcbInfo] = {}
-    for document in sorted(documents, key=lambda one: (one.fmspc, one.evaluation, one.issued)):
+    for document in sorted(documents, key=lambda one: (one.fmspc, one.evaluation, one.issued, one.sha256)):
         found[document.fmspc] = document
     return tuple(found.values())
 

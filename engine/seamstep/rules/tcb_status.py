@@ -38,15 +38,15 @@ class TcbStatusRule(Rule):
         },
         "as_of": {
             "title": "a day such as 2024-11-13",
-            "description": "With UpToDate: a module counts that was UpToDate on this day, by the tcbDate of its level. "
+            "description": "With UpToDate: a module counts too whose level has this tcbDate or a later one. "
             "Left out: it has to be UpToDate now.",
             "type": "string",
         },
     }
 
     def __init__(self, status: str, as_of: str | None = None) -> None:
-        """``status``: the worst status that is allowed; ``as_of``: the day on which the module has to have been
-        UpToDate, as ISO 8601. Raises ValueError for another day."""
+        """``status``: the worst status that is allowed; ``as_of``: the earliest tcbDate of a level that counts
+        though it is not UpToDate, as ISO 8601. Raises ValueError for another day."""
         self._status = _WANTED[status]
         self._as_of = date.fromisoformat(as_of) if as_of else None
 

@@ -49,7 +49,8 @@ def view(
     if not chosen:
         known = ", ".join(document.fmspc for document in documents)
         raise InputError(Problem("--fmspc", f"no TCB Info at hand is for {fmspc!r}; there is some for {known}"))
-    return TcbView(chosen, as_of, stale_until)
+    lacking = {one.fmspc for one in every} - {one.fmspc for one in documents} if fmspc is None else ()
+    return TcbView(chosen, as_of, stale_until, tuple(sorted(lacking)))
 
 
 def load(path: str, as_of: date, trusted: frozenset[str] = TRUSTED) -> list[TcbInfo]:

@@ -97,7 +97,8 @@ def _tcb(tcb: Mapping[str, Any] | None) -> Iterator[Metric]:
     status = tcb["status"] or "unknown"
     states = tuple(((("status", name),), float(name == status)) for name in TCB_STATUSES)
     yield Metric("seamstep_tcb_status", "The running module's TCB status: 1 for it, 0 for the others.", states)
-    known = tcb["status"] and len(tcb["advisories"])
+    told_all = all(one["status"] for one in tcb["documents"])
+    known = tcb["status"] and (len(tcb["advisories"]) or (0 if told_all else None))
     yield Metric("seamstep_tcb_open_advisories", "Advisories that are open in the running module.", _one(known))
     closing = {one: by["version"] for one, by in (tcb["closed_by"] or {}).items() if by and by["reachable"]}
     each = tuple(((("advisory", one), ("closed_by", closing.get(one) or "")), 1.0) for one in tcb["advisories"])
