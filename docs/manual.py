@@ -22,7 +22,7 @@ _SECTIONS = {
 The journal and the lock; \-\-state\-dir and $STATE_DIRECTORY name another folder.
 .TP
 .B /etc/seamstep/config.yaml
-The configuration: catalog, policies, who begins updates, who hears of them.
+The configuration: catalog, policies, who begins updates, and the notification of their end.
 .TP
 .B /usr/lib/firmware/intel/tdx\-module
 The catalog where none is named.

@@ -34,7 +34,7 @@ Ended = Callable[[ExitCode, str, "RunResult | None", "Transaction"], None]
 
 
 class Told(NamedTuple):
-    """Who hears of the end of a run: the systemd journal, and the function ``ended``."""
+    """The receivers of the end of a run: the systemd journal, and the function ``ended``."""
 
     journal: JournalReporter
     ended: Ended

@@ -1,4 +1,4 @@
-"""``seamstep apply --configured``: a run of the service, which goes by the configuration alone and tells of its end."""
+"""``seamstep apply --configured``: a run of the service, by the configuration alone; sends its notification."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seamstep.base.errors import ExitCode
+from seamstep.cli import notes
 from seamstep.cli import options as shared
 from seamstep.cli.output import deliver, to_json
 
@@ -88,7 +89,7 @@ def _side(path: str, signers: frozenset[str]) -> Side:
     folder = Path(path).is_dir()
     mapping = str(Path(path, catalog.MAPPING_FILE)) if folder else path
     loaded = catalog.load(mapping, path if folder else None, TRUSTED | signers, found=folder)
-    shared.tell_of_images(loaded)
+    notes.tell_of_images(loaded)
     return Side(loaded.mapping, loaded.releases, folder)
 
 

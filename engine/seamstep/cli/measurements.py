@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from seamstep.base.errors import ExitCode, InputError, Problem
-from seamstep.cli import configuration, tcb_options
+from seamstep.cli import configuration, notes, tcb_options
 from seamstep.cli import options as shared
 from seamstep.cli.output import deliver, to_json
 
@@ -125,7 +125,7 @@ def catalog_rows(options: argparse.Namespace) -> tuple[Catalog, list[Row], ExitC
     configuration.configure(options)
     mapping, images = shared.sources(options, why="measurements stand in the images")
     loaded = catalog.load(mapping, images, TRUSTED | shared.signers(options), found=bool(options.catalog))
-    shared.tell_of_images(loaded)
+    notes.tell_of_images(loaded)
     doubtful = [one for one in loaded.releases if not one.usable_image() and one.why_no_image() != NO_IMAGE]
     code = ExitCode.NO if doubtful else ExitCode.DONE
     return loaded, measurements.of_releases(loaded.releases), code

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from seamstep.base import places
 from seamstep.base.errors import InputError, NotUpdatableError, Problem, TdxLostError
-from seamstep.cli import configuration
+from seamstep.cli import configuration, notes
 from seamstep.domain import facts as facts_document
 from seamstep.domain.facts import HostFacts
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from seamstep.plan.at_hand import AtHand
     from seamstep.policy.policy import Policy, Target
 
-_TOLD_MAX = 10
 STATE_FOLDER = "/var/lib/seamstep"
 
 
@@ -252,7 +251,7 @@ def _catalog(
     from seamstep.image.files import TRUSTED
 
     loaded = catalog.load(mapping, images, TRUSTED | chosen.signers, found=bool(options.catalog))
-    tell_of_images(loaded)
+    notes.tell_of_images(loaded)
     if tcb is None:
         return loaded
     from seamstep.tcb.releases import with_tcb
@@ -301,37 +300,8 @@ def plan_of(given_: Inputs, *, without_images: bool = False) -> AtHand:
         tcb=given_.tcb,
     )
     if plan.outcome is PlanOutcome.NOT_LISTED:
-        _tell_of_age(given_.catalog.mapping.path)
+        notes.tell_of_age(given_.catalog.mapping.path)
     return AtHand(plan, given_.policy, given_.catalog.releases, given_.tcb)
-
-
-def _tell_of_age(path: str) -> None:
-    """Print on standard error when a mapping file that lacks the running version was last changed."""
-    import contextlib
-    import os
-    import sys
-
-    from seamstep.show.text import printable
-
-    with contextlib.suppress(OSError, ValueError, OverflowError):
-        changed = datetime.fromtimestamp(os.stat(path).st_mtime, UTC).date()
-        told = f"the mapping file {path} was last changed on {changed}; a newer one may list the running module"
-        print(f"seamstep: note: {printable(told)}", file=sys.stderr)
-
-
-def tell_of_images(loaded: Catalog) -> None:
-    """Print the problems of images on standard error. A release without an image is not a problem."""
-    import sys
-
-    from seamstep.image.catalog import Kind
-    from seamstep.show.text import printable
-
-    worth = [finding.problem for finding in loaded.findings if finding.kind is not Kind.MISSING]
-    worth += loaded.unreadable
-    for problem in worth[:_TOLD_MAX]:
-        print(f"seamstep: note: {printable(problem)}", file=sys.stderr)
-    if len(worth) > _TOLD_MAX:
-        print(f"seamstep: note: and {len(worth) - _TOLD_MAX} more; see seamstep image verify", file=sys.stderr)
 
 
 def policy(options: argparse.Namespace, as_of: date) -> Policy:

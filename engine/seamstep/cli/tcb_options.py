@@ -42,15 +42,15 @@ def add_day(parser: argparse._ActionsContainer) -> None:
 def view(
     options: argparse.Namespace, as_of: date, stale_until: date | None = None, *, decides: bool = False
 ) -> TcbView | None:
-    """The TCB Info that the options name, the newest document of each FMSPC; None without any. Documents that have
-    expired are told of on standard error.
+    """The TCB Info that the options name, the newest document of each FMSPC; None without any. Standard error
+    names documents that have expired.
 
     Args:
         options: the options.
         as_of: the day on which certificates have to be valid.
         stale_until: the last day on which an expired document counts.
         decides: whether a policy goes by it. If not, and the configuration of the host names it, a mistake in it is
-            told of on standard error, and no document is used.
+            a note on standard error, and no document is used.
 
     Raises:
         InputError: a document can't be read or does not verify, or none is for ``--fmspc``.

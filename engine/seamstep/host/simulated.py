@@ -12,7 +12,6 @@ import hashlib
 import itertools
 import os
 import re
-import struct
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -24,6 +23,7 @@ from seamstep.base import cpus
 from seamstep.base.versions import ModuleVersion
 from seamstep.domain.facts import HostFacts
 from seamstep.host.base import BOOT_ID, DOUBLE, FIRMWARE, LEGACY, MAINLINE, MISC_CURRENT, MODULE_VERSION, PAGE, PROFILES
+from seamstep.host.image_header import header_is_valid, parts
 from seamstep.host.seamldr import Refusal, Seamldr, Upload
 
 _PHASES = ("receiving", "preparing", "transferring", "programming")
@@ -31,9 +31,6 @@ _TRANSFERRING, _PROGRAMMING = 2, 3
 #: As simple_strtol() and kstrtobool() of the kernel read them: what follows does not count, white space before it does.
 _NUMBER = re.compile(rb"-?[0-9]+")
 _YES = re.compile(rb"[yYtT1]|[oO][nN]")
-_HEADER = struct.Struct("<HH8sII4076s")
-_LEGACY_HEADER = struct.Struct("<HHI8sI4076s")
-_FORMATS = {"mainline": 0x200, "legacy": 0x100, "interim": 0x100}
 
 
 class _Buffer(Enum):
@@ -343,7 +340,7 @@ class SimulatedHost:
         """What goes wrong by itself: a header that the kernel refuses, an image that P-SEAMLDR does, and what the
         kernel does not check before it shuts the old module down. Only the former is harmless."""
         facts = self._facts
-        if not self._header_is_valid() or self._version is None:
+        if not header_is_valid(bytes(self._data), self._facts.profile) or self._version is None:
             return Fault(error="firmware-invalid")
         offline = facts.cpus_online != facts.cpus_present
         if offline and facts.profile == LEGACY.name:
@@ -358,42 +355,14 @@ class SimulatedHost:
 
     def _passed_on(self) -> Upload:
         """What the kernel passes on to P-SEAMLDR of an image with a valid header."""
-        content = bytes(self._data)
-        _, _, module_offset, *_ = _LEGACY_HEADER.unpack_from(content)
-        version, _, _, sigstruct_pages, *_ = _HEADER.unpack_from(content)
-        if version == _FORMATS["mainline"]:
-            module_offset = PAGE + sigstruct_pages * PAGE
-        return Upload(content[PAGE:module_offset], content[module_offset:], is_module=self._known_module() is not None)
+        sigstruct, module = parts(bytes(self._data))
+        return Upload(sigstruct, module, is_module=self._known_module() is not None)
 
     def _known_module(self) -> ModuleVersion | None:
         """The version of the image that was committed, if it is known."""
         if self._module is None:
             self._module = hashlib.sha256(self._data).hexdigest()
         return self._modules.get(self._module)
-
-    def _header_is_valid(self) -> bool:
-        if len(self._data) < _HEADER.size:
-            return False
-        version, _, signature, sigstruct_pages, module_pages, reserved = _HEADER.unpack_from(self._data)
-        if version != _FORMATS[self._facts.profile or MAINLINE.name]:
-            return False
-        if version == _FORMATS["legacy"]:
-            return self._legacy_header_is_valid()
-        fits = (
-            sigstruct_pages <= 1
-            and module_pages <= 496
-            and len(self._data) == (1 + sigstruct_pages + module_pages) * PAGE
-        )
-        return fits and signature == b"TDX-BLOB" and not any(reserved)
-
-    def _legacy_header_is_valid(self) -> bool:
-        """init_seamldr_params() of the third version of "Runtime TDX Module update support"."""
-        _, _, module_offset, signature, length, reserved = _LEGACY_HEADER.unpack_from(self._data)
-        words = sum(memoryview(bytes(self._data)).cast("H")) if len(self._data) % 2 == 0 else 1
-        fits = PAGE < module_offset < len(self._data) and (len(self._data) - module_offset) % PAGE == 0
-        return (
-            fits and length == len(self._data) and signature == b"TDX-BLOB" and not any(reserved) and not words & 0xFFFF
-        )
 
 
 def _cpuinfo(facts: HostFacts) -> str | None:

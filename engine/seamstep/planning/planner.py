@@ -106,24 +106,20 @@ def make_plan(
     graph = graph_of(releases, host, policy, without_images=without_images)
     check_target(graph, policy)
     outcome, found, best = find_way(graph, policy)
+    last = best.versions[-1] if best else graph.running
     judgements = _hops(graph, best)
     document = {
         "outcome": outcome.value,
         "reason": _reason(graph, policy, mapping, found, best),
         "provisional": any(judgement.left_open for judgement in judgements),
         "host": host.to_document(),
-        "policy": {
-            "name": policy.name,
-            "sha256": policy.sha256,
-            "target": policy.target.text,
-            "layers": [{"name": one.name, "sha256": one.sha256, "path": one.file} for one in policy.sources],
-        },
+        "policy": _policy_document(policy),
         "as_of": as_of.isoformat(),
         "valid_until": policy.valid_until_with(tcb),
         "hypothetical": hypothetical,
         "mapping": {"sha256": mapping.sha256, "path": absolute(mapping.path)},
         "source": str(graph.running),
-        "target": str(best.versions[-1]) if best else None,
+        "target": str(last) if best else None,
         "objective": {"path": policy.choice.value, "cost": best.cost if best else None},
         "signers": sorted(policy.signers),
         "td_creation": "held" if policy.creation_held else None,
@@ -134,7 +130,7 @@ def make_plan(
         "rejected": _rejected(graph, found, found.wanted),
         "attestation": {
             "before": _measurement(graph.release(graph.running)),
-            "after": _measurement(graph.release(best.versions[-1] if best else graph.running)),
+            "after": _measurement(graph.release(last)),
         },
         "apply": dict(policy.apply),
     }
@@ -142,9 +138,17 @@ def make_plan(
     if tcb:
         from seamstep.planning import advisories
 
-        last = best.versions[-1] if best else graph.running
         document["tcb"] = advisories.tcb_document(graph.ladder(graph.running.series), graph.running, last, tcb)
     return seal(document, host)
+
+
+def _policy_document(policy: Policy) -> dict[str, Any]:
+    return {
+        "name": policy.name,
+        "sha256": policy.sha256,
+        "target": policy.target.text,
+        "layers": [{"name": one.name, "sha256": one.sha256, "path": one.file} for one in policy.sources],
+    }
 
 
 def graph_of(releases: Iterable[Release], host: HostFacts, policy: Policy, *, without_images: bool) -> VersionGraph:

@@ -1,4 +1,4 @@
-"""The configuration of a host: its catalog, its policies, who begins updates, and who hears of them.
+"""The configuration of a host: its catalog, its policies, who begins updates, and the notification of their end.
 
 The file is /etc/seamstep/config.yaml, and all of its keys have defaults, as the file itself has. It stands for the
 options that a caller would give otherwise, so its paths mean what they mean in options: they are paths of the machine
@@ -37,10 +37,10 @@ _SYNONYMS = {
 
 
 class Notification(NamedTuple):
-    """Who hears of the end of a run of the service.
+    """The notification of the end of a run of the service.
 
     Attributes:
-        on: the outcomes that are told.
+        on: the outcomes that it is sent for.
         command: the command and its arguments; empty if a unit is started.
         unit: the name of a systemd service; empty if a command is run.
     """
@@ -62,7 +62,7 @@ class Configuration(NamedTuple):
         updates: who begins updates: SERVICE or ROLLOUT.
         hold: the reason why the host is held; None if it is not.
         tcb_info: the folder with TCB Info documents; None for none.
-        notification: who hears of the end of a run; None for nobody.
+        notification: the notification of the end of a run; None for none.
     """
 
     file: str = places.CONFIG

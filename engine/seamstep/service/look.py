@@ -2,7 +2,7 @@
 
 Package managers call this when a package changed the catalog. Nothing is applied here: systemd is asked to start
 ``seamstep-look.service``, which has ``seamstep.service`` run once, after a run that is under way. Further requests
-until then are the same one. Whatever goes wrong is told and fails nothing, since the installation of a package must
+until then are the same one. A failure is printed and the exit code stays 0, since the installation of a package must
 not fail for it.
 """
 

@@ -1,6 +1,6 @@
 """Telling of the end of a run of the service, as the configuration says.
 
-The same outcome for the same reason is told once per boot, since the timer starts the service every quarter of an hour.
+The same outcome for the same reason is sent once per boot, since the timer starts the service every quarter of an hour.
 A notification is bounded in time, and its failure changes nothing.
 """
 
@@ -69,7 +69,7 @@ def notify(wanted: Notification, end: End, folder: str, stop: Callable[[], bool]
     """Tell of the end of a run if that is wanted and was not told before.
 
     Args:
-        wanted: who hears of which outcomes.
+        wanted: the notification, with the outcomes that it is sent for.
         end: the end.
         folder: the state folder.
         stop: whether the process is to end; ends the command that runs.
