@@ -15,7 +15,9 @@ import time
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import pytest
 
 TREE = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
@@ -43,9 +45,9 @@ _NO_GROUP = (
 )
 
 
-def run(*command: str | Path, code: int | None = 0, **options: object) -> subprocess.CompletedProcess[str]:
+def run(*command: str | Path, code: int | None = 0, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run a command without standard input. Its exit code has to be ``code``, unless that is None."""
-    done: subprocess.CompletedProcess[str] = subprocess.run(  # type: ignore[call-overload]
+    done: subprocess.CompletedProcess[str] = subprocess.run(
         [str(word) for word in command],
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -218,9 +220,11 @@ class Booted(Root):
             time.sleep(0.1)
 
 
-def missing(*tools: str) -> str:
-    """Which of the tools are missing here, as a text; empty if none is."""
-    words = [tool for tool in tools if shutil.which(tool) is None]
+def require(*tools: str) -> None:
+    """Skip the trials if a tool or the rights of root are missing; fail instead if SEAMSTEP_REQUIRE_PACKAGES is set."""
+    lacking = [tool for tool in tools if shutil.which(tool) is None]
     if os.geteuid():
-        words.append("the rights of root")
-    return ", ".join(words)
+        lacking.append("the rights of root")
+    if lacking:
+        assert not os.environ.get("SEAMSTEP_REQUIRE_PACKAGES"), f"missing: {', '.join(lacking)}"
+        pytest.skip(f"missing: {', '.join(lacking)}")
